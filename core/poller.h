@@ -1,0 +1,51 @@
+// The event mechanism: which descriptors can be read or written without waiting. One file an implementation
+// (poller_select.cpp, poller_poll.cpp, poller_epoll.cpp); one binary holds all three (Pariag 2007, sections 4.1, 5.1, 6).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace bakeoff {
+
+enum class EventMechanism : std::uint8_t { epoll, poll, select };
+
+std::string_view name_of(EventMechanism mechanism);
+
+enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write = 3 };
+
+// An error or a hang-up of the peer sets both: the next call on the descriptor then tells which it was.
+struct Ready {
+  int fd;
+  bool readable;
+  bool writable;
+};
+
+class Poller {
+ public:
+  virtual ~Poller() = default;
+
+  // Adds `fd` or changes what is waited for. The same interest again costs no system call.
+  // REQUIRES: 0 <= fd < the number of descriptors given to make_poller.
+  virtual void watch(int fd, Interest interest) = 0;
+
+  // Forgets a descriptor that stays open.
+  virtual void forget(int fd) = 0;
+
+  // Forgets a descriptor that its caller closes next; epoll then needs no system call of its own.
+  virtual void closing(int fd) = 0;
+
+  // BLOCKS: network. Waits until something is ready or timeout_ms have passed (-1: for ever; 0: does not wait).
+  // A signal ends the wait early with an empty result. The span holds until the next call of any member.
+  virtual std::span<const Ready> wait(int timeout_ms) = 0;
+
+  // How many descriptors are watched now.
+  virtual std::size_t watched() const = 0;
+};
+
+// `descriptors` bounds the descriptor numbers (usually RLIMIT_NOFILE). Throws StartError.
+std::unique_ptr<Poller> make_poller(EventMechanism mechanism, int descriptors);
+
+}  // namespace bakeoff

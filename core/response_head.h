@@ -1,0 +1,51 @@
+// Heads of responses (RFC 9110, 9112). What depends on the file alone is built once a file; Date is built once a second;
+// nothing is formatted per request.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bakeoff {
+
+// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7).
+std::string http_date(std::int64_t unix_s);
+
+// Any of the three date forms of RFC 9110, 5.6.7; -1 when it is none of them.
+std::int64_t parse_http_date(std::string_view text);
+
+// By the name's ending; application/octet-stream for an unknown one and for none.
+std::string_view mime_type(std::string_view path);
+
+// Strong validator of size and modification time, with its quotes.
+std::string entity_tag(std::uint64_t size_bytes, std::int64_t mtime_ns);
+
+// Status line to the last header that depends on the file alone: Server, Content-Type, Content-Length, Last-Modified,
+// ETag; each line with its CRLF, without the empty line that ends a head.
+std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int64_t mtime_ns);
+std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns);
+
+// Whether If-None-Match, or else If-Modified-Since, asks for a 304 (RFC 9110, 13.2.2). Empty views: header absent.
+bool is_not_modified(std::string_view if_none_match, std::string_view if_modified_since, std::string_view tag,
+                     std::int64_t mtime_s);
+
+// The whole of a refusal's head up to and without Date, Connection and the empty line, and its small body.
+struct Refusal {
+  std::string head;
+  std::string body;
+};
+Refusal make_refusal(int status);
+
+// The rest of a head: Date, Connection where it must be said, and the empty line.
+class HeadEnd {
+ public:
+  enum class Connection : std::uint8_t { implied, keep_alive, close };
+  // Rebuilds the three forms when unix_s differs from the last call's.
+  std::string_view get(Connection connection, std::int64_t unix_s);
+
+ private:
+  std::int64_t built_s_ = -1;
+  std::string forms_[3];
+};
+
+}  // namespace bakeoff

@@ -1,0 +1,45 @@
+// Memory that a server's processes share: mapped before they are made, so that every address means the same in each.
+#pragma once
+
+#include <cstddef>
+#include <memory_resource>
+
+namespace bakeoff {
+
+// An anonymous shared mapping. Throws StartError. Pages cost memory only once touched.
+class SharedRegion {
+ public:
+  explicit SharedRegion(std::size_t bytes);
+  ~SharedRegion();
+  SharedRegion(const SharedRegion&) = delete;
+  SharedRegion& operator=(const SharedRegion&) = delete;
+
+  void* data() const { return data_; }
+  std::size_t bytes() const { return bytes_; }
+
+  // Gives the touched pages back; they read as zero afterwards, in every process.
+  void forget_contents();
+
+ private:
+  void* data_;
+  std::size_t bytes_;
+};
+
+// Hands out pieces of a region; its own state lies inside the region too, so that all processes see one heap. Not
+// locked: the cache that allocates from it holds its own lock. allocate() throws std::bad_alloc when the region is full.
+class SharedHeap final : public std::pmr::memory_resource {
+ public:
+  // Formats the region. REQUIRES: nobody uses what was allocated from it before.
+  explicit SharedHeap(SharedRegion& region);
+  ~SharedHeap() override;
+
+  void reset();  // formats it anew: everything allocated from it is gone
+  std::size_t free_bytes() const;
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override;
+  void do_deallocate(void* piece, std::size_t bytes, std::size_t alignment) override;
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+
+}  // namespace bakeoff

@@ -1,0 +1,65 @@
+// User-level threads on one kernel thread, as Capriccio gives them to Knot (Pariag 2007, section 4.1): cooperative;
+// a socket call that would block parks the thread and puts its descriptor into the poll set; work that may wait for the
+// disk goes to kernel worker threads while the user-level thread is parked. On Boost.Context.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "core/poller.h"
+
+namespace bakeoff {
+
+class UserThreads {
+ public:
+  struct Settings {
+    EventMechanism mechanism = EventMechanism::epoll;
+    int descriptors = 1024;             // bound on descriptor numbers
+    std::size_t stack_bytes = 64 * 1024;  // address space; only touched pages cost memory. A guard page lies below.
+    int disk_workers = 1;               // kernel threads for on_worker
+  };
+  struct Counters {                     // of this scheduler; read by its own kernel thread, or racily by a monitor
+    std::uint64_t switches = 0;         // user-level context switches
+    std::uint64_t polls = 0;            // calls of the event mechanism
+    std::uint64_t polled_descriptors = 0;  // sum over those calls of descriptors watched
+    std::uint64_t worker_jobs = 0;
+  };
+
+  explicit UserThreads(Settings settings);
+  ~UserThreads();
+
+  // Adds a thread, to run when run() next looks. Throws StartError when its stack cannot be had.
+  void spawn(std::function<void()> body);
+
+  // Runs the threads until stop_fd becomes readable or all threads have ended. Threads still parked then are destroyed
+  // with their stacks unwound.
+  void run(int stop_fd);
+
+  // --- from within a user-level thread ---
+
+  // PARKS until fd is readable (writable); false when now() passed deadline_ms first. One thread waits per fd and
+  // direction. deadline_ms is in ms of CLOCK_MONOTONIC.
+  bool wait_readable(int fd, std::int64_t deadline_ms);
+  bool wait_writable(int fd, std::int64_t deadline_ms);
+
+  // PARKS in a first-come queue for fd, which many threads may share (a listening socket). Each time fd is ready at most
+  // `wake_most` of them are woken (0: all), one batch a scheduler turn, after the threads that were ready to run:
+  // connections in progress go before new ones (policy C of von Behren 2003, section 3).
+  void wait_shared(int fd, int wake_most);
+
+  // PARKS while job() runs on a kernel worker thread. The job must not touch this object.
+  void on_worker(const std::function<void()>& job);
+
+  // Tells that fd is closed by the caller next.
+  void closing(int fd);
+
+  const Counters& counters() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace bakeoff
