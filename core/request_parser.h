@@ -47,8 +47,11 @@ class RequestParser {
   void reset();
 
  private:
+  Result refuse(int status);
+
   std::size_t consumed_ = 0;
-  std::size_t scanned_ = 0;
+  std::size_t head_begin_ = 0;  // behind the empty lines that may precede a request
+  std::size_t scanned_ = 0;     // no head ends before this
   int status_ = 0;
 };
 
