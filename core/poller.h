@@ -1,5 +1,6 @@
 // The event mechanism: which descriptors can be read or written without waiting. One file an implementation
 // (poller_select.cpp, poller_poll.cpp, poller_epoll.cpp); one binary holds all three (Pariag 2007, sections 4.1, 5.1, 6).
+// All are level-triggered and report alike, so that an architecture cannot tell which one it runs on.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,11 @@ std::string_view name_of(EventMechanism mechanism);
 
 enum class Interest : std::uint8_t { none = 0, read = 1, write = 2, read_write = 3 };
 
-// An error or a hang-up of the peer sets both: the next call on the descriptor then tells which it was.
+inline bool wants_read(Interest interest) { return (static_cast<unsigned>(interest) & 1U) != 0; }
+inline bool wants_write(Interest interest) { return (static_cast<unsigned>(interest) & 2U) != 0; }
+
+// An error or a hang-up of the peer sets both, as far as they are waited for: the next call on the descriptor then
+// tells which it was. (Select cannot tell either from plain readiness, so nobody is told more than what he waits for.)
 struct Ready {
   int fd;
   bool readable;
@@ -27,25 +32,32 @@ class Poller {
  public:
   virtual ~Poller() = default;
 
-  // Adds `fd` or changes what is waited for. The same interest again costs no system call.
-  // REQUIRES: 0 <= fd < the number of descriptors given to make_poller.
+  // Adds `fd` or changes what is waited for. The same interest again costs no system call. With Interest::none nothing
+  // at all is reported, no error or hang-up either; forget() or closing() is still due before the descriptor is closed.
+  // REQUIRES: 0 <= fd < the number of descriptors given to make_poller, and fd is open. Throws StartError when the
+  // kernel lacks the memory for it.
   virtual void watch(int fd, Interest interest) = 0;
 
-  // Forgets a descriptor that stays open.
+  // Forgets a descriptor that stays open. One that is not watched is ignored.
   virtual void forget(int fd) = 0;
 
   // Forgets a descriptor that its caller closes next; epoll then needs no system call of its own.
   virtual void closing(int fd) = 0;
 
   // BLOCKS: network. Waits until something is ready or timeout_ms have passed (-1: for ever; 0: does not wait).
-  // A signal ends the wait early with an empty result. The span holds until the next call of any member.
+  // May end early with an empty result, after a signal for one. The span holds until the next call of any member.
   virtual std::span<const Ready> wait(int timeout_ms) = 0;
 
-  // How many descriptors are watched now.
+  // How many descriptors are waited for now: those watched with an interest other than none.
   virtual std::size_t watched() const = 0;
 };
 
 // `descriptors` bounds the descriptor numbers (usually RLIMIT_NOFILE). Throws StartError.
 std::unique_ptr<Poller> make_poller(EventMechanism mechanism, int descriptors);
+
+// One for each file; make_poller chooses.
+std::unique_ptr<Poller> make_select_poller(int descriptors);
+std::unique_ptr<Poller> make_poll_poller(int descriptors);
+std::unique_ptr<Poller> make_epoll_poller(int descriptors);
 
 }  // namespace bakeoff

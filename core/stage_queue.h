@@ -1,11 +1,15 @@
 // A bounded queue between threads: between a boss and its pool, or between two stages (SEDA's event queue).
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace bakeoff {
@@ -17,21 +21,80 @@ class StageQueue {
   explicit StageQueue(std::size_t bound) : bound_(bound) {}
 
   // BLOCKS: lock; and while the queue is full.
-  void push(T item);
+  void push(T item) {
+    {
+      std::unique_lock lock(mutex_);
+      has_room_.wait(lock, [this] { return closed_ || !full(); });
+      if (closed_) throw std::logic_error("push to a closed stage queue");
+      items_.push_back(std::move(item));
+    }
+    has_items_.notify_one();
+  }
 
-  // Does not wait: false, and `item` untouched, when the queue is full.
-  bool try_push(T& item);
+  // BLOCKS: lock. Does not wait for room: false, and `item` untouched, when the queue is full.
+  bool try_push(T& item) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_ || full()) return false;
+      items_.push_back(std::move(item));
+    }
+    has_items_.notify_one();
+    return true;
+  }
 
   // BLOCKS: until there is an item; nothing once close() was called and the queue is empty.
-  std::optional<T> pop();
+  std::optional<T> pop() {
+    std::optional<T> item;
+    {
+      std::unique_lock lock(mutex_);
+      has_items_.wait(lock, [this] { return closed_ || !items_.empty(); });
+      if (items_.empty()) return item;
+      item.emplace(std::move(items_.front()));
+      items_.pop_front();
+    }
+    if (bound_ != 0) has_room_.notify_one();
+    return item;
+  }
 
-  // BLOCKS: as pop; takes all that is there, up to `most`. Empty once closed and drained.
-  std::vector<T> pop_batch(std::size_t most);
+  // BLOCKS: as pop; takes all that is there, up to `most`. Empty once closed and drained. REQUIRES: most > 0.
+  std::vector<T> pop_batch(std::size_t most) {
+    std::vector<T> batch;
+    {
+      std::unique_lock lock(mutex_);
+      has_items_.wait(lock, [this] { return closed_ || !items_.empty(); });
+      const auto end = items_.begin() + static_cast<std::ptrdiff_t>(std::min(most, items_.size()));
+      batch.assign(std::make_move_iterator(items_.begin()), std::make_move_iterator(end));
+      items_.erase(items_.begin(), end);
+    }
+    if (bound_ != 0) has_room_.notify_all();
+    return batch;
+  }
 
   // Wakes everybody; later pushes are refused (push throws std::logic_error, try_push returns false).
-  void close();
+  void close() {
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    has_items_.notify_all();
+    has_room_.notify_all();
+  }
 
-  std::size_t size() const;
+  // BLOCKS: lock.
+  std::size_t size() const {
+    const std::lock_guard lock(mutex_);
+    return items_.size();
+  }
+
+ private:
+  bool full() const { return bound_ != 0 && items_.size() >= bound_; }
+
+  const std::size_t bound_;
+  mutable std::mutex mutex_;
+  std::condition_variable has_items_;
+  std::condition_variable has_room_;
+  std::deque<T> items_;
+  bool closed_ = false;
 };
 
 }  // namespace bakeoff
