@@ -55,7 +55,7 @@ class Popularity {
   mutable std::atomic<std::uint64_t> cursor_{0};
 };
 
-// Draws the file of each next request. Cheap to make and to hold (24 bytes): one a connection, or one a thread.
+// Draws the file of each next request. Cheap to make and to hold (16 bytes): one a connection, or one a thread.
 // Valid as long as any copy of its workload lives.
 class RequestSource {
  public:
