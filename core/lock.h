@@ -39,11 +39,26 @@ class ThreadLock final : public Lock {
 // identity inside the C library, which that mutex relies on.
 class ProcessLock final : public Lock {
  public:
-  // Each process calls this once after it was made and before its first lock(). REQUIRES: single-threaded.
+  // Each process calls this once after it was made and before its first lock(). REQUIRES: single-threaded. A process
+  // that forgot, or that a registered one made by fork or clone and that has not called it itself, trips a check.
   static void register_process();
 
+  // Without contention neither makes a system call. Taking a lock that one holds, or giving back one that one does not
+  // hold, trips a check.
   Taken lock() override;
   void unlock() override;
+
+ private:
+  Taken wait_for(std::uint32_t owner);
+
+  // What the kernel reads when a process dies: the link that chains the locks it held, and from there, at one fixed
+  // distance, the word.
+  struct Robust {
+    void* next = nullptr;
+    std::atomic<std::uint32_t> word{0};  // the holder's kernel thread id, or 0; and the kernel's two flag bits
+  };
+  Robust robust_;
+  friend struct ProcessLockHolder;
 };
 
 }  // namespace bakeoff
