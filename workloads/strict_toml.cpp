@@ -202,7 +202,7 @@ void merge(toml::table& into, toml::table&& from) {
 
 std::string nearest_word(std::string_view typed, const std::vector<std::string>& known) {
   std::string best;
-  std::size_t best_edits = std::max<std::size_t>(1, typed.size() / 3) + 1;
+  std::size_t best_edits = typed.size() < 3 ? 0 : typed.size() / 3 + 1;  // too short a word is near to everything
   for (const std::string& word : known) {
     const std::size_t needed = edits(typed, word);
     if (needed < best_edits) {
@@ -377,15 +377,18 @@ std::vector<std::string> TomlTable::keys() const {
   return all;
 }
 
-std::string TomlTable::text(std::string_view key) const {
-  const auto as_typed = [](const toml::node& node) -> std::optional<std::string> {
-    if (const auto* flag = node.as_boolean()) return **flag ? "on" : "off";
-    if (node.is_string()) return string_of(node);
-    if (node.is_number()) return found(node);
-    return std::nullopt;
-  };
-  return Access::required(*this, key, as_typed, anything, "a string, a number, true or false");
+namespace {
+std::optional<std::string> as_typed(const toml::node& node) {
+  if (const auto* flag = node.as_boolean()) return **flag ? "on" : "off";
+  if (node.is_string()) return string_of(node);
+  if (node.is_number()) return found(node);
+  return std::nullopt;
 }
+const std::string scalar_words = "a string, a number, true or false";
+}  // namespace
+
+std::string TomlTable::text(std::string_view key) const { return Access::required(*this, key, as_typed, anything, scalar_words); }
+std::vector<std::string> TomlTable::texts(std::string_view key) const { return Access::list(*this, key, as_typed, anything, scalar_words); }
 
 bool TomlTable::is_table(std::string_view key) const {
   const toml::node* node = Access::find(*this, key);

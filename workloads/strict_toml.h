@@ -72,6 +72,7 @@ class TomlTable {
   std::vector<std::string> keys() const;
   // Any scalar as the text one would type on a command line: 5 -> "5", true -> "on", "x" -> "x".
   std::string text(std::string_view key) const;
+  std::vector<std::string> texts(std::string_view key) const;  // of a list; its values may be of several types
 
   // Whether the value is a table or a list, for keys that take several forms. False when it is not there.
   bool is_table(std::string_view key) const;

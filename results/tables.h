@@ -1,0 +1,22 @@
+// Results as text, for a terminal or a file.
+#pragma once
+
+#include <string>
+
+#include "results/model.h"
+
+namespace bakeoff {
+
+struct TableStyle {
+  bool colour = false;  // bold best cells, dim invalid ones
+};
+
+// For each server the matrix of throughput in Mbit/s (connections x workers), its best cell marked with *, invalid cells
+// in brackets with their reasons below.
+std::string matrices(const ExperimentResult& result, const TableStyle& style = {});
+
+// One line a server, best first: its best cell, throughput with its interval, replies/s, relative to the ceiling,
+// latency, the server's CPU time a reply. Servers without a valid cell come last with the reason.
+std::string ranking(const ExperimentResult& result, const TableStyle& style = {});
+
+}  // namespace bakeoff

@@ -1,0 +1,65 @@
+// result.json against results/schema/result.schema.json.
+#include <fstream>
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validator.hpp>
+
+#include "core/data_dir.h"
+#include "tests/catch.h"
+#include "tests/results/samples.h"
+
+using namespace bakeoff;
+
+namespace {
+
+class ResultSchema {
+ public:
+  ResultSchema() {
+    std::ifstream in(data_dir() / "results/schema/result.schema.json");
+    text_ = nlohmann::json::parse(in);
+    valijson::SchemaParser parser;
+    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(text_), schema_);
+  }
+  bool accepts(const nlohmann::json& result) const {
+    valijson::Validator validator(valijson::Validator::kStrongTypes);
+    return validator.validate(schema_, valijson::adapters::NlohmannJsonAdapter(result), nullptr);
+  }
+
+ private:
+  nlohmann::json text_;
+  valijson::Schema schema_;
+};
+
+nlohmann::json sample() {
+  const Cell cell = sample_cell("sped", 64, 1);
+  return to_json(sample_result({cell}, {sample_trial(cell, Phase::sweep, 0, 90), sample_trial(cell, Phase::final, 0, 95),
+                                        sample_trial(cell, Phase::final, 1, 96)}));
+}
+
+}  // namespace
+
+TEST_CASE("what is written is what the schema says") { CHECK(ResultSchema().accepts(sample())); }
+
+TEST_CASE("the schema refuses what is not a result") {
+  const ResultSchema schema;
+  const auto broken = [&](const char* pointer, const nlohmann::json& value) {
+    nlohmann::json result = sample();
+    result[nlohmann::json::json_pointer(pointer)] = value;
+    return !schema.accepts(result);
+  };
+  CHECK(broken("/schema_version", 2));
+  CHECK(broken("/experiment/spec_sha256", "short"));
+  CHECK(broken("/cells/0/workers", 0));
+  CHECK(broken("/cells/0/valid", "yes"));
+  CHECK(broken("/cells/0/unheard_of", 1));
+  CHECK(broken("/cells/0/summary/throughput_mbps/median", "fast"));
+  CHECK(broken("/cells/0/summary/throughput_mbps", 95));
+  CHECK(broken("/cells/0/summary/latency_ms/p99/n", -1));
+  CHECK(broken("/cells/0/trials/0/phase", "middle"));
+  CHECK(broken("/cells/0/trials/0/figures/latency_ms", nullptr));
+  CHECK(broken("/best/0/rank_from", 0));
+  nlohmann::json result = sample();
+  result["cells"][0]["summary"].erase("memory_bytes");
+  CHECK_FALSE(schema.accepts(result));
+}
