@@ -55,8 +55,8 @@ double Distribution::mean() const {
 }
 
 Distribution read_distribution(const TomlTable& table, std::string_view key) {
-  const NumberRange any{0, std::numeric_limits<double>::infinity()};
-  const NumberRange positive{std::numeric_limits<double>::min(), std::numeric_limits<double>::max()};
+  const NumberRange any{0, 1e15};
+  const NumberRange positive{1e-9, 1e15};
   if (!table.is_table(key)) return Distribution::constant(table.duration_s(key, any));
   const TomlTable parameters = *table.table(key);
   const std::string kind = parameters.one_of("distribution", {"constant", "uniform", "exponential", "pareto", "bounded-pareto", "weibull", "lognormal"});

@@ -29,7 +29,7 @@ std::uint32_t directories_for_load(std::int64_t load) {
 
 void build_specweb99(const TomlTable& table, Workload& workload) {
   const auto asked = static_cast<std::uint32_t>(table.integer("directories", {1, 100'000}, 20));
-  const std::uint32_t directories = table.has("load") ? directories_for_load(table.integer("load", {1, 100'000})) : asked;
+  const std::uint32_t directories = table.has("load_connections") ? directories_for_load(table.integer("load_connections", {1, 100'000})) : asked;
 
   std::array<double, files_per_class> file_share{};
   double harmonic = 0;
