@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "core/check.h"
+
 namespace bakeoff {
 namespace {
 
@@ -49,10 +51,11 @@ const char* find_control(const char* at, const char* end) {
   while (end - at >= 8) {
     std::uint64_t word;
     std::memcpy(&word, at, sizeof word);
-    const std::uint64_t deletes = word ^ (each * 0x7f);
-    const std::uint64_t found = (((word - each * 0x20) & ~word) | ((deletes - each) & ~deletes)) & high_bits;
+    // One more than a byte's low seven bits, modulo 128, is below 0x21 for just the bytes looked for and for the same
+    // with the high bit set, which is text. No byte carries into or borrows from another.
+    const std::uint64_t not_below = (((word & ~high_bits) + each) | high_bits) - each * 0x21;
+    const std::uint64_t found = ~(not_below | word) & high_bits;
     if (found != 0) {
-      // A borrow can mark bytes behind the first found one, never one before it.
       if constexpr (std::endian::native == std::endian::little) return at + (std::countr_zero(found) >> 3);
       break;
     }
@@ -313,6 +316,7 @@ int parse_head(std::string_view head, Request& request) {
 
 RequestParser::Result RequestParser::parse(std::string_view bytes, Request& request) {
   if (status_ != 0) return Result::refused;
+  BAKEOFF_CHECK(scanned_ <= bytes.size());
   const char* const begin = bytes.data();
   const char* const end = begin + std::min(bytes.size(), longest_head_bytes);
   const char* at = begin + scanned_;

@@ -1,5 +1,13 @@
 // Requests from bytes (RFC 9112), without any I/O: it can be tested and fuzzed from a string, and every architecture
 // feeds it from its own place.
+//
+// Own code, not Beast's basic_parser: that takes 1.0 times as long for wrk's head (57 bytes, some 50 ns), 1.25 for
+// curl's and 1.5 for a browser's (744 bytes, some 350 ns), yet lets pass what must be refused (no Host or two, folded
+// lines, Transfer-Encoding in HTTP/1.0 or without a last chunked, equal Content-Lengths), refuses empty lines before a
+// request, does not tell a 414 or 505 from a 400, and keeps no view into a head that arrives in pieces.
+//
+// A line ends in CRLF and in nothing else. RFC 9112, 2.2 permits a lone LF too; but two readers who disagree about line
+// ends are how a request is smuggled past one of them, and no client in use sends it.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +21,7 @@ enum class Method : std::uint8_t { get, head };
 // The views point into the bytes given to parse() and hold as long as those do.
 struct Request {
   Method method = Method::get;
-  std::string_view target;             // as sent, never empty: origin form, or the path part of an absolute form
+  std::string_view target;             // begins with '/': origin form as sent, or the path of an absolute form
   std::uint8_t minor_version = 1;      // HTTP/1.0 or HTTP/1.1
   bool keep_alive = true;              // what version and Connection ask for (RFC 9112, 9.3)
   bool chunked = false;                // the request carries a chunked body
@@ -24,26 +32,30 @@ struct Request {
 
 class RequestParser {
  public:
-  static constexpr std::size_t longest_head_bytes = 8192;
+  static constexpr std::size_t longest_head_bytes = 8192;  // with the empty line that ends it and any before it
   static constexpr std::size_t longest_target_bytes = 2048;
 
   enum class Result : std::uint8_t {
     incomplete,  // more bytes are needed
-    complete,    // request() is whole; consumed() bytes belong to its head
+    complete,    // the request is whole; consumed() bytes belong to its head
     refused,     // status() says why; the connection cannot be trusted for another request
   };
 
   // `bytes`: everything received since the end of the last request's head (and skipped body). When it returned
   // incomplete, call again with the same bytes, perhaps at another address, and more behind them: it goes on where it
-  // left off and does not look twice at what it has seen, so a head that arrives byte by byte costs O(its length).
+  // left off, so a head that arrives byte by byte costs O(its length). `request` means something after complete only.
   Result parse(std::string_view bytes, Request& request);
 
   std::size_t consumed() const { return consumed_; }
 
-  // 400, 405, 414, 431, 501, 505 (an HTTP status) after refused.
+  // After refused, an HTTP status. A malformed head is a 400 before it is anything else that can be said of it later:
+  //   400 malformed, ambiguous (RFC 9112, 3.2 and 6.3), or a target that names no file (authority or asterisk form)
+  //   405 a method of RFC 9110 or 5789 other than GET and HEAD    501 any other method, or coding before a last chunked
+  //   414 longer than longest_target_bytes                        431 longer than longest_head_bytes
+  //   505 a major version other than 1
   int status() const { return status_; }
 
-  // Begins with the next request.
+  // Begins with the next request, also after refused. After complete, parse() has done so itself.
   void reset();
 
  private:

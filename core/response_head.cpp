@@ -154,10 +154,9 @@ std::int64_t parse_rfc850_date(std::string_view text) {
   reader.literal(" ");
   reader.time();
   reader.literal(" GMT");
-  // The century is this one, unless that is more than 50 years ahead.
+  // The year from 49 ago to 50 ahead that ends so: RFC 9110, 5.6.7 forbids more than 50 ahead.
   const int this_year = year_of(std::time(nullptr));
-  const int year = this_year - this_year % 100 + two_digits;
-  reader.set_year(year > this_year + 50 ? year - 100 : year);
+  reader.set_year(this_year + (two_digits - this_year % 100 + 149) % 100 - 49);
   return reader.unix_s();
 }
 
