@@ -1,0 +1,484 @@
+#include "harness/load/client.h"
+
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "core/check.h"
+#include "core/errors.h"
+
+namespace bakeoff {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = 64 * 1024;
+// More half-open connections than this overflow the accept queue of most servers, and a dropped SYN costs a second.
+constexpr std::uint32_t most_connecting = 256;
+// Opening that makes no progress for so long will not make any: the run begins with what is open.
+constexpr std::int64_t opening_patience_ns = 1'000'000'000;
+constexpr std::int64_t first_backoff_ns = 10'000'000;
+constexpr std::uint8_t most_backoffs = 6;  // 10 ms, doubled up to 640 ms
+constexpr std::int64_t second_ns = 1'000'000'000;
+
+double thread_cpu_s() {
+  timespec spent{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return static_cast<double>(spent.tv_sec) + static_cast<double>(spent.tv_nsec) * 1e-9;
+}
+
+LoadError error_of(int number, bool connecting) {
+  switch (number) {
+    case ECONNREFUSED: return LoadError::connect_refused;
+    case ECONNRESET:
+    case EPIPE: return LoadError::reset;
+    case ETIMEDOUT: return connecting ? LoadError::connect_timeout : LoadError::timeout;
+    case EMFILE:
+    case ENFILE: return LoadError::fd_unavailable;
+    case EADDRNOTAVAIL: return LoadError::address_unavailable;
+    default: return LoadError::other;
+  }
+}
+
+std::uint64_t token_of(std::uint32_t slot, std::uint32_t generation) { return (std::uint64_t{generation} << 32) | slot; }
+
+}  // namespace
+
+std::int64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * second_ns + now.tv_nsec;
+}
+
+Client::Client(const ClientOptions& options, const RequestTable& requests, Source& source, Model& model, Recorder& recorder, Phases& phases)
+    : options_(options),
+      requests_(requests),
+      source_(source),
+      model_(model),
+      recorder_(recorder),
+      phases_(phases),
+      depth_(model.most_in_flight()),
+      connections_(options.connections),
+      in_flight_(std::size_t{options.connections} * depth_),
+      learned_lengths_(options.same_length ? requests.size() : 0, Request::any_length),
+      // A time-out is found late by at most a 64th of itself.
+      timeouts_(options.connections, std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000, 50'000'000)),
+      buffer_(new char[buffer_bytes]) {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_ < 0) throw StartError(std::string("epoll_create1: ") + std::strerror(errno));
+}
+
+Client::~Client() {
+  for (const Connection& connection : connections_)
+    if (connection.fd >= 0) close(connection.fd);
+  close(epoll_);
+}
+
+void Client::run() {
+  prctl(PR_SET_TIMERSLACK, 1UL);  // a schedule of microseconds is not to be rounded to the default's 50
+  std::array<epoll_event, 512> events;
+  std::int64_t now_ns = last_progress_ns_ = monotonic_ns();
+  for (;;) {
+    if (!begun_) {
+      open_some();
+      begin();
+    }
+    const std::int64_t wait_ns = std::max<std::int64_t>(0, next_event_ns(now_ns) - now_ns);
+    const timespec wait{wait_ns / second_ns, wait_ns % second_ns};
+    const int ready = epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &wait, nullptr);
+    for (int i = 0; i < ready; ++i) {
+      const epoll_event& event = events[static_cast<std::size_t>(i)];
+      const auto slot = static_cast<std::uint32_t>(event.data.u64);
+      if (connections_[slot].generation == event.data.u64 >> 32) handle(slot, event.events);
+    }
+
+    now_ns = monotonic_ns();
+    if (now_ns >= timeouts_.next_tick_ns())
+      timeouts_.expire(now_ns, [&](std::uint32_t slot) {
+        fail(slot, connections_[slot].state == State::connecting ? LoadError::connect_timeout : LoadError::timeout, now_ns);
+      });
+    while (wakes_.next_ns() <= now_ns) {
+      const auto slot = static_cast<std::uint32_t>(wakes_.pop());
+      connections_[slot].waiting = false;
+      if (begun_) {
+        ask_model(slot, now_ns);
+      } else if (connections_[slot].state == State::closed) {
+        connect_slot(slot, now_ns);
+      }
+    }
+    if (!begun_) continue;
+    while (!parked_.empty() && model_.next_due_ns() <= now_ns) {
+      const std::uint32_t slot = parked_.back();
+      parked_.pop_back();
+      ask_model(slot, now_ns);
+    }
+    if (!measuring_ && now_ns >= recorder_.start_ns()) {
+      measuring_ = true;
+      cpu_at_start_s_ = thread_cpu_s();
+    }
+    // Others may end a run before its time.
+    const std::int64_t end_ns = phases_.end_ns.load(std::memory_order_relaxed);
+    if (end_ns != recorder_.end_ns()) recorder_.set_window(std::min(recorder_.start_ns(), end_ns), end_ns);
+    if (now_ns >= end_ns) return finish();
+  }
+}
+
+std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
+  std::int64_t next_ns = std::min({timeouts_.next_tick_ns(), wakes_.next_ns(), now_ns + 100'000'000});
+  if (!begun_) return std::min({next_ns, phases_.begin_ns.load(std::memory_order_relaxed), now_ns + 5'000'000});
+  next_ns = std::min(next_ns, recorder_.end_ns());
+  if (!measuring_) next_ns = std::min(next_ns, recorder_.start_ns());
+  if (!parked_.empty()) next_ns = std::min(next_ns, model_.next_due_ns());
+  return next_ns;
+}
+
+// Before the first request: opens connections, a bounded number at a time, and tells when it has come to an end.
+void Client::open_some() {
+  if (settled_) return;
+  const std::int64_t now_ns = monotonic_ns();
+  if (model_.opens_first()) {
+    while (next_to_open_ < options_.connections && connecting_ < most_connecting) {
+      connect_slot(next_to_open_++, now_ns);
+      last_progress_ns_ = now_ns;
+    }
+    const bool all_tried = next_to_open_ == options_.connections && connecting_ == 0;
+    if (!all_tried && now_ns - last_progress_ns_ < opening_patience_ns) return;
+  }
+  settled_ = true;
+  phases_.settled.fetch_add(1);
+}
+
+// The run's times are known: every slot begins.
+void Client::begin() {
+  const std::int64_t begin_ns = phases_.begin_ns.load(std::memory_order_acquire);
+  const std::int64_t now_ns = monotonic_ns();
+  if (now_ns < begin_ns) return;
+  begun_ = true;
+  recorder_.set_window(phases_.start_ns.load(), phases_.end_ns.load());
+  model_.begin(begin_ns);
+  for (std::uint32_t slot = 0; slot < options_.connections; ++slot)
+    if (connections_[slot].state != State::connecting && !connections_[slot].waiting) ask_model(slot, now_ns);
+}
+
+void Client::ask_model(std::uint32_t slot, std::int64_t now_ns) { perform(slot, model_.next(slot, now_ns), now_ns); }
+
+void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  switch (action.kind) {
+    case Action::Kind::send:
+      BAKEOFF_CHECK(action.count >= 1 && action.count <= depth_ && connection.in_flight == 0);
+      connection.first = 0;
+      connection.in_flight = connection.unsent = static_cast<std::uint16_t>(action.count);
+      connection.close_after = action.close_after;
+      for (std::uint32_t i = 0; i < action.count; ++i) {
+        const std::uint32_t request = source_.next(slot);
+        const bool verify = options_.verify_every != 0 && requests_[request].has_content && ++verify_counter_ % options_.verify_every == 0;
+        in_flight(slot, i) = {{action.at_ns, now_ns}, request, verify, false};
+      }
+      if (connection.state == State::open) {
+        transmit(slot, now_ns);
+      } else if (connection.state == State::closed) {
+        connect_slot(slot, now_ns);
+      }
+      return;
+    case Action::Kind::wait:
+      return wake_at(slot, action.at_ns);
+    case Action::Kind::park:
+      parked_.push_back(slot);
+      return;
+    case Action::Kind::end:
+      close_connection(slot);
+      return;
+  }
+}
+
+void Client::wake_at(std::uint32_t slot, std::int64_t at_ns) {
+  connections_[slot].waiting = true;
+  wakes_.push(at_ns, slot);
+}
+
+int Client::new_socket(std::uint32_t slot) {
+  const int fd = socket(options_.target.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (options_.source_addresses > 1) {
+    // Without this option bind() would look for a port that is free for every target.
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    sockaddr_in from{};
+    from.sin_family = AF_INET;
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (options_.first_slot + slot) % options_.source_addresses);
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) {
+      const int number = errno;
+      close(fd);
+      errno = number;
+      return -1;
+    }
+  }
+  return fd;
+}
+
+void Client::connect_slot(std::uint32_t slot, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  BAKEOFF_CHECK(connection.state == State::closed);
+  connection.phase_start_ns = now_ns;
+  connection.fd = new_socket(slot);
+  if (connection.fd < 0) return fail(slot, error_of(errno, true), now_ns);
+  connection.served = false;
+  if (connect(connection.fd, options_.target.get(), options_.target.length) != 0 && errno != EINPROGRESS) {
+    if (!begun_ && opening_errno_ == 0) opening_errno_ = errno;
+    return fail(slot, error_of(errno, true), now_ns);
+  }
+  connection.state = State::connecting;
+  ++connecting_;
+  timeouts_.set(slot, now_ns + options_.connect_timeout_ns);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.u64 = token_of(slot, connection.generation);
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event) != 0) fail(slot, LoadError::other, now_ns);
+}
+
+void Client::connected(std::uint32_t slot, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  connection.state = State::open;
+  --connecting_;
+  last_progress_ns_ = now_ns;
+  timeouts_.clear(slot);
+  opened_ += !recorder_.slots()[slot].opened;
+  recorder_.opened(slot, now_ns);
+  if (connection.in_flight != 0) {
+    transmit(slot, now_ns);
+  } else if (begun_ && !connection.waiting) {
+    ask_model(slot, now_ns);
+  }
+}
+
+// Sends what is in flight and not yet sent.
+void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  const std::uint32_t count = connection.unsent;
+  connection.unsent = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    InFlight& request = in_flight(slot, i);
+    request.times.sent_ns = now_ns;
+    recorder_.attempted(requests_[request.request].class_index, now_ns);
+  }
+  connection.body_bytes = 0;
+  connection.parser.begin(requests_[in_flight(slot, 0).request].head);
+  timeouts_.set(slot, now_ns + options_.timeout_ns);
+  if (count == 1) return send_text(slot, requests_.text(requests_[in_flight(slot, 0).request]), now_ns);
+  burst_text_.clear();
+  for (std::uint32_t i = 0; i < count; ++i) burst_text_ += requests_.text(requests_[in_flight(slot, i).request]);
+  send_text(slot, burst_text_, now_ns);
+}
+
+void Client::send_text(std::uint32_t slot, std::string_view text, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  const ssize_t sent = send(connection.fd, text.data(), text.size(), MSG_NOSIGNAL);
+  if (sent == static_cast<ssize_t>(text.size())) [[likely]] {
+    connection.unsent_text.reset();
+    return;
+  }
+  if (sent < 0 && errno != EAGAIN) return fail(slot, error_of(errno, false), now_ns);
+  auto rest = std::make_unique<std::string>(text.substr(sent < 0 ? 0 : static_cast<std::size_t>(sent)));
+  connection.unsent_text = std::move(rest);
+}
+
+void Client::handle(std::uint32_t slot, std::uint32_t events) {
+  Connection& connection = connections_[slot];
+  if (connection.state == State::connecting) {
+    const std::int64_t now_ns = monotonic_ns();
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+      int number = 0;
+      socklen_t length = sizeof number;
+      getsockopt(connection.fd, SOL_SOCKET, SO_ERROR, &number, &length);
+      if (!begun_ && opening_errno_ == 0) opening_errno_ = number;
+      return fail(slot, number == 0 ? LoadError::reset : error_of(number, true), now_ns);
+    }
+    const std::uint32_t generation = connection.generation;
+    connected(slot, now_ns);
+    if (connection.generation != generation || (events & (EPOLLIN | EPOLLRDHUP)) == 0) return;
+  } else if (connection.unsent_text != nullptr && (events & EPOLLOUT) != 0) {
+    const std::uint32_t generation = connection.generation;
+    send_text(slot, std::string(*connection.unsent_text), monotonic_ns());
+    if (connection.generation != generation) return;
+  }
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) receive(slot, events);
+}
+
+void Client::receive(std::uint32_t slot, std::uint32_t events) {
+  Connection& connection = connections_[slot];
+  const std::uint32_t generation = connection.generation;
+  const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  for (;;) {
+    // What is left of a body with a told length can be dropped where it is, unless its bytes are to be looked at.
+    const bool discard = options_.discard && connection.in_flight != 0 && connection.parser.remaining_bytes() != 0 && !in_flight(slot, 0).verify;
+    const std::size_t room = discard ? static_cast<std::size_t>(std::min<std::uint64_t>(connection.parser.remaining_bytes(), 1u << 30)) : buffer_bytes;
+    const ssize_t got = recv(connection.fd, buffer_.get(), room, discard ? MSG_TRUNC : 0);
+    const std::int64_t now_ns = monotonic_ns();
+    if (got > 0) {
+      const auto bytes = static_cast<std::size_t>(got);
+      recorder_.received(bytes, now_ns);
+      if (discard) {
+        connection.body_bytes += bytes;
+        if (connection.parser.skipped(bytes) == ReplyParser::State::complete && !finish_reply(slot, false, now_ns)) return;
+      } else if (!take(slot, {buffer_.get(), bytes}, now_ns)) {
+        return;
+      }
+      if (connection.generation != generation) return;
+      // Less than there was room for: the socket is empty, and what comes next makes a new event.
+      if (bytes < room && !ended) return;
+    } else if (got == 0) {
+      return ended_by_peer(slot, now_ns);
+    } else if (errno == EAGAIN) {
+      return;
+    } else if (errno != EINTR) {
+      const LoadError error = error_of(errno, false);
+      if (connection.in_flight == 0) return ended_by_peer(slot, now_ns);
+      return fail(slot, error, now_ns);
+    }
+  }
+}
+
+// Bytes of replies. False when the connection is gone.
+bool Client::take(std::uint32_t slot, std::string_view data, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  while (!data.empty()) {
+    if (connection.in_flight == 0) {
+      fail(slot, LoadError::malformed, now_ns);  // nothing was asked for
+      return false;
+    }
+    const ReplyParser::Step step = connection.parser.next(data);
+    if (!step.body.empty()) {
+      InFlight& request = in_flight(slot, 0);
+      if (request.verify && !content_matches(requests_[request.request].content_seed, connection.body_bytes, step.body)) request.wrong = true;
+      connection.body_bytes += step.body.size();
+    }
+    data.remove_prefix(step.consumed);
+    if (step.state == ReplyParser::State::malformed) {
+      fail(slot, LoadError::malformed, now_ns);
+      return false;
+    }
+    if (step.state == ReplyParser::State::complete && !finish_reply(slot, !data.empty(), now_ns)) return false;
+  }
+  return true;
+}
+
+// The first request in flight has its whole reply. more_data: bytes behind it were received with it.
+// False when the connection is gone.
+bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  const InFlight done = in_flight(slot, 0);
+  const Request& request = requests_[done.request];
+  const auto body_bytes = static_cast<std::int64_t>(connection.body_bytes);
+  const std::uint16_t status = connection.parser.status();
+  const bool keep_alive = connection.parser.keep_alive();
+
+  std::int64_t expected_bytes = request.head ? 0 : request.expected_bytes;
+  if (expected_bytes == Request::any_length && options_.same_length && status / 100 == 2) {
+    std::int64_t& learned = learned_lengths_[done.request];
+    if (learned == Request::any_length) learned = body_bytes;
+    expected_bytes = learned;
+  }
+  if (status / 100 != 2) {
+    recorder_.failed(request.class_index, done.times.sent_ns, LoadError::bad_status, now_ns);
+  } else if (expected_bytes != Request::any_length && expected_bytes != body_bytes) {
+    recorder_.failed(request.class_index, done.times.sent_ns, LoadError::wrong_length, now_ns);
+  } else if (done.wrong) {
+    recorder_.failed(request.class_index, done.times.sent_ns, LoadError::wrong_bytes, now_ns);
+  } else {
+    recorder_.replied(slot, request.class_index, done.times, connection.body_bytes, done.verify, now_ns);
+  }
+  connection.served = true;
+  connection.failures = 0;
+
+  if (depth_ != 1) connection.first = static_cast<std::uint16_t>((connection.first + 1) % depth_);
+  if (--connection.in_flight != 0) {
+    if (!keep_alive) {
+      fail(slot, LoadError::closed_early, now_ns);
+      return false;
+    }
+    connection.body_bytes = 0;
+    connection.parser.begin(requests_[in_flight(slot, 0).request].head);
+    timeouts_.set(slot, now_ns + options_.timeout_ns);
+    return true;
+  }
+  timeouts_.clear(slot);
+  if (more_data) {
+    // The reply itself was right, but what follows it belongs to nothing that was asked for.
+    recorder_.failed(request.class_index, now_ns, LoadError::malformed, now_ns);
+  }
+  const std::uint32_t generation = connection.generation;
+  if (more_data || !keep_alive || connection.close_after) close_connection(slot);
+  ask_model(slot, now_ns);
+  return connection.generation == generation;
+}
+
+void Client::ended_by_peer(std::uint32_t slot, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  if (connection.in_flight != 0) {
+    if (connection.parser.end_of_stream()) {
+      finish_reply(slot, false, now_ns);
+      return;
+    }
+    return fail(slot, LoadError::closed_early, now_ns);
+  }
+  // An idle connection may be closed at any time; the next request opens a new one.
+  close_connection(slot);
+}
+
+// What is in flight on this slot has failed. Where not even one reply came since the last failure, the next try waits.
+void Client::fail(std::uint32_t slot, LoadError error, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  for (std::uint32_t i = 0; i < connection.in_flight; ++i) {
+    const InFlight& request = in_flight(slot, i);
+    // One whose connection was never there did not become an attempt when it was sent.
+    const bool sent = connection.unsent == 0;
+    if (!sent) recorder_.attempted(requests_[request.request].class_index, now_ns);
+    recorder_.failed(requests_[request.request].class_index, sent ? request.times.sent_ns : now_ns, error, now_ns);
+  }
+  if (connection.in_flight == 0) recorder_.failed(0, now_ns, error, now_ns);
+  // An open connection without a request belongs to a slot that is parked, waits, or has ended: nothing to start again.
+  const bool was_idle = begun_ && connection.in_flight == 0 && connection.state == State::open;
+  const bool served = connection.served;
+  connection.in_flight = connection.unsent = 0;
+  close_connection(slot);
+  if (was_idle) return;
+  model_.failed(slot);
+  if (served) return wake_at(slot, now_ns);
+  const std::int64_t backoff_ns = first_backoff_ns << connection.failures;
+  if (connection.failures < most_backoffs) ++connection.failures;
+  wake_at(slot, now_ns + backoff_ns);
+}
+
+void Client::close_connection(std::uint32_t slot) {
+  Connection& connection = connections_[slot];
+  if (connection.state == State::connecting) {
+    --connecting_;
+    last_progress_ns_ = monotonic_ns();
+  }
+  if (connection.fd >= 0) close(connection.fd);
+  connection.fd = -1;
+  connection.state = State::closed;
+  connection.served = false;
+  connection.unsent_text.reset();
+  ++connection.generation;
+  timeouts_.clear(slot);
+}
+
+// The window is over: what is still in flight is told, and nothing more is sent.
+void Client::finish() {
+  if (measuring_) cpu_s_ = thread_cpu_s() - cpu_at_start_s_;
+  for (std::uint32_t slot = 0; slot < options_.connections; ++slot) {
+    const Connection& connection = connections_[slot];
+    if (connection.unsent != 0) continue;
+    for (std::uint32_t i = 0; i < connection.in_flight; ++i) recorder_.unfinished(in_flight(slot, i).times.sent_ns);
+  }
+}
+
+}  // namespace bakeoff

@@ -1,0 +1,146 @@
+// What happened: everything a run says about its server is counted here, in the measured window only. One recorder a
+// thread; they are merged before anything is computed from them.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "harness/load/histogram.h"
+#include "harness/load/timers.h"
+
+namespace bakeoff {
+
+enum class LoadError : std::uint8_t {
+  connect_refused,
+  connect_timeout,
+  timeout,              // a request's deadline passed, whether or not its reply came later
+  reset,
+  closed_early,         // the connection ended before the reply did
+  bad_status,           // a complete reply, yet not a 2xx
+  wrong_length,
+  wrong_bytes,
+  malformed,            // not HTTP, or more bytes than were announced
+  fd_unavailable,       // EMFILE, ENFILE
+  address_unavailable,  // EADDRNOTAVAIL: out of ports
+  other,
+};
+constexpr std::size_t load_error_count = 12;
+std::string_view name_of(LoadError error);
+
+struct ClassTally {
+  std::uint64_t attempts = 0;
+  std::uint64_t replies = 0;
+  std::uint64_t timeouts = 0;
+};
+
+struct SlotTally {
+  std::uint32_t replies = 0;
+  bool opened = false;  // at any time, also before the window
+};
+
+// Times of one request. scheduled_ns <= sent_ns; they differ where a model has a schedule of its own.
+struct RequestTimes {
+  std::int64_t scheduled_ns = 0;
+  std::int64_t sent_ns = 0;
+};
+
+class Recorder {
+ public:
+  // slots: connections of this thread; classes: groups of files; own_schedule: requests have a scheduled time apart from
+  // the one at which they are sent, so that three histograms are kept instead of one.
+  Recorder(std::uint32_t slots, std::uint32_t classes, bool own_schedule)
+      : own_schedule_(own_schedule), classes_(classes), slots_(slots) {}
+
+  // Nothing is counted outside [start_ns, end_ns). Both are never_ns until they are known.
+  void set_window(std::int64_t start_ns, std::int64_t end_ns) {
+    start_ns_ = start_ns;
+    end_ns_ = end_ns;
+  }
+  std::int64_t start_ns() const { return start_ns_; }
+  std::int64_t end_ns() const { return end_ns_; }
+
+  void opened(std::uint32_t slot, std::int64_t now_ns) {
+    reconnects_ += slots_[slot].opened && inside(now_ns);
+    slots_[slot].opened = true;
+  }
+  void attempted(std::uint32_t class_index, std::int64_t now_ns) { classes_[class_index].attempts += inside(now_ns); }
+  void received(std::uint64_t bytes, std::int64_t now_ns) {
+    if (inside(now_ns)) received_bytes_ += bytes;
+  }
+  // A complete and correct reply.
+  void replied(std::uint32_t slot, std::uint32_t class_index, const RequestTimes& times, std::uint64_t body_bytes, bool verified,
+               std::int64_t now_ns) {
+    busy(times.sent_ns, now_ns);
+    if (!inside(now_ns)) return;
+    ++replies_;
+    ++slots_[slot].replies;
+    ++classes_[class_index].replies;
+    body_bytes_ += body_bytes;
+    verified_ += verified;
+    from_send_.record(now_ns - times.sent_ns);
+    if (own_schedule_) {
+      from_schedule_.record(now_ns - times.scheduled_ns);
+      send_lag_.record(times.sent_ns - times.scheduled_ns);
+    }
+  }
+  // A request that ended in any other way. One that was never sent has sent_ns == now_ns.
+  void failed(std::uint32_t class_index, std::int64_t sent_ns, LoadError error, std::int64_t now_ns);
+  // A request that had no end yet when the window's end came.
+  void unfinished(std::int64_t sent_ns) {
+    busy(sent_ns, end_ns_);
+    ++in_flight_at_end_;
+  }
+
+  // Adds what another thread, or another process, recorded in the same window; its slots follow the own ones.
+  void merge(const Recorder& other);
+
+  std::uint64_t replies() const { return replies_; }
+  std::uint64_t verified_replies() const { return verified_; }
+  std::uint64_t body_bytes() const { return body_bytes_; }
+  std::uint64_t received_bytes() const { return received_bytes_; }
+  std::uint64_t reconnects() const { return reconnects_; }
+  std::uint64_t in_flight_at_end() const { return in_flight_at_end_; }
+  std::uint64_t errors(LoadError error) const { return errors_[static_cast<std::size_t>(error)]; }
+  std::uint64_t errors() const;
+  double busy_s() const { return static_cast<double>(busy_ns_) * 1e-9; }  // summed over requests: time in flight within the window
+  bool own_schedule() const { return own_schedule_; }
+  const Histogram& from_send() const { return from_send_; }
+  const Histogram& from_schedule() const { return own_schedule_ ? from_schedule_ : from_send_; }
+  const Histogram& send_lag() const { return send_lag_; }
+  const std::vector<ClassTally>& classes() const { return classes_; }
+  const std::vector<SlotTally>& slots() const { return slots_; }
+
+ private:
+  bool inside(std::int64_t now_ns) const { return now_ns >= start_ns_ && now_ns < end_ns_; }
+  void busy(std::int64_t from_ns, std::int64_t to_ns) {
+    from_ns = std::max(from_ns, start_ns_);
+    to_ns = std::min(to_ns, end_ns_);
+    if (to_ns > from_ns) busy_ns_ += to_ns - from_ns;
+  }
+
+  std::int64_t start_ns_ = never_ns;
+  std::int64_t end_ns_ = never_ns;
+  bool own_schedule_;
+  std::uint64_t replies_ = 0;
+  std::uint64_t verified_ = 0;
+  std::uint64_t body_bytes_ = 0;
+  std::uint64_t received_bytes_ = 0;
+  std::uint64_t reconnects_ = 0;
+  std::uint64_t in_flight_at_end_ = 0;
+  std::int64_t busy_ns_ = 0;
+  std::array<std::uint64_t, load_error_count> errors_{};
+  Histogram from_send_, from_schedule_, send_lag_;
+  std::vector<ClassTally> classes_;
+  std::vector<SlotTally> slots_;
+};
+
+// Jain's index of fairness over the slots' replies: 1 when all have the same, 1/n when one has all; 1 when there are none
+// (Jain, Chiu, Hawe 1984; as SEDA uses it).
+double jain_index(const std::vector<SlotTally>& slots);
+// Slots without one reply.
+std::uint64_t starved(const std::vector<SlotTally>& slots);
+
+}  // namespace bakeoff

@@ -1,0 +1,153 @@
+#include "harness/load/report.h"
+
+#include <boost/format.hpp>
+#include <cmath>
+#include <numeric>
+
+namespace bakeoff {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr double most_cpu_share = 0.95;
+constexpr double little_tolerance = 0.05;
+
+double seconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-9; }
+
+std::uint64_t opened_slots(const Recorder& recorder) {
+  return static_cast<std::uint64_t>(std::count_if(recorder.slots().begin(), recorder.slots().end(), [](const SlotTally& slot) { return slot.opened; }));
+}
+
+double busiest_thread_share(const LoadResult& result) {
+  double most_s = 0;
+  for (const double cpu_s : result.thread_cpu_s) most_s = std::max(most_s, cpu_s);
+  return result.duration_s > 0 ? most_s / result.duration_s : 0;
+}
+
+Json latency_json(const Histogram& histogram) {
+  Json json;
+  const auto put = [&](const char* name, double ns) { json[name] = histogram.count() == 0 ? Json(nullptr) : Json(ns * 1e-6); };
+  put("mean", histogram.mean_ns());
+  put("p50", static_cast<double>(histogram.percentile_ns(0.5)));
+  put("p90", static_cast<double>(histogram.percentile_ns(0.9)));
+  put("p99", static_cast<double>(histogram.percentile_ns(0.99)));
+  put("p999", static_cast<double>(histogram.percentile_ns(0.999)));
+  put("max", static_cast<double>(histogram.max_ns()));
+  return json;
+}
+
+}  // namespace
+
+Verdict judge(const LoadSpec& spec, const LoadResult& result) {
+  Verdict verdict;
+  const Recorder& recorder = result.recorder;
+  const auto limited = [&](const std::string& reason) {
+    verdict.valid = false;
+    verdict.client_limited = true;
+    verdict.reasons.push_back(reason);
+  };
+  if (result.duration_s <= 0) {
+    verdict.valid = false;
+    verdict.reasons.push_back("the run ended before its measured time began");
+    return verdict;
+  }
+  if (const double share = busiest_thread_share(result); share > most_cpu_share)
+    limited(str(boost::format("the client was out of processor time: a thread used %.0f %% of a core") % (share * 100)));
+  const std::uint64_t opened = opened_slots(recorder);
+  if (opened < spec.connections) limited(str(boost::format("only %d of %d connections were opened") % opened % spec.connections));
+  if (spec.requests_per_connection == 0 && opened > 0) {
+    const double in_flight = recorder.busy_s() / result.duration_s;
+    if (std::abs(in_flight / static_cast<double>(opened) - 1) > little_tolerance)
+      limited(str(boost::format("Little's law: %.1f requests in flight on average, %d connections") % in_flight % opened));
+  }
+  if (recorder.errors(LoadError::wrong_bytes) != 0) {
+    verdict.valid = false;
+    verdict.reasons.push_back(str(boost::format("%d replies had wrong bytes") % recorder.errors(LoadError::wrong_bytes)));
+  }
+  return verdict;
+}
+
+Json to_json(const LoadSpec& spec, const LoadResult& result) {
+  const Recorder& recorder = result.recorder;
+  const double duration_s = result.duration_s;
+  const auto per_second = [&](double amount) { return duration_s > 0 ? Json(amount / duration_s) : Json(nullptr); };
+  const auto replied = recorder.slots().size() - starved(recorder.slots());
+
+  Json errors{{"total", recorder.errors()}};
+  for (std::size_t i = 0; i < load_error_count; ++i) errors[std::string(name_of(static_cast<LoadError>(i)))] = recorder.errors(static_cast<LoadError>(i));
+  Json classes = Json::array();
+  for (std::size_t i = 0; i < recorder.classes().size(); ++i) {
+    const ClassTally& tally = recorder.classes()[i];
+    const std::int64_t size_bytes = result.class_sizes_bytes[i];
+    classes.push_back({{"size_bytes", size_bytes < 0 ? Json(nullptr) : Json(size_bytes)},
+                       {"attempts", tally.attempts},
+                       {"replies", tally.replies},
+                       {"timeouts", tally.timeouts}});
+  }
+  const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
+  const Verdict verdict = judge(spec, result);
+
+  return {
+      {"schema_version", 1},
+      {"url", spec.url_text},
+      {"workload", spec.workload ? Json(spec.workload->name) : Json(nullptr)},
+      {"model", "closed"},
+      {"replies", recorder.replies()},
+      {"replies_per_s", per_second(static_cast<double>(recorder.replies()))},
+      {"body_bytes", recorder.body_bytes()},
+      {"received_bytes", recorder.received_bytes()},
+      {"throughput_mbps", per_second(static_cast<double>(recorder.received_bytes()) * 8e-6)},
+      {"goodput_mbps", per_second(static_cast<double>(recorder.body_bytes()) * 8e-6)},
+      {"duration_s", duration_s},
+      {"warmup_s", seconds(spec.warmup_ns)},
+      {"seed", spec.seed},
+      {"threads", spec.threads},
+      {"bodies", spec.discard ? "discarded" : "copied"},
+      {"source_addresses", result.source_addresses},
+      {"connections", {{"asked", spec.connections}, {"opened", opened_slots(recorder)}, {"replied", replied}, {"reopened", recorder.reconnects()}}},
+      {"errors", errors},
+      {"latency_ms", latency_json(recorder.from_schedule())},
+      {"histogram", recorder.from_schedule().to_json()},
+      {"classes", classes},
+      {"jain_index", jain_index(recorder.slots())},
+      {"starved_connections", starved(recorder.slots())},
+      {"in_flight_at_end", recorder.in_flight_at_end()},
+      {"in_flight_mean", per_second(recorder.busy_s())},
+      {"verified_replies", recorder.verified_replies()},
+      {"client", {{"cpu_s", cpu_s}, {"wall_s", duration_s}, {"cpu_share", per_second(cpu_s)}}},
+      {"interrupted", result.interrupted},
+      {"verdict", {{"valid", verdict.valid}, {"kind", verdict.valid ? "valid" : verdict.client_limited ? "client_limited" : "invalid"}, {"reasons", verdict.reasons}}},
+  };
+}
+
+std::string to_text(const LoadSpec& spec, const LoadResult& result) {
+  const Recorder& recorder = result.recorder;
+  const double duration_s = std::max(result.duration_s, 1e-9);
+  const Histogram& latency = recorder.from_schedule();
+  const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
+  std::string text = str(boost::format("%d replies in %.2f s: %.0f/s, %.1f Mbit/s\n") % recorder.replies() % result.duration_s %
+                         (static_cast<double>(recorder.replies()) / duration_s) % (static_cast<double>(recorder.received_bytes()) * 8e-6 / duration_s));
+  if (latency.count() != 0)
+    text += str(boost::format("latency ms: mean %.3f  p50 %.3f  p90 %.3f  p99 %.3f  p99.9 %.3f  max %.3f\n") % (latency.mean_ns() * 1e-6) %
+                (static_cast<double>(latency.percentile_ns(0.5)) * 1e-6) % (static_cast<double>(latency.percentile_ns(0.9)) * 1e-6) %
+                (static_cast<double>(latency.percentile_ns(0.99)) * 1e-6) % (static_cast<double>(latency.percentile_ns(0.999)) * 1e-6) %
+                (static_cast<double>(latency.max_ns()) * 1e-6));
+  text += str(boost::format("connections: %d asked, %d opened, %d replied; Jain's index %.4f\n") % spec.connections % opened_slots(recorder) %
+              (recorder.slots().size() - starved(recorder.slots())) % jain_index(recorder.slots()));
+  if (recorder.errors() != 0) {
+    text += str(boost::format("errors: %d") % recorder.errors());
+    for (std::size_t i = 0; i < load_error_count; ++i)
+      if (const auto error = static_cast<LoadError>(i); recorder.errors(error) != 0)
+        text += str(boost::format("  %s %d") % name_of(error) % recorder.errors(error));
+    text += "\n";
+  }
+  text += str(boost::format("client: %.2f s of processor time, %.2f us a reply\n") % cpu_s %
+              (recorder.replies() == 0 ? 0.0 : cpu_s * 1e6 / static_cast<double>(recorder.replies())));
+  const Verdict verdict = judge(spec, result);
+  text += verdict.valid ? "verdict: valid\n" : verdict.client_limited ? "verdict: client_limited\n" : "verdict: invalid\n";
+  for (const std::string& reason : verdict.reasons) text += "  " + reason + "\n";
+  return text;
+}
+
+}  // namespace bakeoff
