@@ -1,0 +1,311 @@
+// Whole runs, each of a fraction of a second, against servers that behave and servers that do not.
+#include "harness/load/load.h"
+
+#include <string>
+
+#include "core/errors.h"
+#include "harness/load/report.h"
+#include "tests/catch.h"
+#include "tests/load/scripted_server.h"
+
+using namespace bakeoff;
+
+namespace {
+
+LoadSpec spec_for(const std::string& url) {
+  LoadSpec spec;
+  spec.url_text = url;
+  spec.url = parse_url(url);
+  spec.connections = 4;
+  spec.duration_ns = 200'000'000;
+  spec.warmup_ns = 20'000'000;
+  return spec;
+}
+
+LoadResult run(const LoadSpec& spec) {
+  const std::atomic<bool> stop{false};
+  return run_load(spec, stop);
+}
+
+// Runs against a server whose every connection follows the script.
+LoadResult run_against(ScriptedServer::Script script, std::function<void(LoadSpec&)> change = [](LoadSpec&) {}) {
+  ScriptedServer server(std::move(script));
+  LoadSpec spec = spec_for(server.url());
+  change(spec);
+  return run(spec);
+}
+
+// Only errors of one cause, and at least one.
+void require_only(const LoadResult& result, LoadError error) {
+  INFO(name_of(error));
+  REQUIRE(result.recorder.errors(error) > 0);
+  REQUIRE(result.recorder.errors() == result.recorder.errors(error));
+}
+
+// A workload of three files, by a server that may spoil their bytes.
+Workload three_files() {
+  Workload workload;
+  workload.name = "three";
+  for (const std::uint64_t size : {10u, 3'000u, 200'000u}) {
+    workload.files.add("/file" + std::to_string(size), size, static_cast<std::uint32_t>(workload.classes.size()));
+    workload.classes.push_back({"class" + std::to_string(size), size, 1.0 / 3});
+  }
+  workload.popularity = Popularity::weighted({1, 1, 1});
+  return workload;
+}
+
+void serve_three(Conversation& talk, const Workload& workload, bool spoil) {
+  for (std::string request = talk.request(); !request.empty(); request = talk.request()) {
+    const WorkloadFile& file = workload.files[workload.files.find(path_of(request)).value()];
+    std::string body(file.size_bytes, '\0');
+    content(file.content_seed, 0, body);
+    if (spoil) body.back() = static_cast<char>(body.back() + 1);
+    if (!talk.say(reply_with(body))) return;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a server that behaves gets only replies") {
+  const LoadResult result = run_against([](Conversation& talk) {
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.replies() > 100);
+  REQUIRE(result.recorder.body_bytes() == 5 * result.recorder.replies());
+  REQUIRE(starved(result.recorder.slots()) == 0);
+  REQUIRE(result.recorder.slots().size() == 4);
+  REQUIRE(result.recorder.in_flight_at_end() == 4);
+  REQUIRE(result.recorder.reconnects() == 0);
+}
+
+TEST_CASE("several threads share the connections and merge what they saw") {
+  const LoadResult result = run_against(
+      [](Conversation& talk) {
+        while (!talk.request().empty()) talk.say(reply_with("hello"));
+      },
+      [](LoadSpec& spec) {
+        spec.threads = 2;
+        spec.connections = 5;
+      });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.slots().size() == 5);
+  REQUIRE(starved(result.recorder.slots()) == 0);
+  REQUIRE(result.thread_cpu_s.size() == 2);
+}
+
+TEST_CASE("a reply may come in pieces, chunked, after interim replies, or end with the connection") {
+  for (const char* reply : {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+                            "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"}) {
+    const LoadResult result = run_against([&](Conversation& talk) {
+      while (!talk.request().empty())
+        for (const char* c = reply; *c != '\0'; ++c) talk.say(std::string_view(c, 1));
+    });
+    REQUIRE(result.recorder.errors() == 0);
+    REQUIRE(result.recorder.replies() > 4);
+    REQUIRE(result.recorder.body_bytes() == 5 * result.recorder.replies());
+  }
+  const LoadResult result = run_against([](Conversation& talk) {
+    talk.request();
+    talk.say("HTTP/1.1 200 OK\r\n\r\nhello");
+  });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.replies() > 4);
+  REQUIRE(result.recorder.reconnects() > 4);
+}
+
+TEST_CASE("one request a connection, or a few, by choice of either side") {
+  const auto polite = [](Conversation& talk) {
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  };
+  for (const std::uint32_t requests : {1u, 3u}) {
+    const LoadResult result = run_against(polite, [&](LoadSpec& spec) { spec.requests_per_connection = requests; });
+    REQUIRE(result.recorder.errors() == 0);
+    REQUIRE(result.recorder.reconnects() > 4);
+    const double each = static_cast<double>(result.recorder.replies()) / static_cast<double>(result.recorder.reconnects());
+    REQUIRE(each == Approx(requests).epsilon(0.3));
+  }
+  const LoadResult result = run_against([](Conversation& talk) {
+    talk.request();
+    talk.say(reply_with("hello", "Connection: close\r\n"));
+  });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.reconnects() > 4);
+}
+
+TEST_CASE("each way to misbehave is counted under its own name, and the run goes on to its end") {
+  require_only(run_against([](Conversation& talk) { talk.request(); }), LoadError::closed_early);
+  require_only(run_against([](Conversation& talk) {
+                 talk.request();
+                 talk.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive!");
+               }),
+               LoadError::closed_early);
+  require_only(run_against([](Conversation& talk) {
+                 talk.request();
+                 talk.reset();
+               }),
+               LoadError::reset);
+  require_only(run_against([](Conversation& talk) {
+                 while (!talk.request().empty()) talk.say("SSH-2.0-nonsense\r\n");
+               }),
+               LoadError::malformed);
+  require_only(run_against([](Conversation& talk) {
+                 while (!talk.request().empty()) talk.say(reply_with("five!") + "and more");
+               }),
+               LoadError::malformed);
+  require_only(run_against([](Conversation& talk) {
+                 while (!talk.request().empty()) talk.say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+               }),
+               LoadError::bad_status);
+  require_only(run_against(
+                   [](Conversation& talk) {
+                     while (!talk.request().empty()) talk.say(reply_with("five!"));
+                   },
+                   [](LoadSpec& spec) { spec.expected_bytes = 6; }),
+               LoadError::wrong_length);
+}
+
+TEST_CASE("a reply that differs in length from the first one is wrong, unless any length will do") {
+  const auto growing = [](Conversation& talk) {
+    for (std::string body = "x"; !talk.request().empty(); body += "x") talk.say(reply_with(body));
+  };
+  require_only(run_against(growing), LoadError::wrong_length);
+  REQUIRE(run_against(growing, [](LoadSpec& spec) { spec.same_length = false; }).recorder.errors() == 0);
+}
+
+TEST_CASE("a server that never answers, or one byte a time, runs into the time-out when it passes") {
+  const auto shorten = [](LoadSpec& spec) { spec.timeout_ns = 30'000'000; };
+  const LoadResult silent = run_against([](Conversation& talk) { talk.wait_for_end(); }, shorten);
+  require_only(silent, LoadError::timeout);
+  REQUIRE(silent.recorder.classes()[0].timeouts == silent.recorder.errors());
+  // Those of the warm-up end in the window.
+  REQUIRE(silent.recorder.classes()[0].attempts + 4 >= silent.recorder.errors());
+  REQUIRE(silent.recorder.replies() == 0);
+  // Late replies do not make up for it.
+  const LoadResult late = run_against(
+      [](Conversation& talk) {
+        while (!talk.request().empty()) {
+          pollfd gone{talk.fd(), POLLRDHUP, 0};
+          poll(&gone, 1, 60);
+          talk.say(reply_with("late"));
+        }
+      },
+      shorten);
+  require_only(late, LoadError::timeout);
+  REQUIRE(late.recorder.replies() == 0);
+}
+
+TEST_CASE("a connection that is refused from the beginning is an error of the start") {
+  std::string url;
+  {
+    ScriptedServer server([](Conversation&) {});
+    url = server.url();
+  }
+  REQUIRE_THROWS_AS(run(spec_for(url)), StartError);
+}
+
+TEST_CASE("a server that goes away is retried with patience, not in a circle") {
+  LoadSpec spec;
+  const LoadResult result = [&] {
+    auto server = std::make_unique<ScriptedServer>([](Conversation& talk) {
+      for (int i = 0; i < 20 && !talk.request().empty(); ++i) talk.say(reply_with("hello"));
+    });
+    spec = spec_for(server->url());
+    spec.duration_ns = 400'000'000;
+    std::thread killer([&] {
+      pollfd nothing{-1, 0, 0};
+      poll(&nothing, 1, 150);
+      server.reset();
+    });
+    const LoadResult killed = run(spec);
+    killer.join();
+    return killed;
+  }();
+  REQUIRE(result.recorder.replies() > 0);
+  REQUIRE(result.recorder.errors(LoadError::connect_refused) > 0);
+  REQUIRE(result.recorder.errors(LoadError::connect_refused) < 100);
+}
+
+TEST_CASE("a workload's replies are checked in length and bytes") {
+  const Workload workload = three_files();
+  const auto with_workload = [&](LoadSpec& spec) {
+    spec.workload = workload;
+    spec.verify_every = 1;
+  };
+  const LoadResult right = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, with_workload);
+  REQUIRE(right.recorder.errors() == 0);
+  REQUIRE(right.recorder.replies() > 10);
+  REQUIRE(right.recorder.verified_replies() == right.recorder.replies());
+  for (const ClassTally& tally : right.recorder.classes()) REQUIRE(tally.replies > 0);
+
+  const LoadResult spoilt = run_against([&](Conversation& talk) { serve_three(talk, workload, true); }, with_workload);
+  require_only(spoilt, LoadError::wrong_bytes);
+  LoadSpec spec;
+  REQUIRE_FALSE(judge(spec, spoilt).valid);
+
+  const LoadResult discarded = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& s) {
+    with_workload(s);
+    s.verify_every = 0;
+    s.discard = true;
+  });
+  REQUIRE(discarded.recorder.errors() == 0);
+  REQUIRE(discarded.recorder.classes()[2].replies > 0);
+}
+
+TEST_CASE("the same seed asks for the same files") {
+  const Workload workload = three_files();
+  const auto asked = [&](std::uint64_t seed) {
+    WorkloadSource source(workload, seed, 5, 1);
+    std::string order;
+    for (int i = 0; i < 50; ++i) order += static_cast<char>('0' + source.next(0));
+    return order;
+  };
+  REQUIRE(asked(1) == asked(1));
+  REQUIRE(asked(1) != asked(2));
+}
+
+TEST_CASE("clients that a server leaves waiting are told as starved, and by Jain's index") {
+  std::atomic<int> lucky{0};
+  const LoadResult result = run_against([&](Conversation& talk) {
+    if (lucky++ != 0) return talk.wait_for_end();
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  });
+  REQUIRE(result.recorder.replies() > 0);
+  REQUIRE(starved(result.recorder.slots()) == 3);
+  REQUIRE(jain_index(result.recorder.slots()) == Approx(0.25));
+}
+
+TEST_CASE("the document has every name that others rely on") {
+  ScriptedServer server([](Conversation& talk) {
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  });
+  const LoadSpec spec = spec_for(server.url());
+  const auto json = to_json(spec, run(spec));
+  for (const char* name : {"schema_version", "url", "model", "replies", "replies_per_s", "body_bytes", "received_bytes", "throughput_mbps", "duration_s",
+                           "warmup_s", "seed", "connections", "errors", "latency_ms", "histogram", "classes", "jain_index", "starved_connections",
+                           "in_flight_at_end", "verified_replies", "client", "verdict"})
+    REQUIRE(json.contains(name));
+  REQUIRE(json["connections"]["opened"] == 4);
+  REQUIRE(json["duration_s"].get<double>() == Approx(0.2));
+  REQUIRE(json["latency_ms"]["p99"].get<double>() > 0);
+  REQUIRE(json["histogram"]["count"] == json["replies"]);
+}
+
+TEST_CASE("a run that is stopped keeps what it measured") {
+  ScriptedServer server([](Conversation& talk) {
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  });
+  LoadSpec spec = spec_for(server.url());
+  spec.duration_ns = 60'000'000'000;
+  std::atomic<bool> stop{false};
+  std::thread stopper([&] {
+    pollfd nothing{-1, 0, 0};
+    poll(&nothing, 1, 200);
+    stop = true;
+  });
+  const LoadResult result = run_load(spec, stop);
+  stopper.join();
+  REQUIRE(result.interrupted);
+  REQUIRE(result.recorder.replies() > 0);
+  REQUIRE(result.duration_s < 5);
+}
