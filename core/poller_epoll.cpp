@@ -18,9 +18,11 @@ namespace {
 
 class EpollPoller final : public Poller {
  public:
-  explicit EpollPoller(int descriptors) : epoll_(::epoll_create1(EPOLL_CLOEXEC)), known_(static_cast<std::size_t>(descriptors)) {
+  explicit EpollPoller(int descriptors)
+      : epoll_(::epoll_create1(EPOLL_CLOEXEC)), known_(static_cast<std::size_t>(descriptors)) {
     if (epoll_ < 0) {
-      throw StartError(std::string("no epoll descriptor: ") + std::strerror(errno) + "; raise the limit on open files (ulimit -n)");
+      throw StartError(std::string("no epoll descriptor: ") + std::strerror(errno) +
+                       "; raise the limit on open files (ulimit -n)");
     }
     events_.resize(static_cast<std::size_t>(std::min(descriptors, most_events)));
     ready_.reserve(events_.size());
@@ -76,6 +78,7 @@ class EpollPoller final : public Poller {
   }
 
   std::size_t watched() const override { return waited_for_; }
+  int descriptor() const override { return epoll_; }
 
  private:
   // Bounds what one call takes; whatever else is ready comes first with the next, as the kernel turns its list.
