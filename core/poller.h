@@ -50,6 +50,9 @@ class Poller {
 
   // How many descriptors are waited for now: those watched with an interest other than none.
   virtual std::size_t watched() const = 0;
+
+  // The descriptor that the mechanism itself uses; -1 when it uses none.
+  virtual int descriptor() const { return -1; }
 };
 
 // `descriptors` bounds the descriptor numbers (usually RLIMIT_NOFILE). Throws StartError.

@@ -386,6 +386,13 @@ TEST_CASE("a descriptor number beyond the bound is a bug", "[poller]") {
   CHECK(trips_check([mechanism] { make_poller(mechanism, 64)->watch(-1, Interest::read); }));
 }
 
+TEST_CASE("only epoll has a descriptor of its own, which no executed program inherits", "[poller]") {
+  CHECK(make_poller(EventMechanism::poll, descriptors)->descriptor() == -1);
+  CHECK(make_poller(EventMechanism::select, descriptors)->descriptor() == -1);
+  const auto poller = make_poller(EventMechanism::epoll, descriptors);
+  CHECK(::fcntl(poller->descriptor(), F_GETFD) == FD_CLOEXEC);
+}
+
 TEST_CASE("epoll is called for a change alone", "[poller]") {
   const auto poller = make_poller(EventMechanism::epoll, descriptors);
   Pair pair;
