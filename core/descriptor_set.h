@@ -49,6 +49,12 @@ class DescriptorSet {
     }
   }
 
+  std::size_t size() const {
+    std::size_t members = 0;
+    for (std::size_t i = 0; i < words_in_use(); ++i) members += static_cast<std::size_t>(std::popcount(words_[i]));
+    return members;
+  }
+
   // One past the highest descriptor ever inserted since clear(): what select calls nfds.
   int limit() const { return limit_; }
 

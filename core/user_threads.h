@@ -17,7 +17,8 @@ class UserThreads {
   struct Settings {
     EventMechanism mechanism = EventMechanism::epoll;
     int descriptors = 1024;             // bound on descriptor numbers
-    std::size_t stack_bytes = 64 * 1024;  // address space; only touched pages cost memory. A guard page lies below.
+    std::size_t stack_bytes = 64 * 1024;  // address space; only touched pages cost memory. A guard page lies below:
+                                          // how many threads that allows, see ThreadStacks.
     int disk_workers = 1;               // kernel threads for on_worker
   };
   struct Counters {                     // of this scheduler; read by its own kernel thread, or racily by a monitor
@@ -34,13 +35,16 @@ class UserThreads {
   void spawn(std::function<void()> body);
 
   // Runs the threads until stop_fd becomes readable or all threads have ended. Threads still parked then are destroyed
-  // with their stacks unwound.
+  // with their stacks unwound: the call that parked throws, destructors run, and calls that would park in those return at
+  // once (on_worker runs its job on the spot). BLOCKS: disk, network, until the jobs then on kernel worker threads are done.
+  // Throws StartError when the kernel worker threads cannot be had. A body that lets an exception out ends the process.
   void run(int stop_fd);
 
-  // --- from within a user-level thread ---
+  // --- from within a user-level thread, though not in a catch block: the C++ runtime keeps what is being handled for
+  // --- the kernel thread, not for ours
 
-  // PARKS until fd is readable (writable); false when now() passed deadline_ms first. One thread waits per fd and
-  // direction. deadline_ms is in ms of CLOCK_MONOTONIC.
+  // PARKS until fd is readable (writable); false when now() passed deadline_ms first, by up to 50 ms and a clock tick
+  // more. One thread waits per fd and direction. deadline_ms is in ms of CLOCK_MONOTONIC; DeadlineWheel::never: none.
   bool wait_readable(int fd, std::int64_t deadline_ms);
   bool wait_writable(int fd, std::int64_t deadline_ms);
 
@@ -49,10 +53,14 @@ class UserThreads {
   // connections in progress go before new ones (policy C of von Behren 2003, section 3).
   void wait_shared(int fd, int wake_most);
 
-  // PARKS while job() runs on a kernel worker thread. The job must not touch this object.
+  // Wakes up to `most` of the threads that wait_shared() for fd: for one that found it ready and leaves more behind.
+  void wake_shared(int fd, int most);
+
+  // PARKS while job() runs on a kernel worker thread, in the order of the calls, with all signals blocked. The job must
+  // neither touch this object nor throw.
   void on_worker(const std::function<void()>& job);
 
-  // Tells that fd is closed by the caller next.
+  // Tells that fd is closed by the caller next. REQUIRES: no thread waits for it.
   void closing(int fd);
 
   const Counters& counters() const;

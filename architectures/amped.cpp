@@ -1,0 +1,52 @@
+// AMPED: asymmetric multi-process event-driven, the architecture of Flash (Pai 1999, section 3.4); with --helpers=threads
+// AMTED.
+//
+//   who waits        the one event loop, for all sockets at once; a helper, for the disk, one job at a time
+//   what is shared   nothing: a helper brings a name or a range of bytes into the kernel's memory and says so
+//   what can block   nothing in the loop, as long as what a check found in memory is still there when it is sent
+//   knobs            --workers (most helpers; started on demand), --helpers, --residency, and those of SPED
+//
+//            +-------------------------------+   job    +----------+
+//   clients  |  wait -> handle each event    | =======> | helper 1 | ---> disk
+//   =======> |    ^        |                 |   done   +----------+
+//            |    +--------+  (disk: helper) | <======= | helper N | ---> disk
+//            +-------------------------------+   pipe   +----------+
+#include "architectures/event_loop.h"
+#include "core/helper_pool.h"
+#include "core/workers.h"
+
+using namespace bakeoff;
+
+namespace {
+
+const Architecture architecture = {
+    .name = "amped",
+    .paper = "Pai 1999, section 3.4",
+    .workers_are = "most helpers, started on demand",
+    .workers_most = 1024,
+    .workers_default = 16,
+    .pollers = all_pollers(),
+    .bodies = all_bodies(),
+    .sends = {Sending::nonblocking},  // a loop that blocked on one client's socket would need no helpers
+    .residencies = {Residency::cachestat, Residency::nowait, Residency::mincore, Residency::none},
+    .helpers = {HelperKind::processes, HelperKind::threads},
+};
+
+void serve(Server& server) {
+  run_alone(server, [&](Worker& worker, int) {
+    EventLoop loop(server, worker, server.options().connections);
+    const auto helpers = make_helper_pool(server.options().helpers, server.options().workers, server.root().fd());
+    const auto finished = [&](HelperPool::Token token) { loop.resume(static_cast<int>(token)); };
+    helpers->attach([&](int fd) { loop.watch(fd, [&, fd] { helpers->collect(fd, finished); }); },
+                    [&](int fd) { loop.forget(fd); });
+    loop.run([&](Connection& connection) -> std::optional<Want> {
+      helpers->submit(connection.disk_job(), static_cast<HelperPool::Token>(connection.fd()));
+      worker.stats.helper_jobs.add();
+      return std::nullopt;  // until its helper is done
+    });
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return server_main(argc, argv, architecture, Sharing::nobody, serve); }

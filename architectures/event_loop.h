@@ -1,0 +1,57 @@
+// The event loop of SPED, SYMPED, shared-SYMPED and AMPED: get events, handle each without blocking on its socket,
+// repeat (Pariag 2007, section 5.1). What differs between the four is how many loops there are, and who waits when a
+// connection wants the disk.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/connection.h"
+#include "core/deadline_wheel.h"
+#include "core/poller.h"
+#include "core/server.h"
+
+namespace bakeoff {
+
+class EventLoop {
+ public:
+  // most_connections: how many this loop holds at once.
+  EventLoop(Server& server, Worker& worker, int most_connections);
+
+  // Waits for the disk on behalf of the connection and says what it wants then; or leaves the waiting to somebody else
+  // and returns nothing: resume() follows.
+  using WaitForDisk = std::function<std::optional<Want>(Connection& connection)>;
+
+  // Returns when the server is asked to end.
+  void run(const WaitForDisk& wait_for_disk);
+
+  // Somebody else has waited for the disk that the connection on fd wanted.
+  void resume(int fd);
+
+  // Calls `readable` whenever fd, which is not a connection's, is readable.
+  void watch(int fd, std::function<void()> readable);
+  void forget(int fd);
+
+ private:
+  void accept_connections();
+  void settle(Connection& connection, Want want);
+  void end(int fd);
+  void pause_accepting();
+
+  Server& server_;
+  Worker& worker_;
+  int most_connections_;
+  int open_connections_ = 0;
+  std::unique_ptr<Poller> poller_;
+  DeadlineWheel deadlines_;
+  std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor
+  std::map<int, std::function<void()>> others_;           // by descriptor
+  const WaitForDisk* wait_for_disk_ = nullptr;
+  bool accepting_ = true;
+  bool ending_ = false;
+};
+
+}  // namespace bakeoff

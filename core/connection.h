@@ -1,0 +1,118 @@
+// One connection of a client, whoever serves it. All its transitions stand in advance(); it runs until it would have to
+// wait and says for what (want.h). It never waits itself, except for what its owner allows: a socket in blocking mode
+// blocks in the call, and a step announced by Want::disk may block on the disk.
+//
+// It has one owner at a time, who passes his own Worker (buffers, clock, counters) to each call.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/disk_job.h"
+#include "core/file_cache.h"
+#include "core/request_parser.h"
+#include "core/response_head.h"
+#include "core/want.h"
+
+namespace bakeoff {
+
+class Server;
+struct Worker;
+
+class Connection {
+ public:
+  // Takes over the accepted socket `fd`.
+  Connection(int fd, Worker& worker);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // The three phases in turn until one has to wait: the usual call. After Want::disk it takes the announced step, which
+  // then BLOCKS: disk. With sockets in blocking mode it BLOCKS: network, and returns readable or writable only so that
+  // the caller can look at the deadline.
+  Want advance(Worker& worker);
+
+  // The same in two halves, for owners that hand the connection on between them (pipeline). prepare: everything up to a
+  // response; writable when there is one. transmit: the response, no further; readable when it is sent.
+  Want prepare(Worker& worker);
+  Want transmit(Worker& worker);
+
+  // After Want::disk: takes just the announced step, on whichever kernel thread calls it. Nothing: the name is resolved,
+  // go on with advance(). Else what the attempt to send ended with. BLOCKS: disk.
+  std::optional<Want> wait_for_disk(Worker& worker);
+
+  // After Want::disk: the same as data, for somebody else to wait for first.
+  DiskJob disk_job() const;
+
+  // The deadline has passed: a late request gets a 408, all else is closed.
+  Want expire(Worker& worker);
+
+  // When expire() is due, in ms of the worker's clock.
+  std::int64_t deadline_ms() const { return deadline_ms_; }
+
+  // Want::disk was returned and its step is still to be taken.
+  bool wants_disk() const { return disk_announced_; }
+  // A further request, or a part of one, is here already: the socket need not become readable for it.
+  bool has_input() const { return !unparsed().empty(); }
+
+  int fd() const { return fd_; }
+
+  // Answers 503 and closes; for a server that has all the connections it wants.
+  static void refuse(int fd, Worker& worker);
+
+ private:
+  enum class Phase : std::uint8_t {
+    receiving,  // reading and parsing a request
+    resolving,  // from its name to a pinned file
+    sending,    // head and body
+    skipping,   // the rest of a request's body that nobody asked for
+    draining,   // the response said close: what the peer still sends is read and dropped, lest a reset destroys it
+  };
+
+  std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
+  Want run(Worker& worker, bool may_send);
+  Want receive(Worker& worker);
+  Want resolve(Worker& worker);
+  void keep_input();
+  void keep_request();
+  void release_input();
+  void begin_reply(Worker& worker, int status);
+  Want begin_refusal(Worker& worker, int status);
+  Want end_reply(Worker& worker);
+  Want skip_body(Worker& worker);
+  Want drain(Worker& worker);
+  Want nothing_received(Worker& worker, ssize_t got);
+  Want lost(Worker& worker);
+  void unpin();
+  PinSlot& pin();
+
+  Server& server_;
+  int fd_;
+  Phase phase_ = Phase::receiving;
+  bool keep_alive_ = true;
+  bool disk_announced_ = false;  // Want::disk was returned: the next step may wait
+  bool drain_after_ = false;
+  std::int16_t status_ = 0;
+  std::int64_t deadline_ms_;
+
+  // What was received and is not yet parsed, or belongs to a request that waits; empty while idle. In the common case,
+  // a whole request in one receive, the bytes stay in the worker's buffer and nothing is kept here.
+  std::string input_;
+  std::size_t input_offset_ = 0;
+  std::string_view in_hand_;  // the bytes of the request in progress: in input_, or in the worker's buffer
+  RequestParser parser_;
+  Request request_;
+  std::uint64_t body_to_skip_bytes_ = 0;
+
+  PinSlot own_pin_;
+  std::string output_;        // a head of this reply alone, or the rest of one that the socket did not take at once
+  bool head_begun_ = false;
+  std::uint64_t offset_ = 0;  // next byte of the body
+  std::uint64_t end_ = 0;     // one past its last byte
+};
+
+}  // namespace bakeoff

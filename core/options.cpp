@@ -1,0 +1,391 @@
+#include "core/options.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <iostream>
+#include <limits>
+#include <sstream>
+
+#include <boost/program_options.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "core/errors.h"
+
+namespace bakeoff {
+namespace po = boost::program_options;
+namespace {
+
+std::string_view name_of(Sending value) { return value == Sending::blocking ? "blocking" : "nonblocking"; }
+std::string_view name_of(Admission value) { return value == Admission::refuse ? "refuse" : "wait"; }
+std::string_view name_of(Dispatch value) { return value == Dispatch::boss ? "boss" : "accept"; }
+std::string_view name_of(ThreadKind value) { return value == ThreadKind::user ? "user" : "kernel"; }
+std::string_view name_of(HelperKind value) { return value == HelperKind::processes ? "processes" : "threads"; }
+using bakeoff::name_of;
+
+template <class T>
+std::string names(const std::vector<T>& values) {
+  std::string text;
+  for (const T value : values) {
+    if (!text.empty()) text += ", ";
+    text += name_of(value);
+  }
+  return text;
+}
+
+template <class T>
+nlohmann::ordered_json names_json(const std::vector<T>& values) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const T value : values) list.push_back(std::string(name_of(value)));
+  return list;
+}
+
+template <class T>
+T choose(const std::string& option, const std::string& text, const std::vector<T>& values, const Architecture& architecture) {
+  for (const T value : values) {
+    if (text == name_of(value)) return value;
+  }
+  if (values.empty()) {
+    throw UsageError("--" + option + " means nothing to " + std::string(architecture.name) + "; leave it out");
+  }
+  throw UsageError("--" + option + "=" + text + " is not for " + std::string(architecture.name) + "; it takes " +
+                   names(values));
+}
+
+long long parse_number(const std::string& option, const std::string& text, long long least, long long most) {
+  long long value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+    throw UsageError("--" + option + "=" + text + " is not a whole number from " + std::to_string(least) + " to " +
+                     std::to_string(most));
+  }
+  return value;
+}
+
+bool parse_switch(const std::string& option, const std::string& text) {
+  if (text == "on") return true;
+  if (text == "off") return false;
+  throw UsageError("--" + option + "=" + text + " is neither on nor off");
+}
+
+int raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  // Tables are sized by this bound: an unlimited one is cut to what one process can use in practice.
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 1'000'000);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
+}
+
+// One line of the option table: how it is typed, what it does, how it is read. The help is made from the same table.
+struct Row {
+  std::string name;
+  std::string value;
+  std::string help;
+  std::function<void(const std::string&)> read;
+};
+
+std::vector<Row> table(Options& options, const Architecture& architecture) {
+  const auto number = [](std::string name, int& target, long long least, long long most) {
+    return [=, &target](const std::string& text) { target = static_cast<int>(parse_number(name, text, least, most)); };
+  };
+  const auto duration = [](std::int64_t& target) {
+    return [&target](const std::string& text) { target = parse_duration_ms(text); };
+  };
+  const auto positive_duration = [](std::string name, std::int64_t& target) {
+    return [=, &target](const std::string& text) {
+      target = parse_duration_ms(text);
+      if (target <= 0) throw UsageError("--" + name + "=" + text + " must be longer than nothing");
+    };
+  };
+  const auto toggle = [](std::string name, bool& target) {
+    return [=, &target](const std::string& text) { target = parse_switch(name, text); };
+  };
+  const auto one_of = [&architecture](std::string name, auto& target, const auto& values) {
+    return [=, &target, &architecture](const std::string& text) { target = choose(name, text, values, architecture); };
+  };
+  const int most = std::numeric_limits<int>::max();
+  return {
+      {"root", "DIR", "directory whose files are served (required)", [&](const std::string& text) { options.root = text; }},
+      {"address", "IP", "IPv4 or IPv6 address to listen at [127.0.0.1]", [&](const std::string& text) { options.address = text; }},
+      {"port", "N", "port to listen at; 0: any free one, told in the ready line [8080]",
+       [&](const std::string& text) { options.port = static_cast<std::uint16_t>(parse_number("port", text, 0, 65535)); }},
+      {"workers", "N", std::string(architecture.workers_are), number("workers", options.workers, architecture.workers_least, architecture.workers_most)},
+      {"connections", "N", "most connections at once, over all workers [what descriptors allow]", number("connections", options.connections, 1, most)},
+      {"poller", "NAME", "event mechanism: " + names(architecture.pollers), one_of("poller", options.poller, architecture.pollers)},
+      {"body", "NAME", "how bodies are sent: " + names(architecture.bodies), one_of("body", options.body, architecture.bodies)},
+      {"auto-limit", "SIZE", "largest body that --body=auto sends from user memory together with the head [32K]",
+       [&](const std::string& text) { options.auto_limit_bytes = parse_size_bytes(text); }},
+      {"send", "NAME", "sockets while sending: " + names(architecture.sends), one_of("send", options.send, architecture.sends)},
+      {"accept-limit", "N", "accepts per readiness of the listening socket; 0: until there are no more [0]", number("accept-limit", options.accept_limit, 0, most)},
+      {"admission", "NAME", "above --connections: wait (leave them in the backlog) or refuse (answer 503) [wait]",
+       one_of("admission", options.admission, std::vector{Admission::wait, Admission::refuse})},
+      {"cache-paths", "on|off", "remember which file a name means [on]", toggle("cache-paths", options.cache_paths)},
+      {"cache-heads", "on|off", "remember response heads [on]", toggle("cache-heads", options.cache_heads)},
+      {"cache-files", "on|off", "remember open descriptors, mappings or contents [on]", toggle("cache-files", options.cache_files)},
+      {"cache-entries", "N", "files the cache knows at most [4096, fewer where descriptors are short]", number("cache-entries", options.cache_entries, 0, 100'000'000)},
+      {"cache-bytes", "SIZE", "contents and mappings the cache holds at most [128M]",
+       [&](const std::string& text) { options.cache_bytes = parse_size_bytes(text); }},
+      {"cache-valid", "TIME", "how long a file is served before it is looked at again; 0s: for ever [60s]", duration(options.cache_valid_ms)},
+      {"residency", "NAME", "check before a body is sent: " + names(architecture.residencies), one_of("residency", options.residency, architecture.residencies)},
+      {"request-timeout", "TIME", "for a whole request head, from its first byte [15s]", positive_duration("request-timeout", options.request_timeout_ms)},
+      {"idle-timeout", "TIME", "between requests of one connection [60s]", positive_duration("idle-timeout", options.idle_timeout_ms)},
+      {"send-timeout", "TIME", "for a reader that takes nothing [60s]", positive_duration("send-timeout", options.send_timeout_ms)},
+      {"backlog", "N", "connections that the kernel holds before they are accepted [4096]", number("backlog", options.backlog, 1, 1'000'000)},
+      {"congestion", "NAME", "TCP congestion control [cubic]", [&](const std::string& text) { options.congestion = text; }},
+      {"send-buffer", "SIZE", "socket send buffer; 0: as the kernel tunes it [0]",
+       [&](const std::string& text) {
+         const std::uint64_t bytes = parse_size_bytes(text);
+         if (bytes > (1u << 30)) throw UsageError("--send-buffer=" + text + " is more than 1 GiB");
+         options.send_buffer_bytes = static_cast<int>(bytes);
+       }},
+      {"defer-accept", "on|off", "accept a connection only once it has sent something [off]", toggle("defer-accept", options.defer_accept)},
+      {"helpers", "NAME", "who waits for the disk: " + names(architecture.helpers), one_of("helpers", options.helpers, architecture.helpers)},
+      {"dispatch", "NAME", "who accepts: " + names(architecture.dispatches), one_of("dispatch", options.dispatch, architecture.dispatches)},
+      {"threads", "NAME", "kind of the threads: " + names(architecture.thread_kinds), one_of("threads", options.threads, architecture.thread_kinds)},
+  };
+}
+
+bool means_nothing(const Row& row, const Architecture& architecture) {
+  return (row.name == "poller" && architecture.pollers.empty()) || (row.name == "helpers" && architecture.helpers.empty()) ||
+         (row.name == "accept-limit" && !architecture.accepts_in_batches) || (row.name == "dispatch" && architecture.dispatches.empty()) ||
+         (row.name == "threads" && architecture.thread_kinds.empty());
+}
+
+// Factors that are each fine and mean nothing together.
+void check_together(const Options& options, const Architecture& architecture, bool residency_given) {
+  const auto refuse = [](const std::string& why) { throw UsageError(why); };
+  if (options.root.empty()) refuse("--root is missing; give the directory whose files are to be served");
+  if (options.residency == Residency::mincore && options.body != BodyKind::mmap) {
+    refuse("--residency=mincore looks at mapped files; use it with --body=mmap, or --residency=cachestat or nowait with --body=" +
+           std::string(name_of(options.body)));
+  }
+  if (options.body == BodyKind::mmap && (options.residency == Residency::cachestat || options.residency == Residency::nowait)) {
+    refuse("--residency=" + std::string(name_of(options.residency)) +
+           " looks at open files; use --residency=mincore with --body=mmap");
+  }
+  if (residency_given && options.body == BodyKind::buffer && options.residency != Residency::none) {
+    refuse("--residency means nothing with --body=buffer: what is sent is in the server's own memory; leave it out");
+  }
+  if (options.admission == Admission::refuse && (!architecture.can_refuse || (!architecture.dispatches.empty() && options.dispatch == Dispatch::accept))) {
+    refuse("--admission=refuse means nothing here: while every worker serves a connection, nobody is free to refuse another; use --admission=wait");
+  }
+  if (!is_supported(options.residency)) {
+    refuse("--residency=cachestat needs Linux 6.5 or later; use --residency=nowait");
+  }
+  const bool kernel_threads = options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty();
+  if (architecture.connections_are_workers && options.connections != 0 && options.connections > options.workers) {
+    refuse("--connections=" + std::to_string(options.connections) + " is more than " + std::string(architecture.name) +
+           " holds with --workers=" + std::to_string(options.workers) +
+           ": each worker serves one connection at a time; give as many workers");
+  }
+  if (kernel_threads && options.residency == Residency::always_absent && residency_given) {
+    refuse("--residency means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
+  }
+}
+
+// Descriptors that are neither connections nor cached files: standard streams, listening socket, pollers, pipes.
+int reserved_descriptors(const Options& options, const Architecture& architecture) {
+  return 64 + (architecture.helpers.empty() ? 0 : 2 * options.workers);
+}
+
+void fit_descriptors(Options& options, const Architecture& architecture, bool entries_given) {
+  options.descriptors = raise_descriptor_limit();
+  // Processes with tables of their own share the connections between them.
+  const int tables = architecture.descriptors_are_per_worker ? options.workers : 1;
+  const int room = options.descriptors - reserved_descriptors(options, architecture);
+  if (options.connections == 0 && architecture.connections_are_threads) {
+    options.connections = std::min(1024, room / 2);
+  } else if (options.connections == 0) {
+    options.connections = architecture.connections_are_workers ? options.workers
+                                                               : std::max(1, room - std::min(4096, room / 4)) * tables;
+  }
+  const int each = (options.connections + tables - 1) / tables;
+  if (each > room - 1) {
+    const int needed = (options.connections + room - 2) / std::max(1, room - 1);
+    throw UsageError("--connections=" + std::to_string(options.connections) + " needs more descriptors than the " +
+                     std::to_string(options.descriptors) + " that this process may have; raise the limit (ulimit -n), or use symped with --workers=" +
+                     std::to_string(needed));
+  }
+  // uncached keeps a descriptor open per request in progress: as many again as connections.
+  const int left = room - each;
+  if (options.cache_entries > left) {
+    if (entries_given && (options.body == BodyKind::sendfile || options.body == BodyKind::automatic)) {
+      throw UsageError("--cache-entries=" + std::to_string(options.cache_entries) + " with --connections=" +
+                       std::to_string(options.connections) + " needs more descriptors than the " +
+                       std::to_string(options.descriptors) + " that a process may have; at most " + std::to_string(left) +
+                       " entries fit");
+    }
+    if (!entries_given) options.cache_entries = left;
+  }
+}
+
+}  // namespace
+
+std::vector<EventMechanism> all_pollers() { return {EventMechanism::epoll, EventMechanism::poll, EventMechanism::select}; }
+
+std::vector<BodyKind> all_bodies() {
+  return {BodyKind::automatic, BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer, BodyKind::uncached};
+}
+
+std::int64_t parse_duration_ms(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  const double factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : unit == "h" ? 3'600'000 : 0;
+  if (error != std::errc() || factor == 0 || !(value >= 0) || value * factor > 1e12) {
+    throw UsageError("\"" + std::string(text) + "\" is not a time; write it as 300ms, 15s or 2m");
+  }
+  return static_cast<std::int64_t>(value * factor);
+}
+
+std::uint64_t parse_size_bytes(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (unit.ends_with("iB")) unit.remove_suffix(2);
+  if (unit == "B") unit = "";
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : unit == "T" ? 40 : -1;
+  if (error != std::errc() || shift < 0 || value > (std::numeric_limits<std::uint64_t>::max() >> 1 >> shift)) {
+    throw UsageError("\"" + std::string(text) + "\" is not a size; write it as 4096, 64K, 128M or 1G");
+  }
+  return value << shift;
+}
+
+std::optional<Options> parse_options(int argc, const char* const* argv, const Architecture& architecture) {
+  Options options;
+  options.workers = architecture.workers_default;
+  if (!architecture.pollers.empty()) options.poller = architecture.pollers.front();
+  options.body = architecture.bodies.front();
+  options.send = architecture.sends.front();
+  options.residency = architecture.residencies.front();
+  if (!architecture.helpers.empty()) options.helpers = architecture.helpers.front();
+  if (!architecture.dispatches.empty()) options.dispatch = architecture.dispatches.front();
+  if (!architecture.thread_kinds.empty()) options.threads = architecture.thread_kinds.front();
+
+  const std::vector<Row> rows = table(options, architecture);
+  po::options_description described(std::string(architecture.name) + " (" + std::string(architecture.paper) + ")");
+  for (const Row& row : rows) {
+    if (means_nothing(row, architecture)) {
+      described.add_options()(row.name.c_str(), po::value<std::string>()->value_name(row.value), "means nothing here");
+    } else {
+      described.add_options()(row.name.c_str(), po::value<std::string>()->value_name(row.value), row.help.c_str());
+    }
+  }
+  described.add_options()("describe", "print what this server accepts as JSON")("help", "print this");
+
+  po::variables_map given;
+  try {
+    const po::positional_options_description no_words;
+    po::store(po::command_line_parser(argc, argv)
+                  .options(described)
+                  .positional(no_words)
+                  .style(po::command_line_style::default_style & ~po::command_line_style::allow_guessing)
+                  .run(),
+              given);
+    po::notify(given);
+  } catch (const po::error& error) {
+    throw UsageError(std::string(error.what()) + "; --help lists the options");
+  }
+  if (given.count("help") != 0) {
+    std::cout << described;
+    return std::nullopt;
+  }
+  if (given.count("describe") != 0) {
+    std::cout << describe(architecture).dump() << '\n';
+    return std::nullopt;
+  }
+  for (const Row& row : rows) {
+    if (given.count(row.name) == 0) continue;
+    if (means_nothing(row, architecture)) {
+      throw UsageError("--" + row.name + " means nothing to " + std::string(architecture.name) + "; leave it out");
+    }
+    row.read(given[row.name].as<std::string>());
+  }
+
+  const bool residency_given = given.count("residency") != 0;
+  if (!residency_given) {
+    // The default check is the one that fits what is sent.
+    if (options.residency == Residency::cachestat || options.residency == Residency::nowait || options.residency == Residency::mincore) {
+      options.residency = options.body == BodyKind::mmap        ? Residency::mincore
+                          : options.body == BodyKind::buffer    ? Residency::none
+                          : is_supported(Residency::cachestat) ? Residency::cachestat
+                                                                : Residency::nowait;
+    }
+    if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty()) options.residency = Residency::none;
+  }
+  if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty()) {
+    if (given.count("poller") != 0) {
+      throw UsageError("--poller means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
+    }
+    if (given.count("workers") != 0) {
+      throw UsageError("--workers means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
+    }
+    if (given.count("send") != 0 && options.send == Sending::nonblocking) {
+      throw UsageError("--send=nonblocking means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
+    }
+    options.send = Sending::blocking;
+  }
+  options.waits_in_calls =
+      architecture.pollers.empty() || (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty());
+  check_together(options, architecture, residency_given);
+  fit_descriptors(options, architecture, given.count("cache-entries") != 0);
+  return options;
+}
+
+nlohmann::ordered_json to_json(const Options& options, const Architecture& architecture) {
+  nlohmann::ordered_json json;
+  json["root"] = options.root;
+  json["workers"] = options.workers;
+  json["connections"] = options.connections;
+  if (!architecture.pollers.empty()) json["poller"] = name_of(options.poller);
+  json["body"] = name_of(options.body);
+  if (options.body == BodyKind::automatic) json["auto_limit_bytes"] = options.auto_limit_bytes;
+  json["send"] = name_of(options.send);
+  json["accept_limit"] = options.accept_limit;
+  json["admission"] = name_of(options.admission);
+  json["cache_paths"] = options.cache_paths;
+  json["cache_heads"] = options.cache_heads;
+  json["cache_files"] = options.cache_files;
+  json["cache_entries"] = options.cache_entries;
+  json["cache_bytes"] = options.cache_bytes;
+  json["cache_valid_ms"] = options.cache_valid_ms;
+  json["residency"] = name_of(options.residency);
+  json["request_timeout_ms"] = options.request_timeout_ms;
+  json["idle_timeout_ms"] = options.idle_timeout_ms;
+  json["send_timeout_ms"] = options.send_timeout_ms;
+  json["backlog"] = options.backlog;
+  json["congestion"] = options.congestion;
+  json["send_buffer_bytes"] = options.send_buffer_bytes;
+  json["defer_accept"] = options.defer_accept;
+  if (!architecture.helpers.empty()) json["helpers"] = name_of(options.helpers);
+  if (!architecture.dispatches.empty()) json["dispatch"] = name_of(options.dispatch);
+  if (!architecture.thread_kinds.empty()) json["threads"] = name_of(options.threads);
+  json["descriptors"] = options.descriptors;
+  return json;
+}
+
+nlohmann::ordered_json describe(const Architecture& architecture) {
+  nlohmann::ordered_json json;
+  json["architecture"] = architecture.name;
+  json["paper"] = architecture.paper;
+  json["workers"] = {{"meaning", architecture.workers_are},
+                     {"min", architecture.workers_least},
+                     {"max", architecture.workers_most},
+                     {"default", architecture.workers_default}};
+  json["connections_are_workers"] = architecture.connections_are_workers;
+  json["options"] = {{"poller", names_json(architecture.pollers)},
+                     {"body", names_json(architecture.bodies)},
+                     {"send", names_json(architecture.sends)},
+                     {"residency", names_json(architecture.residencies)},
+                     {"helpers", names_json(architecture.helpers)},
+                     {"dispatch", names_json(architecture.dispatches)},
+                     {"threads", names_json(architecture.thread_kinds)}};
+  return json;
+}
+
+}  // namespace bakeoff

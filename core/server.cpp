@@ -1,0 +1,175 @@
+#include "core/server.h"
+
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "core/check.h"
+#include "core/errors.h"
+#include "core/ledger.h"
+#include "core/lock.h"
+#include "core/shared_cache.h"
+
+namespace bakeoff {
+namespace {
+
+// What one receive takes at most, and one read of an uncached file.
+constexpr std::size_t scratch_bytes = 64 * 1024;
+
+// SIGTERM and SIGINT become a descriptor that any loop can watch; threads made later inherit the mask.
+int open_stop_fd() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  sigaddset(&stop, SIGINT);
+  sigprocmask(SIG_BLOCK, &stop, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  const int fd = ::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0) throw StartError(std::string("no descriptor for signals can be had: ") + std::strerror(errno));
+  return fd;
+}
+
+FileCache::Settings cache_settings(const Options& options) {
+  FileCache::Settings settings;
+  settings.paths = options.cache_paths;
+  settings.heads = options.cache_heads;
+  settings.files = options.cache_files;
+  settings.entries = static_cast<std::size_t>(options.cache_entries);
+  settings.bytes = options.cache_bytes;
+  settings.valid_ms = options.cache_valid_ms;
+  return settings;
+}
+
+}  // namespace
+
+Worker::Worker(Server& its_server, WorkerStats& its_stats)
+    : server(its_server), stats(its_stats), scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
+  scratch = {scratch_memory_.get(), scratch_bytes};
+}
+
+Server::Server(const Options& options, const Architecture& architecture, Sharing sharing)
+    : options_(options),
+      architecture_(architecture),
+      root_(options.root),
+      listener_(options_),
+      body_(options.body, options.auto_limit_bytes),
+      receive_flags_(options.waits_in_calls ? 0 : MSG_DONTWAIT),
+      stop_fd_(open_stop_fd()),
+      stats_region_(sizeof(WorkerStats) * most_workers + alignof(WorkerStats)),
+      stats_(static_cast<WorkerStats*>(stats_region_.data()) + 1),
+      workers_used_(static_cast<std::atomic<int>*>(stats_region_.data())) {
+  const FileCache::Settings settings = cache_settings(options_);
+  switch (sharing) {
+    case Sharing::nobody:
+      cache_memory_ = std::make_unique<PrivateCacheMemory>(std::make_unique<NoLock>(), settings.entries);
+      break;
+    case Sharing::threads:
+      cache_memory_ = std::make_unique<PrivateCacheMemory>(std::make_unique<ThreadLock>(), settings.entries);
+      break;
+    case Sharing::processes: {
+      ledger_ = std::make_unique<Ledger>(options_.descriptors, options_.workers);
+      auto memory = std::make_unique<SharedCacheMemory>(settings, *ledger_);
+      shared_cache_ = memory.get();
+      cache_memory_ = std::move(memory);
+      break;
+    }
+  }
+  cache_ = std::make_unique<FileCache>(settings, root_, body_, *cache_memory_);
+}
+
+Server::~Server() { ::close(stop_fd_); }
+
+std::unique_ptr<Worker> Server::make_worker(int number) {
+  if (number < 0 || number >= most_workers - 1) {
+    throw StartError("more than " + std::to_string(most_workers - 1) + " workers are not counted; use fewer --workers");
+  }
+  int used = workers_used_->load();
+  while (used <= number && !workers_used_->compare_exchange_weak(used, number + 1)) {
+  }
+  return std::make_unique<Worker>(*this, stats_[number]);
+}
+
+std::unique_ptr<Poller> Server::make_poller() {
+  const Ledger::Window window(ledger());
+  std::unique_ptr<Poller> poller = bakeoff::make_poller(options_.poller, options_.descriptors);
+  if (ledger() != nullptr && poller->descriptor() >= 0) ledger()->note(poller->descriptor());
+  return poller;
+}
+
+Listener::Accepted Server::accept(Worker& worker) {
+  const Ledger::Window window(ledger());
+  const Listener::Accepted accepted = listener_.accept();
+  switch (accepted.outcome) {
+    case Listener::Outcome::accepted:
+      worker.stats.accepts.add();
+      if (ledger() != nullptr) ledger()->note(accepted.fd);
+      break;
+    case Listener::Outcome::none:
+      worker.stats.accepts_empty.add();
+      break;
+    case Listener::Outcome::exhausted:
+      worker.stats.accepts_failed.add();
+      cache_->shed(16);  // descriptors that only save time give way to those that serve
+      break;
+  }
+  return accepted;
+}
+
+void Server::close_connection(int fd) {
+  const Ledger::Window window(ledger());
+  if (ledger() != nullptr) ledger()->forget(fd);
+  ::close(fd);
+}
+
+void Server::announce_ready() {
+  nlohmann::ordered_json ready;
+  ready["event"] = "ready";
+  ready["server"] = architecture_.name;
+  ready["pid"] = ::getpid();
+  ready["address"] = options_.address;
+  ready["port"] = listener_.port();
+  ready["workers"] = options_.workers;
+  ready["options"] = to_json(options_, architecture_);
+  std::cout << ready.dump() << std::endl;
+}
+
+void Server::print_statistics() {
+  const std::span<const WorkerStats> used(stats_, static_cast<std::size_t>(workers_used_->load()));
+  nlohmann::ordered_json statistics;
+  statistics["event"] = "statistics";
+  statistics["total"] = total_json(used);
+  statistics["workers"] = nlohmann::ordered_json::array();
+  for (const WorkerStats& worker : used) statistics["workers"].push_back(to_json(worker));
+  std::cout << statistics.dump() << std::endl;
+}
+
+int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing,
+                void (*serve)(Server& server)) {
+  const auto fail = [&](const char* cause, int status) {
+    std::cerr << architecture.name << ": " << cause << '\n';
+    return status;
+  };
+  try {
+    const std::optional<Options> options = parse_options(argc, argv, architecture);
+    if (!options) return 0;
+    Server server(*options, architecture, sharing);
+    serve(server);
+    server.print_statistics();
+    return 0;
+  } catch (const UsageError& error) {
+    return fail(error.what(), 2);
+  } catch (const StartError& error) {
+    return fail(error.what(), 4);
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory; use fewer --workers, --connections or --cache-bytes", 4);
+  }
+}
+
+}  // namespace bakeoff

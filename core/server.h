@@ -1,0 +1,101 @@
+// What a server is made of, whatever its architecture: options, files, listening socket, cache, counters. An
+// architecture's main() hands a function to server_main and gets a Server; what it does with it is the architecture.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "core/body.h"
+#include "core/clock.h"
+#include "core/document_root.h"
+#include "core/file_cache.h"
+#include "core/listener.h"
+#include "core/options.h"
+#include "core/poller.h"
+#include "core/response_head.h"
+#include "core/shared_memory.h"
+#include "core/stats.h"
+
+namespace bakeoff {
+
+class Ledger;
+class Server;
+class SharedCacheMemory;
+
+// One thread of control that serves connections: its buffers, its time, its counters.
+struct Worker {
+  Worker(Server& server, WorkerStats& stats);
+
+  Server& server;
+  WorkerStats& stats;
+  SystemClock clock;
+  HeadEnd head_end;
+  std::span<char> scratch;  // holds nothing between two calls
+
+ private:
+  std::unique_ptr<char[]> scratch_memory_;
+};
+
+// Who shares the file cache.
+enum class Sharing : std::uint8_t { nobody, threads, processes };
+
+class Server {
+ public:
+  // Throws UsageError, StartError.
+  Server(const Options& options, const Architecture& architecture, Sharing sharing);
+  ~Server();
+
+  const Options& options() const { return options_; }
+  const Architecture& architecture() const { return architecture_; }
+  const DocumentRoot& root() const { return root_; }
+  const Listener& listener() const { return listener_; }
+  const BodyStrategy& body() const { return body_; }
+  FileCache& cache() { return *cache_; }
+  Ledger* ledger() { return ledger_.get(); }                     // nullptr unless processes share descriptors
+  SharedCacheMemory* shared_cache() { return shared_cache_; }    // likewise
+  int receive_flags() const { return receive_flags_; }           // for recv()
+
+  // A worker of this process. Number 0 is the first; a number's counters go on where its last holder left them.
+  // Throws StartError beyond most_workers.
+  std::unique_ptr<Worker> make_worker(int number);
+  static constexpr int most_workers = 65536;
+
+  // A poller for this process. Throws StartError.
+  std::unique_ptr<Poller> make_poller();
+
+  // Listener::accept, counted and noted.
+  Listener::Accepted accept(Worker& worker);
+  void close_connection(int fd);
+
+  // Becomes readable when the server is asked to end (SIGTERM, SIGINT).
+  int stop_fd() const { return stop_fd_; }
+
+  // Tells on stdout, as one line of JSON, that connections are accepted. Called once.
+  void announce_ready();
+  // The last line on stdout.
+  void print_statistics();
+
+ private:
+  Options options_;
+  const Architecture& architecture_;
+  DocumentRoot root_;
+  Listener listener_;
+  BodyStrategy body_;
+  int receive_flags_;
+  int stop_fd_;
+  SharedRegion stats_region_;
+  WorkerStats* stats_;
+  std::atomic<int>* workers_used_;
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<CacheMemory> cache_memory_;
+  SharedCacheMemory* shared_cache_ = nullptr;
+  std::unique_ptr<FileCache> cache_;
+};
+
+// Reads the command line, builds the server, calls `serve` and prints the statistics when it returns; or prints one line
+// that says what is wrong and what to do. Returns the exit status: 0, 2 (usage), 4 (did not start).
+int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing, void (*serve)(Server& server));
+
+}  // namespace bakeoff

@@ -1,0 +1,71 @@
+// What a worker counts. One writer each, in memory that the server's processes share: no counter is contended, anybody
+// may read while the server runs, and the counts of a killed worker survive it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace bakeoff {
+
+// Written by one thread, read by any: a plain add, no locked instruction.
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
+  std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// The statuses a server sends; replies are counted by their place here.
+inline constexpr std::array<int, 15> reply_statuses = {200, 301, 304, 400, 403, 404, 405, 408,
+                                                       413, 414, 431, 500, 501, 503, 505};
+
+struct alignas(64) WorkerStats {
+  Counter accepts;
+  Counter accepts_empty;      // the listening socket was said to be ready, yet another worker was faster
+  Counter accepts_failed;     // out of descriptors or memory
+  Counter refused;            // answered 503 because all connections were in use (--admission=refuse)
+  Counter requests;
+  std::array<Counter, reply_statuses.size()> replies;
+  Counter body_bytes;         // of replies, without heads
+  Counter partial_sends;      // the socket took less than was offered
+  Counter would_block_receives;
+  Counter would_block_sends;
+  Counter polls;              // calls of the event mechanism
+  Counter poll_ready;         // descriptors found ready, over all calls
+  Counter poll_watched;       // descriptors watched, over all calls
+  Counter cache_hits;
+  Counter cache_misses;
+  Counter residency_checks;
+  Counter residency_absent;   // checks that found a page missing
+  Counter disk_waits;         // times a connection wanted the disk
+  Counter helper_jobs;        // of those, handed to a helper or a kernel worker thread
+  Counter user_switches;      // context switches between user-level threads
+  Counter batches;            // batches handed to the next stage
+  Counter batch_connections;  // connections in those
+  // Why connections ended.
+  Counter closed_by_us;       // after a reply that ended the connection
+  Counter closed_by_peer;
+  Counter closed_reset;
+  Counter closed_request_timeout;
+  Counter closed_idle_timeout;
+  Counter closed_send_timeout;
+  Counter closed_file_changed;  // the file became shorter than the head had promised
+  Counter closed_error;
+
+  void count_reply(int status, std::uint64_t bytes);
+};
+
+// One JSON object of a worker's counters; of all of them together with total.
+nlohmann::ordered_json to_json(const WorkerStats& stats);
+nlohmann::ordered_json total_json(std::span<const WorkerStats> workers);
+
+}  // namespace bakeoff

@@ -1,0 +1,479 @@
+#include "core/user_threads.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <boost/context/fiber.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/slist.hpp>
+#include <cerrno>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+#include "core/clock.h"
+#include "core/deadline_wheel.h"
+#include "core/errors.h"
+#include "core/fiber_annotations.h"
+#include "core/thread_stacks.h"
+
+namespace bakeoff {
+namespace {
+
+namespace intrusive = boost::intrusive;
+using Fiber = boost::context::fiber;
+using Unlinked = intrusive::link_mode<intrusive::normal_link>;
+
+// What unwinds the stack of a thread that is still parked when run() ends. No std::exception, so that no body takes it
+// for an error of its own.
+struct Unwind {};
+
+// Lies at the top of the thread's own stack: parking, waking and going to a worker allocate nothing, and a parked thread
+// has one page of memory as long as its frames fit beside this.
+struct Thread {
+  intrusive::slist_member_hook<Unlinked> queued;  // in one queue at a time: ready, of a shared descriptor, of the workers
+  intrusive::list_member_hook<Unlinked> living;
+  Fiber context;                                  // where it goes on; empty while it runs and once it has ended
+  std::function<void()> body;
+  std::byte* stack;
+  const std::function<void()>* job = nullptr;     // for a worker
+  int waits_on = -1;                              // descriptor and direction, see UserThreads::State::key_of
+  int wake_most = 0;
+  bool timed_out = false;
+  [[no_unique_address]] FiberAnnotations annotations;
+};
+
+using Queue = intrusive::slist<Thread, intrusive::member_hook<Thread, decltype(Thread::queued), &Thread::queued>,
+                               intrusive::constant_time_size<false>, intrusive::cache_last<true>>;
+using Living = intrusive::list<Thread, intrusive::member_hook<Thread, decltype(Thread::living), &Thread::living>>;
+
+Thread& take_first(Queue& queue) {
+  Thread& thread = queue.front();
+  queue.pop_front();
+  return thread;
+}
+
+// Boost's allocator of stacks. The stack outlives the fiber, as the thread's record lies in it.
+struct KeepsStack {
+  void deallocate(boost::context::stack_context&) noexcept {}
+};
+
+// The kernel threads that wait for the disk in place of user-level threads (Capriccio's worker threads).
+class DiskWorkers {
+ public:
+  DiskWorkers() : event_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (event_fd_ < 0)
+      throw StartError(std::string("no descriptor for the disk workers: ") + std::strerror(errno) +
+                       "; raise the limit on open files (ulimit -n)");
+  }
+  DiskWorkers(const DiskWorkers&) = delete;
+  DiskWorkers& operator=(const DiskWorkers&) = delete;
+  ~DiskWorkers() {
+    stop();
+    close(event_fd_);
+  }
+
+  void start(int workers) {
+    // Signals are for the kernel thread of the scheduler.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      for (int i = 0; i < workers; ++i) kernel_threads_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      const std::string made = std::to_string(kernel_threads_.size());
+      stop();
+      throw StartError("only " + made + " of " + std::to_string(workers) + " disk workers could be made: " + error.what() +
+                       "; ask for fewer workers or raise the limit on processes (ulimit -u)");
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  // BLOCKS: disk, network. Ends the kernel threads once the jobs that they run now are done; those not yet begun never are.
+  void stop() {
+    {
+      const std::lock_guard lock(jobs_mutex_);
+      stopping_ = true;
+    }
+    jobs_changed_.notify_all();
+    for (std::thread& thread : kernel_threads_) thread.join();
+    kernel_threads_.clear();
+    jobs_.clear();
+    finished_.clear();
+    away_ = 0;
+    asleep_ = false;
+    stopping_ = false;
+  }
+
+  void submit(Thread& thread) {
+    BAKEOFF_CHECK(!kernel_threads_.empty());
+    ++away_;
+    {
+      const std::lock_guard lock(jobs_mutex_);
+      jobs_.push_back(thread);
+    }
+    jobs_changed_.notify_one();
+  }
+
+  // True when the scheduler may sleep until event_fd() becomes readable. Only then do the workers write to it, and only
+  // the first of them: while the scheduler is busy, a finished job costs no system call.
+  bool may_sleep() {
+    if (away_ == 0) return true;
+    const std::lock_guard lock(finished_mutex_);
+    asleep_ = finished_.empty();
+    return asleep_;
+  }
+
+  void collect_finished(Queue& into) {
+    if (away_ == 0) return;
+    Queue finished;
+    {
+      const std::lock_guard lock(finished_mutex_);
+      asleep_ = false;
+      finished.swap(finished_);
+    }
+    while (!finished.empty()) {
+      into.push_back(take_first(finished));
+      --away_;
+    }
+  }
+
+  int event_fd() const { return event_fd_; }
+
+  void clear_event() {
+    eventfd_t ignored = 0;
+    eventfd_read(event_fd_, &ignored);
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(jobs_mutex_);
+    while (true) {
+      jobs_changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      Thread& thread = take_first(jobs_);
+      lock.unlock();
+      (*thread.job)();
+      finish(thread);
+      lock.lock();
+    }
+  }
+
+  void finish(Thread& thread) {
+    bool wake = false;
+    {
+      const std::lock_guard lock(finished_mutex_);
+      finished_.push_back(thread);
+      wake = std::exchange(asleep_, false);
+    }
+    if (wake) eventfd_write(event_fd_, 1);
+  }
+
+  int event_fd_;
+  std::vector<std::thread> kernel_threads_;
+  std::size_t away_ = 0;  // threads submitted and not yet collected; the scheduler's alone
+
+  std::mutex jobs_mutex_;
+  std::condition_variable jobs_changed_;
+  Queue jobs_;
+  bool stopping_ = false;
+
+  std::mutex finished_mutex_;
+  Queue finished_;
+  bool asleep_ = false;  // the scheduler wants a write to the event descriptor
+};
+
+}  // namespace
+
+struct UserThreads::State {
+  explicit State(Settings settings_of_it)
+      : settings(settings_of_it),
+        stacks(settings.stack_bytes),
+        poller(make_poller(settings.mechanism, settings.descriptors)),
+        deadlines(2 * settings.descriptors),
+        waiting(2 * static_cast<std::size_t>(settings.descriptors)) {}
+
+  ~State() { unwind_all(); }
+
+  // --- on the scheduler's stack ---
+
+  void spawn(std::function<void()> body);
+  void switch_to(Thread& thread);
+  void end(Thread& thread);
+  void run(int stop_fd);
+  bool take_events(int stop_fd);
+  void wake(int fd, bool writer, bool timed_out);
+  void unwind_all();
+
+  // --- on a thread's stack ---
+
+  void park();
+  bool wait(int fd, bool for_writing, std::int64_t deadline_ms);
+  void wait_shared(int fd, int wake_most);
+  void wake_shared(int fd, int most);
+  void on_worker(const std::function<void()>& job);
+  void closing(int fd);
+
+  // What every call that parks does first: true when run() is ending and this thread, in a destructor, must not park.
+  bool unwinding() const {
+    BAKEOFF_CHECK(running != nullptr);
+    if (stopping && std::uncaught_exceptions() == 0) throw Unwind{};
+    return stopping;
+  }
+
+  int key_of(int fd, bool writer) const {
+    BAKEOFF_CHECK(0 <= fd && fd < settings.descriptors);
+    return 2 * fd + static_cast<int>(writer);
+  }
+  Thread*& waiter(int key) { return waiting[static_cast<std::size_t>(key)]; }
+  Interest interest_in(int fd) {
+    return static_cast<Interest>((waiter(2 * fd) != nullptr ? 1 : 0) | (waiter(2 * fd + 1) != nullptr ? 2 : 0));
+  }
+
+  // The threads that wait in turn for one descriptor.
+  struct Shared {
+    int fd;
+    Queue threads;
+    bool ready = false;
+  };
+  Shared* shared_of(int fd) {
+    for (Shared& one : shared)
+      if (one.fd == fd) return &one;
+    return nullptr;
+  }
+  void wake_some(Shared& one);
+
+  Settings settings;
+  Counters counters;
+  ThreadStacks stacks;
+  std::unique_ptr<Poller> poller;
+  DeadlineWheel deadlines;        // by key
+  std::vector<Thread*> waiting;   // by key
+  std::vector<Shared> shared;     // one for each listening socket, so that a search is cheaper than a table
+  SystemClock clock;
+  DiskWorkers workers;
+  std::vector<Ready> events;
+
+  Living living;
+  Queue ready;
+  Thread* running = nullptr;
+  Fiber scheduler;        // where the scheduler goes on when the running thread parks
+  bool stopping = false;  // every thread that runs now has to unwind its stack
+};
+
+void UserThreads::State::spawn(std::function<void()> body) {
+  constexpr std::size_t cache_line = 64;
+  constexpr std::size_t record_bytes = (sizeof(Thread) + cache_line - 1) / cache_line * cache_line;
+  std::byte* const stack = stacks.take();
+  const std::size_t bytes = stacks.bytes() - record_bytes;
+  auto* const thread = new (stack + bytes) Thread;
+  thread->body = std::move(body);
+  thread->stack = stack;
+
+  boost::context::stack_context place;
+  place.sp = stack + bytes;
+  place.size = bytes;
+  thread->annotations.creating(stack, bytes);
+  thread->context = Fiber(std::allocator_arg, boost::context::preallocated(place.sp, place.size, place), KeepsStack{},
+                          [this, thread](Fiber&& came_from) {
+                            scheduler = std::move(came_from);
+                            thread->annotations.entered();
+                            try {
+                              // Any other exception is a bug, and Boost's noexcept frame below ends the process.
+                              if (!stopping) thread->body();
+                            } catch (const Unwind&) {
+                            }
+                            thread->annotations.leaving(true);
+                            return std::move(scheduler);
+                          });
+  thread->annotations.created();
+  living.push_back(*thread);
+  ready.push_back(*thread);
+}
+
+void UserThreads::State::switch_to(Thread& thread) {
+  ++counters.switches;
+  running = &thread;
+  thread.annotations.entering();
+  thread.context = std::move(thread.context).resume();
+  thread.annotations.left();
+  running = nullptr;
+  if (!thread.context) end(thread);
+}
+
+void UserThreads::State::end(Thread& thread) {
+  living.erase(living.iterator_to(thread));
+  thread.annotations.ended();
+  std::byte* const stack = thread.stack;
+  thread.~Thread();
+  stacks.give_back(stack);
+}
+
+void UserThreads::State::park() {
+  Thread& self = *running;
+  self.annotations.leaving(false);
+  scheduler = std::move(scheduler).resume();
+  self.annotations.entered();
+  if (stopping) throw Unwind{};
+}
+
+void UserThreads::State::run(int stop_fd) {
+  BAKEOFF_CHECK(running == nullptr);
+  workers.start(settings.disk_workers);
+  poller->watch(workers.event_fd(), Interest::read);
+  poller->watch(stop_fd, Interest::read);
+  do {
+    Queue batch;
+    batch.swap(ready);
+    while (!batch.empty()) switch_to(take_first(batch));
+  } while (!living.empty() && take_events(stop_fd));
+  poller->forget(stop_fd);
+  poller->forget(workers.event_fd());
+  workers.stop();
+  unwind_all();
+}
+
+// One call of the event mechanism between two batches of threads. False when the threads are to stop.
+bool UserThreads::State::take_events(int stop_fd) {
+  constexpr std::size_t own_descriptors = 2;  // the workers' event and stop_fd
+  int timeout_ms = 0;
+  if (ready.empty() && workers.may_sleep()) {
+    clock.refresh();
+    timeout_ms = deadlines.wait_ms(clock.now_ms());
+  }
+  ++counters.polls;
+  counters.polled_descriptors += poller->watched() - own_descriptors;
+  const std::span<const Ready> found = poller->wait(timeout_ms);
+  events.assign(found.begin(), found.end());  // waking changes interests, which invalidates what was found
+
+  bool go_on = true;
+  for (const Ready& event : events) {
+    if (event.fd == stop_fd) {
+      go_on = false;
+    } else if (event.fd == workers.event_fd()) {
+      workers.clear_event();
+    } else if (Shared* one = shared_of(event.fd)) {
+      one->ready = true;
+    } else {
+      if (event.readable) wake(event.fd, false, false);
+      if (event.writable) wake(event.fd, true, false);
+    }
+  }
+  clock.refresh();
+  deadlines.expire(clock.now_ms(), [this](int key) { wake(key / 2, key % 2 != 0, true); });
+  workers.collect_finished(ready);
+  // Last: connections in progress go before new ones.
+  for (Shared& one : shared)
+    if (std::exchange(one.ready, false)) wake_some(one);
+  return go_on;
+}
+
+void UserThreads::State::wake(int fd, bool writer, bool timed_out) {
+  const int key = key_of(fd, writer);
+  Thread* const thread = std::exchange(waiter(key), nullptr);
+  if (thread == nullptr) return;
+  thread->waits_on = -1;
+  thread->timed_out = timed_out;
+  deadlines.clear(key);
+  poller->watch(fd, interest_in(fd));
+  ready.push_back(*thread);
+}
+
+void UserThreads::State::wake_some(Shared& one) {
+  const int most = one.threads.front().wake_most;
+  for (int woken = 0; !one.threads.empty() && (most == 0 || woken < most); ++woken) ready.push_back(take_first(one.threads));
+  if (one.threads.empty()) poller->watch(one.fd, Interest::none);
+}
+
+void UserThreads::State::unwind_all() {
+  stopping = true;
+  ready.clear();
+  for (Shared& one : shared) poller->watch(one.fd, Interest::none);
+  shared.clear();
+  for (Thread& thread : living)
+    if (thread.waits_on >= 0) wake(thread.waits_on / 2, thread.waits_on % 2 != 0, false);
+  ready.clear();
+  while (!living.empty()) switch_to(living.front());
+  ready.clear();
+  stopping = false;
+}
+
+bool UserThreads::State::wait(int fd, bool for_writing, std::int64_t deadline_ms) {
+  if (unwinding()) return false;
+  Thread& self = *running;
+  const int key = key_of(fd, for_writing);
+  BAKEOFF_CHECK(waiter(key) == nullptr && shared_of(fd) == nullptr);  // one thread a descriptor and direction
+  waiter(key) = &self;
+  poller->watch(fd, interest_in(fd));
+  deadlines.set(key, deadline_ms);
+  self.waits_on = key;
+  park();
+  return !self.timed_out;
+}
+
+void UserThreads::State::wait_shared(int fd, int wake_most) {
+  if (unwinding()) return;
+  BAKEOFF_CHECK(wake_most >= 0);
+  Thread& self = *running;
+  Shared* one = shared_of(fd);
+  if (one == nullptr) one = &shared.emplace_back(Shared{fd, {}, false});
+  if (one->threads.empty()) poller->watch(fd, Interest::read);
+  self.wake_most = wake_most;
+  one->threads.push_back(self);
+  park();
+}
+
+void UserThreads::State::wake_shared(int fd, int most) {
+  Shared* one = shared_of(fd);
+  if (one == nullptr || one->threads.empty()) return;
+  for (int woken = 0; !one->threads.empty() && woken < most; ++woken) ready.push_back(take_first(one->threads));
+  if (one->threads.empty()) poller->watch(fd, Interest::none);
+}
+
+void UserThreads::State::on_worker(const std::function<void()>& job) {
+  if (unwinding()) return job();
+  ++counters.worker_jobs;
+  running->job = &job;
+  workers.submit(*running);
+  park();
+}
+
+void UserThreads::State::closing(int fd) {
+  BAKEOFF_CHECK(interest_in(fd) == Interest::none);  // nobody waits for what is gone
+  if (Shared* const one = shared_of(fd)) {
+    BAKEOFF_CHECK(one->threads.empty());
+    std::swap(*one, shared.back());
+    shared.pop_back();
+  }
+  poller->closing(fd);
+}
+
+UserThreads::UserThreads(Settings settings) : state_(std::make_unique<State>(settings)) {}
+UserThreads::~UserThreads() = default;
+
+void UserThreads::spawn(std::function<void()> body) { state_->spawn(std::move(body)); }
+void UserThreads::run(int stop_fd) { state_->run(stop_fd); }
+
+bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, false, deadline_ms); }
+bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, true, deadline_ms); }
+void UserThreads::wait_shared(int fd, int wake_most) { state_->wait_shared(fd, wake_most); }
+void UserThreads::wake_shared(int fd, int most) { state_->wake_shared(fd, most); }
+void UserThreads::on_worker(const std::function<void()>& job) { state_->on_worker(job); }
+
+void UserThreads::closing(int fd) { state_->closing(fd); }
+
+const UserThreads::Counters& UserThreads::counters() const { return state_->counters; }
+
+}  // namespace bakeoff
