@@ -1,5 +1,5 @@
 // Random and mutated input for what reads bytes from strangers: request parser, targets, dates, entity tags. The seed is
-// fixed and each test ends after a number of inputs or some seconds, whichever is first. What is wrong with an input is
+// fixed and each test ends after a number of inputs, well within a second; on a machine that is choked, after 20 s. What is wrong with an input is
 // said by comparing two ways of reading it, one of them often not ours (Beast, std::filesystem).
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
@@ -30,7 +30,7 @@ class Fuzzer {
   Fuzzer(std::vector<std::string> seeds, std::vector<std::string> pieces)
       : seeds_(std::move(seeds)), pieces_(std::move(pieces)) {}
 
-  bool more() { return inputs_++ < 150'000 && std::chrono::steady_clock::now() < deadline_; }
+  bool more() { return inputs_++ < 50'000 && std::chrono::steady_clock::now() < deadline_; }
 
   std::size_t below(std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random_); }
 
@@ -77,7 +77,7 @@ class Fuzzer {
   std::vector<std::string> pieces_;
   std::mt19937_64 random_{20260101};
   std::size_t inputs_ = 0;
-  std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+  std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(20);
 };
 
 // What was read, with offsets instead of views, so that two readings at different addresses compare.
@@ -287,8 +287,8 @@ TEST_CASE("random targets never leave the root", "[fuzz]") {
     if (expected.ends_with('/')) expected += "index.html";
     REQUIRE(*normal == expected);
   }
-  CHECK(normal_forms > 1000);
-  CHECK(refused > 1000);
+  CHECK(normal_forms > 100);
+  CHECK(refused > 100);
   CHECK(plain > 100);
 }
 
@@ -313,8 +313,8 @@ TEST_CASE("random dates are times or nothing", "[fuzz]") {
     REQUIRE(parse_http_date(http_date(any_s)) == any_s);
     REQUIRE(http_date(static_cast<std::int64_t>(fuzzer.below(SIZE_MAX))).size() == 29);
   }
-  CHECK(times > 1000);
-  CHECK(rejected > 1000);
+  CHECK(times > 100);
+  CHECK(rejected > 100);
 }
 
 TEST_CASE("random entity tags match only what they hold", "[fuzz]") {
@@ -334,8 +334,8 @@ TEST_CASE("random entity tags match only what they hold", "[fuzz]") {
       ++others;
     }
   }
-  CHECK(matches > 1000);
-  CHECK(others > 1000);
+  CHECK(matches > 100);
+  CHECK(others > 100);
 }
 
 }  // namespace bakeoff
