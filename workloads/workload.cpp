@@ -20,6 +20,8 @@ struct Kind {
 constexpr Kind kinds[] = {
     {"specweb99", build_specweb99},
     {"single-file", build_single_file},
+    {"synthetic", build_synthetic},
+    {"trace", build_trace},
 };
 
 std::vector<std::string> kind_names() {
@@ -75,6 +77,16 @@ ClientModel read_clients(const TomlTable& root) {
   clients.reader_bytes_per_s = integer("reader_bytes_per_s", 1, std::int64_t{1} << 40);
   clients.receive_buffer_bytes = integer("receive_buffer_bytes", 256, 1 << 30);
   return clients;
+}
+
+// The runs of a figure: one key and its values.
+std::vector<std::string> read_sweep(const TomlTable& root) {
+  const std::optional<TomlTable> table = root.table("sweep");
+  if (!table) return {};
+  const std::string key = table->string("key");
+  std::vector<std::string> overrides = table->strings("values");
+  for (std::string& value : overrides) value.insert(0, key + "=");
+  return overrides;
 }
 
 }  // namespace
@@ -138,6 +150,7 @@ Workload load_workload(std::string_view name_or_path, const std::vector<std::str
   workload.description = root.string("description", "");
   workload.kind = root.one_of("kind", kind_names());
   workload.clients = read_clients(root);
+  workload.sweep = read_sweep(root);
   const auto* kind = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& candidate) { return candidate.name == workload.kind; });
   kind->build(root, workload);
   document.finish();

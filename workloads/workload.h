@@ -87,6 +87,11 @@ struct Workload {
   std::vector<FileClass> classes;
   std::shared_ptr<const Popularity> popularity;
   ClientModel clients;
+  // When each request of a trace came, in seconds from the first, in the order of the popularity's; empty when the
+  // workload has no times of its own. Shared because it is as long as the trace.
+  std::shared_ptr<const std::vector<double>> arrivals_s;
+  std::vector<std::string> sweep;  // the overrides ("size_bytes=1KB") of the runs that make up the papers' figure
+  std::vector<std::string> notes;  // what a person should know about how it was read: sentences, for stderr and results
 
   double mean_transfer_bytes() const;  // of the bodies, over requests
 

@@ -1,40 +1,25 @@
 #include "workloads/file_set.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <set>
 
 #include "core/errors.h"
 #include "tests/catch.h"
+#include "tests/workloads/temp_dir.h"
 #include "workloads/random.h"
 
 using namespace bakeoff;
 namespace fs = std::filesystem;
 
 namespace {
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = fs::temp_directory_path() / "bakeoff-fileset-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 FileSet small_set() {
   FileSet set("small");
@@ -215,4 +200,28 @@ TEST_CASE("a set that cannot be made says why and what to do, and leaves nothing
 
   std::ofstream(dir.path() / "file") << "x";
   CHECK_THROWS_WITH(materialise(small_set(), dir.path() / "file"), Catch::Matchers::Contains("Not a directory; choose another directory"));
+}
+
+TEST_CASE("a set whose writing fails midway is removed") {
+  const TempDir dir;
+  const FileSet set = small_set();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // A limit on the size of files fails a write as a full disk does, and needs no disk to be filled.
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{100'000, 100'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      materialise(set, dir.path());
+    } catch (const StartError& error) {
+      ::_exit(std::strstr(error.what(), "/b/large.jpg: File too large; choose another directory") != nullptr ? 7 : 8);
+    }
+    ::_exit(9);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 7);
+  CHECK_FALSE(fs::exists(dir.path() / ("small-" + set.hash()) / "files"));
+  CHECK_FALSE(materialise(set, dir.path()).reused);
 }
