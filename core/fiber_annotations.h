@@ -44,7 +44,7 @@ class FiberAnnotations {
   void* scheduler_frames_ = nullptr;
 
 #elif defined(__SANITIZE_THREAD__)
-  static constexpr std::size_t most_fibers = 4000;  // it knows 8,128 threads in all, and each costs it memory
+  static constexpr std::size_t most_fibers = 1000;  // it knows 8,128 threads in all, and is slow with many
 
   void creating(void*, std::size_t) {
     fiber_ = __tsan_create_fiber(0);
