@@ -1,6 +1,7 @@
 // Random and mutated input for what reads bytes from strangers: request parser, targets, dates, entity tags. The seed is
-// fixed and each test ends after a number of inputs, well within a second; on a machine that is choked, after 20 s. What is wrong with an input is
-// said by comparing two ways of reading it, one of them often not ours (Beast, std::filesystem).
+// fixed and each test ends after a number of inputs, well within a second; on a machine that is choked, after 20 s.
+// What is wrong with an input is said by comparing two ways of reading it, one of them often not ours (Beast,
+// std::filesystem).
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>

@@ -153,6 +153,7 @@ TEST_CASE("pipelined heads are read one after the other", "[request_parser]") {
       "GET /3 HTTP/1.0\r\n\r\n",
   };
   const std::string stream = heads[0] + heads[1] + heads[2];
+  const bool with_reset = GENERATE(false, true);
   // `arrived` bytes of the stream are there at first; the rest comes when the parser asks for more.
   for (std::size_t arrived = 0; arrived <= stream.size(); ++arrived) {
     RequestParser parser;
@@ -169,7 +170,7 @@ TEST_CASE("pipelined heads are read one after the other", "[request_parser]") {
       CHECK(outcome.target == "/" + std::to_string(i + 1));
       CHECK(outcome.keep_alive == (i == 0));
       begin += outcome.consumed;
-      parser.reset();
+      if (with_reset) parser.reset();
     }
     CHECK(begin == stream.size());
   }
@@ -182,7 +183,7 @@ TEST_CASE("after complete the parser is ready for the next head, after refused i
   REQUIRE(parser.parse("GET /22 HTTP/1.1\r\nHost: a\r\n\r\n", request) == Result::complete);
   CHECK(request.target == "/22");
   REQUIRE(parser.parse("junk\n", request) == Result::refused);
-  REQUIRE(parser.parse("junk\nGET / HTTP/1.0\r\n\r\n", request) == Result::refused);
+  REQUIRE(parser.parse("GET / HTTP/1.0\r\n\r\n", request) == Result::refused);
   CHECK(parser.status() == 400);
   parser.reset();
   CHECK(parser.parse("GET / HTTP/1.0\r\n\r\n", request) == Result::complete);
