@@ -1,0 +1,262 @@
+// The server as a process: its command line, its first and its last line, its limits and its end.
+#include <algorithm>
+#include <csignal>
+
+#include "tests/conformance/suite.h"
+
+namespace bakeoff::conformance {
+
+namespace {
+
+// Starts the binary with these arguments, which must make it end at once with that status and one line that begins
+// with its name.
+void check_refused(const std::vector<std::string>& arguments, int status) {
+  std::vector<std::string> line{suite().binary};
+  line.insert(line.end(), arguments.begin(), arguments.end());
+  std::string text;
+  for (const std::string& argument : arguments) text += argument + " ";
+  INFO(text);
+  const Finished finished = run(line);
+  INFO(finished.errors);
+  CHECK(finished.status == status);
+  CHECK(finished.output == "");
+  CHECK(std::count(finished.errors.begin(), finished.errors.end(), '\n') == 1);
+  CHECK(finished.errors.rfind(suite().architecture + ": ", 0) == 0);
+}
+
+Options with_connections(int connections) {
+  Options options{{"connections", std::to_string(connections)}};
+  if (suite().connection_per_worker) {
+    options["workers"] = std::to_string(connections);
+  } else if (suite().processes && !suite().has("helpers")) {
+    options["workers"] = "1";  // one process sees all connections
+  }
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a command line that means nothing is refused in one line") {
+  const std::string root = site().root;
+  check_refused({}, 2);
+  check_refused({"--root"}, 2);
+  check_refused({"--root", "/no/such/directory"}, 2);
+  check_refused({"--root", root + "/index.html"}, 2);
+  check_refused({"--root", ""}, 2);
+  check_refused({"--root", root, "--no-such-option"}, 2);
+  check_refused({"--root", root, "stray"}, 2);
+  check_refused({"--root", root, "--root", root}, 2);
+  const std::pair<const char*, const char*> options[] = {
+      {"port", "70000"},     {"port", "-1"},          {"port", "http"},      {"workers", "0"},          {"workers", "-1"},
+      {"workers", "1e3"},    {"connections", "0"},    {"connections", "x"},  {"poller", "kqueue"},      {"body", "magic"},
+      {"send", "sometimes"}, {"cache-bytes", "12Q"},  {"cache-bytes", ""},   {"cache-entries", "-5"},   {"cache-valid", "soon"},
+      {"cache-paths", "?"},  {"request-timeout", ""}, {"idle-timeout", "5"}, {"send-timeout", "0s"},    {"residency", "no"},
+      {"backlog", "0"},      {"address", "nowhere"},  {"helpers", "elves"},  {"dispatch", "telepathy"}, {"threads", "silk"},
+      {"admission", "maybe"}, {"accept-limit", "-1"}, {"workers", "99999999999999999999"},
+  };
+  for (const auto& [name, value] : options) check_refused({"--root", root, std::string("--") + name, value}, 2);
+}
+
+TEST_CASE("what this machine cannot give is refused in one line that says what would do") {
+  for (const Options& more : {Options{{"workers", "1000000"}}, Options{{"connections", "2000000000"}}}) {
+    Options options = suite().options;
+    options["port"] = "0";
+    for (const auto& [name, value] : more) options[name] = value;
+    const Finished finished = run(command_line(suite().binary, site().root, options));
+    INFO(in_words(more) << ": " << finished.errors);
+    CHECK((finished.status == 2 || finished.status == 4));
+    CHECK(std::count(finished.errors.begin(), finished.errors.end(), '\n') == 1);
+    CHECK(finished.output == "");
+  }
+  const std::string root = site().root;
+  check_refused({"--root", root, "--port", "0", "--address", "192.0.2.1"}, 4);  // an address no machine has (RFC 5737)
+  check_refused({"--root", root, "--port", "0", "--congestion", "no-such-control"}, 4);
+}
+
+TEST_CASE("a port in use is refused with status 4") {
+  Server server = serve();
+  Options options = suite().options;
+  options["port"] = std::to_string(server.port());
+  const Finished second = run(command_line(suite().binary, site().root, options));
+  INFO(second.errors);
+  CHECK(second.status == 4);
+  CHECK(second.output == "");
+  CHECK(second.errors.find(std::to_string(server.port())) != std::string::npos);
+  CHECK(std::count(second.errors.begin(), second.errors.end(), '\n') == 1);
+  CHECK(server.get(sized(102)).status == 200);
+  finish(server);
+}
+
+TEST_CASE("the port is free again at once after the end") {
+  Server first = serve();
+  const int port = first.port();
+  Client client = first.connect();
+  client.get(sized(102));
+  client.send(request(sized(102)));
+  finish(first);
+  Server second = serve({{"port", std::to_string(port)}});
+  CHECK(second.get(sized(102)).status == 200);
+  finish(second);
+}
+
+TEST_CASE("the first line tells what runs, and --describe what could") {
+  Server server = serve();
+  const nlohmann::json& ready = server.ready_line();
+  CHECK(ready.at("server") == suite().architecture);
+  CHECK(ready.at("pid") == server.pid());
+  CHECK(ready.at("address") == "127.0.0.1");
+  CHECK(ready.at("workers").is_number_integer());
+  for (const auto& [name, value] : suite().options) {
+    if (name == "workers") continue;
+    CHECK(ready.at("options").at(name) == value);
+  }
+  finish(server);
+  CHECK(suite().description.at("paper").get<std::string>() != "");
+  CHECK(suite().values("body").size() >= 1);
+  CHECK(suite().values("send").size() >= 1);
+  const Finished help = run({suite().binary, "--help"});
+  CHECK(help.status == 0);
+  CHECK(help.output.find("--root") != std::string::npos);
+}
+
+TEST_CASE("the last line counts what was sent") {
+  Server server = serve();
+  {
+    Client client = server.connect();
+    for (int i = 0; i < 3; ++i) CHECK(client.get(sized(1024)).status == 200);
+    const std::string tag = client.get(sized(65537)).header("etag");
+    CHECK(client.head(sized(102)).status == 200);
+    CHECK(client.get(sized(65537), "If-None-Match: " + tag + "\r\n").status == 304);
+    CHECK(client.get("/missing").status == 404);
+  }
+  CHECK(converse(server, request("/", "", "BREW")).at(0).status == 501);
+  CHECK(converse(server, "nonsense\r\n\r\n").at(0).status == 400);
+  wait_for_connections(server, 0);
+  const nlohmann::json statistics = finish(server);
+  const nlohmann::json& total = statistics.at("total");
+  INFO(total.dump());
+  const nlohmann::json expected = {{"200", 5}, {"304", 1}, {"404", 1}, {"501", 1}, {"400", 1}};
+  CHECK(total.at("replies_by_status") == expected);
+  CHECK(total.at("replies") == 9);
+  CHECK(total.at("accepts") == 3);
+  CHECK(total.at("requests").get<int>() >= 7);  // those that could not be read may or may not count
+  CHECK(total.at("requests").get<int>() <= 9);
+  CHECK(total.at("body_bytes").get<int>() >= 3 * 1024 + 65537);
+  CHECK(total.at("body_bytes").get<int>() <= 3 * 1024 + 65537 + 3000);  // and the small bodies of the refusals
+  int by_workers = 0;
+  for (const nlohmann::json& worker : statistics.at("workers")) by_workers += worker.at("replies").get<int>();
+  CHECK(by_workers == 9);
+}
+
+TEST_CASE("a signal ends the server cleanly whatever its connections do") {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    for (const Options& options : combinations({"send"})) {
+      INFO("signal " << signal << " " << in_words(options));
+      Options small = options;
+      small["send-buffer"] = "16384";
+      Server server = serve(small);
+      std::vector<Client> clients;
+      for (int i = 0; i < 12; ++i) {
+        clients.push_back(server.connect(4096));
+        if (i % 4 == 1) clients.back().send("GET /size");
+        if (i % 4 == 2) clients.back().send(request(sized(20'971'520)));
+        if (i % 4 == 3) clients.back().get(sized(102));
+      }
+      const std::int64_t start = now_ms();
+      const Server::Stopped stopped = server.stop(signal);
+      INFO(stopped.errors);
+      CHECK(stopped.status == 0);
+      CHECK(stopped.errors == "");
+      CHECK(stopped.left_running == 0);
+      REQUIRE(stopped.statistics.is_object());
+      CHECK(stopped.statistics.at("total").at("replies_by_status").at("200").get<int>() >= 3);
+      CHECK(now_ms() - start < (sanitized ? 10'000 : 3'000));
+    }
+  }
+}
+
+TEST_CASE("a server that is killed leaves nothing running") {
+  Server server = serve();
+  for (int i = 0; i < 20; ++i) server.get(sized(65537));
+  server.process().signal(SIGKILL);
+  REQUIRE(server.process().wait() == 128 + SIGKILL);
+  CHECK(eventually([&] { return server.process().group().empty(); }));
+}
+
+TEST_CASE("above --connections clients wait until others leave") {
+  constexpr int most = 4;
+  Server server = serve(with_connections(most));
+  std::vector<Client> inside;
+  for (int i = 0; i < most; ++i) {
+    inside.push_back(server.connect());
+    REQUIRE(inside.back().get(sized(102)).status == 200);
+  }
+  CHECK(server.connections() == most);
+  std::vector<Client> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(server.connect());
+    waiting.back().send(request(sized(1024)));
+  }
+  CHECK(waiting[0].read_some(200) == "");
+  for (Client& client : inside) CHECK(client.get(sized(102)).status == 200);
+  for (Client& client : waiting) {
+    inside.back().close();
+    inside.pop_back();
+    CHECK((client.read_reply().body == sized_content(1024)));
+    CHECK(server.connections() <= most);
+  }
+  CHECK(inside.back().get(sized(102)).status == 200);
+  inside.clear();
+  waiting.clear();
+  wait_for_connections(server, 0);
+  finish(server);
+}
+
+TEST_CASE("above --connections clients get a 503 where the server is told to refuse") {
+  constexpr int most = 4;
+  Options options = with_connections(most);
+  options["admission"] = "refuse";
+  const std::unique_ptr<Server> started = serve_unless_refused(options);
+  if (!started) return;  // where every worker is in its connection there is nobody left to say no
+  Server& server = *started;
+  std::vector<Client> inside;
+  for (int i = 0; i < most; ++i) {
+    inside.push_back(server.connect());
+    REQUIRE(inside.back().get(sized(102)).status == 200);
+  }
+  for (int i = 0; i < 20; ++i) {
+    Client refused = server.connect();
+    refused.send(request(sized(1024)));
+    const Reply reply = refused.read_reply();
+    CHECK(reply.status == 503);
+    CHECK_FALSE(reply.keep_alive());
+    CHECK(refused.ended_silently());
+  }
+  for (Client& client : inside) CHECK(client.get(sized(102)).status == 200);
+  inside.pop_back();
+  CHECK(eventually([&] { return server.get(sized(102)).status == 200; }));
+  inside.clear();
+  wait_for_connections(server, 0);
+  CHECK(finish(server).at("total").at("refused").get<int>() >= 20);
+}
+
+TEST_CASE("every accept limit serves everybody") {
+  for (const char* limit : {"1", "3", "0"}) {
+    INFO("accept-limit " << limit);
+    Server server = serve({{"accept-limit", limit}});
+    std::vector<Client> clients;
+    for (int i = 0; i < 40; ++i) clients.push_back(server.connect());
+    for (Client& client : clients) client.send(request(sized(102)));
+    for (Client& client : clients) CHECK((client.read_reply().body == sized_content(102)));
+    clients.clear();
+    finish(server);
+  }
+}
+
+TEST_CASE("deferred accepts serve the same") {
+  Server server = serve({{"defer-accept", "on"}});
+  for (int i = 0; i < 20; ++i) CHECK((server.get(sized(102)).body == sized_content(102)));
+  finish(server);
+}
+
+}  // namespace bakeoff::conformance
