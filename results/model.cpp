@@ -239,7 +239,7 @@ json to_json(const ExperimentResult& result) {
     best.push_back({{"server", one.server}, {"cell", one.cell_id}, {"rank_from", one.rank_from}, {"rank_to", one.rank_to}});
   }
   return {{"schema_version", result_schema_version},
-          {"experiment", {{"name", result.name}, {"spec_sha256", result.spec_sha256}}},
+          {"experiment", {{"name", result.name}, {"spec_sha256", result.spec_sha256}, {"complete", result.complete}}},
           {"environment", result.environment},
           {"cells", std::move(cells)},
           {"best", std::move(best)}};
@@ -255,6 +255,7 @@ ExperimentResult result_from_json(const json& object) {
     ExperimentResult result;
     result.name = object.at("experiment").at("name").get<std::string>();
     result.spec_sha256 = object.at("experiment").at("spec_sha256").get<std::string>();
+    result.complete = object.at("experiment").at("complete").get<bool>();
     result.environment = object.at("environment");
     for (const json& one : object.at("cells")) {
       CellResult cell;

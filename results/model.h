@@ -139,6 +139,7 @@ struct Best {
 struct ExperimentResult {
   std::string name;
   std::string spec_sha256;
+  bool complete = true;  // every planned trial was run
   nlohmann::json environment;
   std::vector<CellResult> cells;
   std::vector<Best> best;  // best first; servers without a valid cell are missing

@@ -45,9 +45,10 @@ std::vector<std::string> broken_rules(const ClientReport& client, std::optional<
   if (client.offered_per_s && client.replies_per_s < *client.offered_per_s * limits.offered) {
     reasons.push_back("achieved " + percent(client.replies_per_s / *client.offered_per_s) + " of the offered load");
   }
-  if (!client.offered_per_s && client.keep_alive && client.latency_mean_ms && client.connections_opened > 0) {
-    const double in_flight = client.replies_per_s * *client.latency_mean_ms / 1e3;
-    const double off = in_flight / client.connections_opened - 1;
+  std::optional<double> in_flight = client.in_flight_mean;
+  if (!in_flight && client.latency_mean_ms) in_flight = client.replies_per_s * *client.latency_mean_ms / 1e3;
+  if (!client.offered_per_s && client.keep_alive && in_flight && client.connections_opened > 0) {
+    const double off = *in_flight / client.connections_opened - 1;
     if (std::fabs(off) > limits.little) reasons.push_back("Little's law off by " + percent(off));
   }
   const bool server_saturated = server_busy_share && *server_busy_share >= limits.server_busy;

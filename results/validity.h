@@ -34,6 +34,7 @@ struct ClientReport {
   double replies_per_s = 0;
   std::optional<double> offered_per_s;       // open loop only
   std::optional<double> latency_mean_ms;
+  std::optional<double> in_flight_mean;      // requests under way, averaged over time; else throughput * latency
   std::uint32_t connections_asked = 0;
   std::uint32_t connections_opened = 0;
   std::uint32_t starved_connections = 0;

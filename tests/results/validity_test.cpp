@@ -64,6 +64,10 @@ TEST_CASE("Little's law holds within 5 % in a closed loop with keep-alive") {
   CHECK(judge(client) == Reasons{"Little's law off by 6 %"});
   client.latency_mean_ms = 9.4;
   CHECK(judge(client) == Reasons{"Little's law off by -6 %"});
+  client.in_flight_mean = 64;  // known exactly: short trials with long requests need it
+  CHECK(judge(client) == Reasons{});
+  client.in_flight_mean = 60;
+  CHECK(judge(client) == Reasons{"Little's law off by -6.25 %"});
   client.keep_alive = false;
   CHECK(judge(client) == Reasons{});
 }

@@ -1,0 +1,39 @@
+// The sub-commands of `bakeoff`, one function each. They return the exit status, and throw UsageError (2), StartError (4)
+// and Interrupted (130).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/reactor.h"
+
+namespace bakeoff {
+
+namespace exit_status {
+constexpr int fine = 0;
+constexpr int policy_failed = 1;
+constexpr int usage = 2;
+constexpr int undecided = 3;
+constexpr int not_started = 4;
+constexpr int interrupted = 130;
+}  // namespace exit_status
+
+using Arguments = std::vector<std::string>;  // without the sub-command
+
+struct SubCommand {
+  const char* name;
+  const char* arguments;
+  const char* summary;
+  int (*run)(Reactor& reactor, const Arguments& arguments);
+};
+
+// In the order in which help shows them.
+const std::vector<SubCommand>& sub_commands();
+
+int run_command(Reactor& reactor, const Arguments& arguments);
+int list_command(Reactor& reactor, const Arguments& arguments);
+int serve_command(Reactor& reactor, const Arguments& arguments);
+int verify_command(Reactor& reactor, const Arguments& arguments);
+int report_command(Reactor& reactor, const Arguments& arguments);
+
+}  // namespace bakeoff

@@ -1,0 +1,268 @@
+#include "harness/experiment.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "core/errors.h"
+#include "harness/environment.h"
+#include "harness/latency.h"
+#include "harness/plan.h"
+#include "harness/progress.h"
+#include "harness/trial_runner.h"
+#include "results/tables.h"
+
+namespace bakeoff {
+namespace {
+
+using nlohmann::json;
+
+// A server's start and end, the client's start, the ceiling's warm-up: what a trial takes beside its own times.
+constexpr double trial_overhead_s = 0.4;
+
+std::filesystem::path make_files(Reactor& reactor, const Workload& workload) {
+  MaterialiseOptions options;
+  bool told = false;
+  options.progress = [&](std::uint64_t done, std::uint64_t total) {
+    // Called often enough for a signal to be heard between two calls; without it, Ctrl-C would wait for gigabytes.
+    reactor.wait_until([] { return true; }, after_s(0));
+    if (!told && done < total) {
+      std::fprintf(stderr, "making the files of %s: %.0f MB in %s\n", workload.name.c_str(), static_cast<double>(total) * 1e-6, file_sets_dir().c_str());
+      told = true;
+    }
+  };
+  return materialise(workload.files, file_sets_dir(), options).root;
+}
+
+// One cell of each server configuration: how many connections or workers there are does not change what is served.
+std::vector<const Cell*> cells_to_verify(const std::vector<Cell>& cells) {
+  std::vector<const Cell*> chosen;
+  std::set<std::string> seen;
+  for (const Cell& cell : cells) {
+    if (seen.insert(cell.server + "/" + cell.variant).second) chosen.push_back(&cell);
+  }
+  return chosen;
+}
+
+void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const Workload& workload) {
+  const std::vector<const Cell*> chosen = cells_to_verify(cells);
+  Progress progress(chosen.size(), 1);
+  for (const Cell* cell : chosen) {
+    const std::string name = cell->server + (cell->variant.empty() ? "" : " with " + cell->variant);
+    progress.begin("verifying " + name);
+    runner.verify(*cell);
+    progress.end("verified " + name + ": " + std::to_string(workload.files.size()) + " files");
+  }
+}
+
+class Run {
+ public:
+  Run(Programs& programs, const Specification& spec, RunFolder& folder)
+      : programs_(programs),
+        spec_(spec),
+        folder_(folder),
+        workload_(load_workload(spec.workload, spec.workload_overrides)),
+        cells_(plan_cells(spec, workload_.name)),
+        trials_(folder.read_trials()) {
+    for (const Cell& cell : cells_) by_id_[cell.id] = &cell;
+    for (const Trial& trial : trials_) {
+      if (!by_id_.count(trial.key.cell_id)) {
+        throw UsageError(folder.path().string() + ": it has a trial of " + trial.key.cell_id + ", which the specification does not have");
+      }
+    }
+  }
+
+  ExperimentResult run() {
+    const Placement placement = place(spec_);
+    note_environment(placement);
+    const std::vector<TrialKey> sweep = interleave(ids(cells_), Phase::sweep, spec_.sweep_trials, spec_.seed);
+    note_plan(sweep);
+    try {
+      const std::filesystem::path root = make_files(programs_.reactor(), workload_);
+      TrialRunner runner(programs_, spec_, workload_, root, placement);
+      verify_all(runner, cells_, workload_);
+      measure(runner, sweep);
+    } catch (...) {
+      // What ended the run must not hide behind what came of saving it.
+      try {
+        write_result(false);
+      } catch (const std::exception&) {
+      }
+      throw;
+    }
+    return write_result(true);
+  }
+
+ private:
+  static std::vector<std::string> ids(const std::vector<Cell>& cells) {
+    std::vector<std::string> all;
+    for (const Cell& cell : cells) all.push_back(cell.id);
+    return all;
+  }
+
+  void note_environment(const Placement& placement) {
+    environment_ = capture_environment(spec_, programs_, placement);
+    const std::filesystem::path file = folder_.path() / "environment.json";
+    if (trials_.empty() || !std::filesystem::exists(file)) {
+      folder_.write("environment.json", environment_.dump(2) + "\n");
+      return;
+    }
+    // Trials of two builds or two machines in one result would be a comparison of nothing.
+    FILE* in = std::fopen(file.c_str(), "rb");
+    const json before = in == nullptr ? json() : json::parse(in, nullptr, false);
+    if (in != nullptr) std::fclose(in);
+    for (const char* part : {"binaries", "kernel", "cpu", "processors", "placement"}) {
+      if (!before.is_object() || before.value(part, json()) != environment_.at(part)) {
+        throw UsageError(folder_.path().string() + ": since its first trials the " + part + " changed; begin a new run");
+      }
+    }
+    environment_ = before;
+  }
+
+  void note_plan(const std::vector<TrialKey>& sweep) {
+    json cells = json::array(), order = json::array();
+    for (const Cell& cell : cells_) {
+      cells.push_back({{"id", cell.id}, {"server", cell.server}, {"architecture", cell.architecture}, {"options", cell.options},
+                       {"connections", cell.connections}, {"workers", cell.workers}});
+    }
+    for (const TrialKey& key : sweep) order.push_back({{"block", key.block}, {"cell", key.cell_id}});
+    folder_.write("plan.json", json{{"schema_version", result_schema_version}, {"name", spec_.name}, {"cells", cells}, {"sweep", order}, {"final_trials", spec_.final_trials}}.dump(1) + "\n");
+  }
+
+  double trial_s() const { return spec_.warmup_s + spec_.duration_s + spec_.ceiling_s + trial_overhead_s; }
+
+  void measure(TrialRunner& runner, const std::vector<TrialKey>& sweep) {
+    std::set<std::string> servers;
+    for (const Cell& cell : cells_) servers.insert(cell.server);
+    planned_ = sweep.size() + servers.size() * spec_.final_trials;
+    for (const Trial& trial : trials_) repeats_ += trial.attempt > 0 ? 1 : 0;
+    const std::size_t left = planned_ - std::min(planned_, done().size());
+    Progress progress(left, trial_s());
+    if (left < planned_) progress.say("going on: " + std::to_string(planned_ - left) + " of " + std::to_string(planned_) + " trials are there");
+    run_all(runner, sweep, progress);
+
+    if (spec_.final_trials == 0) return;
+    const std::vector<CellResult> results = make_result(spec_, cells_, sweep_trials(), environment_).cells;
+    std::vector<std::string> winners;
+    for (const std::string& server : servers) {
+      if (const CellResult* best = best_cell(results, server)) {
+        winners.push_back(best->cell.id);
+      } else {
+        progress.say(server + ": no valid cell, nothing to measure again");
+      }
+    }
+    run_all(runner, interleave(winners, Phase::final, spec_.final_trials, spec_.seed), progress);
+  }
+
+  std::vector<Trial> sweep_trials() const {
+    std::vector<Trial> some;
+    std::copy_if(trials_.begin(), trials_.end(), std::back_inserter(some), [](const Trial& trial) { return trial.key.phase == Phase::sweep; });
+    return some;
+  }
+
+  std::set<TrialKey> done() const {
+    std::set<TrialKey> keys;
+    for (const Trial& trial : trials_) keys.insert(trial.key);
+    return keys;
+  }
+
+  void run_all(TrialRunner& runner, const std::vector<TrialKey>& keys, Progress& progress) {
+    const std::set<TrialKey> there = done();
+    for (const TrialKey& key : keys) {
+      if (there.count(key)) continue;
+      for (std::uint32_t attempt = 0;; ++attempt) {
+        progress.begin((key.phase == Phase::final ? "again " : "") + key.cell_id);
+        Trial trial = runner.run(*by_id_.at(key.cell_id), key, attempt);
+        folder_.append(trial);
+        trials_.push_back(trial);
+        const bool again = !trial.steady && attempt < spec_.repeats && static_cast<double>(repeats_) < spec_.repeat_share * static_cast<double>(planned_);
+        if (again) {
+          ++repeats_;
+          progress.add_steps(1);
+        }
+        progress.end((key.phase == Phase::final ? "again " : "") + key.cell_id + ": " + outcome_words(trial) + (again ? ", repeated" : ""));
+        if (!again) break;
+      }
+    }
+  }
+
+  ExperimentResult write_result(bool complete) {
+    ExperimentResult result = make_result(spec_, cells_, trials_, environment_);
+    result.complete = complete;
+    folder_.write("result.json", to_json(result).dump(1) + "\n");
+    folder_.write("tables.txt", matrices(result) + "\n" + ranking(result));
+    return result;
+  }
+
+  Programs& programs_;
+  const Specification& spec_;
+  RunFolder& folder_;
+  Workload workload_;
+  std::vector<Cell> cells_;
+  std::map<std::string, const Cell*> by_id_;
+  std::vector<Trial> trials_;
+  json environment_;
+  std::size_t planned_ = 0;
+  std::size_t repeats_ = 0;
+};
+
+}  // namespace
+
+std::filesystem::path file_sets_dir() {
+  const auto from = [](const char* variable) -> std::filesystem::path {
+    const char* value = std::getenv(variable);
+    return value == nullptr ? "" : value;
+  };
+  if (const auto chosen = from("BAKEOFF_FILES"); !chosen.empty()) return chosen;
+  if (const auto cache = from("XDG_CACHE_HOME"); !cache.empty()) return cache / "bakeoff";
+  if (const auto home = from("HOME"); !home.empty()) return home / ".cache" / "bakeoff";
+  return "/var/tmp/bakeoff-" + std::to_string(getuid());
+}
+
+ExperimentResult make_result(const Specification& spec, const std::vector<Cell>& cells, const std::vector<Trial>& trials, const json& environment) {
+  ExperimentResult result;
+  result.name = spec.name;
+  result.spec_sha256 = spec.sha256;
+  result.environment = environment;
+  for (const Cell& cell : cells) {
+    result.cells.push_back(summarise(cell, trials));
+    use_merged_percentiles(result.cells.back());
+  }
+  result.best = rank(result.cells);
+  return result;
+}
+
+std::string outcome_words(const Trial& trial) {
+  std::string words;
+  char text[128];
+  if (const auto& mbps = trial.figures[Metric::throughput_mbps]) {
+    std::snprintf(text, sizeof text, "%.0f Mbit/s", *mbps);
+    words = text;
+  }
+  if (!trial.valid) {
+    words += words.empty() ? "does not count: " : ", does not count: ";
+    for (std::size_t i = 0; i < trial.reasons.size(); ++i) words += (i == 0 ? "" : "; ") + trial.reasons[i];
+  }
+  if (!trial.steady) {
+    std::snprintf(text, sizeof text, " (the machine changed speed: ceiling %.0f then %.0f replies/s)", *trial.ceiling_before, *trial.ceiling_after);
+    words += text;
+  }
+  return words;
+}
+
+ExperimentResult run_experiment(Programs& programs, const Specification& spec, RunFolder& folder) { return Run(programs, spec, folder).run(); }
+
+void verify_experiment(Programs& programs, const Specification& spec) {
+  const Workload workload = load_workload(spec.workload, spec.workload_overrides);
+  const std::vector<Cell> cells = plan_cells(spec, workload.name);
+  Specification without_ceiling = spec;
+  without_ceiling.ceiling_s = 0;
+  TrialRunner runner(programs, without_ceiling, workload, make_files(programs.reactor(), workload), place(spec));
+  verify_all(runner, cells, workload);
+}
+
+}  // namespace bakeoff

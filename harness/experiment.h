@@ -1,0 +1,31 @@
+// A whole run: plan, files, verification, sweep, fresh trials of the winners, result.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "harness/programs.h"
+#include "harness/run_folder.h"
+#include "harness/specification.h"
+#include "results/model.h"
+
+namespace bakeoff {
+
+// Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or ~/.cache, else in /var/tmp.
+std::filesystem::path file_sets_dir();
+
+// Runs what is not measured yet and returns the result, which is in the folder, too. On Interrupted and StartError what
+// was measured stays in the folder, with a result of it. BLOCKS: for the whole run.
+ExperimentResult run_experiment(Programs& programs, const Specification& spec, RunFolder& folder);
+
+// Every server of the specification, every file; nothing is measured. StartError for the first that is wrong.
+void verify_experiment(Programs& programs, const Specification& spec);
+
+// The result of the trials there are.
+ExperimentResult make_result(const Specification& spec, const std::vector<Cell>& cells, const std::vector<Trial>& trials, const nlohmann::json& environment);
+
+// "[label] 812 Mbit/s" and the like, for progress.
+std::string outcome_words(const Trial& trial);
+
+}  // namespace bakeoff

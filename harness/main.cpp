@@ -1,0 +1,73 @@
+// bakeoff: compares server architectures. This file finds the sub-command and turns errors into exit statuses.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+
+#include "core/errors.h"
+#include "harness/commands.h"
+#include "harness/guard.h"
+#include "workloads/strict_toml.h"
+
+namespace bakeoff {
+namespace {
+
+void print_help(std::ostream& out) {
+  out << "bakeoff COMMAND ...\n\n";
+  std::size_t width = 0;
+  for (const SubCommand& command : sub_commands()) width = std::max(width, std::string(command.name).size() + 1 + std::string(command.arguments).size());
+  for (const SubCommand& command : sub_commands()) {
+    std::string call = std::string(command.name) + " " + command.arguments;
+    call.resize(width, ' ');
+    out << "  " << call << "  " << command.summary << "\n";
+  }
+  out << "\nbakeoff COMMAND --help says more.\n"
+         "Exit status: 0 fine; 1 a policy failed; 2 usage or specification; 3 undecided; 4 a server did not start or verify;\n"
+         "130 interrupted, to be resumed.\n";
+}
+
+int dispatch(const Arguments& words) {
+  if (words.empty()) {
+    print_help(std::cerr);
+    return exit_status::usage;
+  }
+  if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_help(std::cout);
+    return exit_status::fine;
+  }
+  std::vector<std::string> names;
+  for (const SubCommand& command : sub_commands()) {
+    names.push_back(command.name);
+    if (words[0] != command.name) continue;
+    start_guard();
+    Reactor reactor;
+    return command.run(reactor, {words.begin() + 1, words.end()});
+  }
+  const std::string near = nearest_word(words[0], names);
+  throw UsageError("there is no command `" + words[0] + "`; " + (near.empty() ? "see bakeoff --help" : "did you mean `" + near + "`?"));
+}
+
+int complain(const char* what, int status) {
+  std::fprintf(stderr, "bakeoff: %s\n", what);
+  return status;
+}
+
+}  // namespace
+}  // namespace bakeoff
+
+int main(int argc, char** argv) {
+  using namespace bakeoff;
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return dispatch({argv + 1, argv + argc});
+  } catch (const UsageError& error) {
+    return complain(error.what(), exit_status::usage);
+  } catch (const StartError& error) {
+    return complain(error.what(), exit_status::not_started);
+  } catch (const Interrupted&) {
+    return complain("interrupted", exit_status::interrupted);
+  } catch (const std::exception& error) {
+    return complain(error.what(), exit_status::not_started);
+  }
+}

@@ -1,0 +1,18 @@
+// Which cells an experiment has, and in which order their trials are run.
+#pragma once
+
+#include <vector>
+
+#include "harness/specification.h"
+#include "results/model.h"
+
+namespace bakeoff {
+
+// The matrix servers x option axes x connections x workers, less what is excluded, plus what is included.
+// UsageError when it is empty or enormous.
+std::vector<Cell> plan_cells(const Specification& spec, const std::string& workload_name);
+
+// One trial of each cell a block, in an order drawn anew for each block: whatever drifts meets all cells alike.
+std::vector<TrialKey> interleave(const std::vector<std::string>& cell_ids, Phase phase, std::uint32_t blocks, std::uint64_t seed);
+
+}  // namespace bakeoff

@@ -1,0 +1,45 @@
+#include "harness/preset.h"
+
+#include <algorithm>
+
+#include "core/data_dir.h"
+#include "workloads/strict_toml.h"
+
+namespace bakeoff {
+namespace {
+
+std::filesystem::path presets_dir() { return data_dir() / "architectures" / "presets"; }
+
+Preset load(const std::filesystem::path& file) {
+  TomlDocument document = TomlDocument::load(file);
+  const TomlTable root = document.root();
+  Preset preset;
+  preset.name = file.stem().string();
+  preset.architecture = root.string("architecture");
+  preset.description = root.string("description", "");
+  if (const auto options = root.table("options")) {
+    for (const std::string& key : options->keys()) preset.options.emplace_back(key, options->text(key));
+  }
+  document.finish();
+  return preset;
+}
+
+}  // namespace
+
+std::optional<Preset> find_preset(const std::string& name) {
+  const std::filesystem::path file = presets_dir() / (name + ".toml");
+  if (name.find('/') != std::string::npos || !std::filesystem::exists(file)) return std::nullopt;
+  return load(file);
+}
+
+std::vector<Preset> list_presets() {
+  std::vector<Preset> presets;
+  if (!std::filesystem::is_directory(presets_dir())) return presets;
+  for (const auto& entry : std::filesystem::directory_iterator(presets_dir())) {
+    if (entry.path().extension() == ".toml") presets.push_back(load(entry.path()));
+  }
+  std::sort(presets.begin(), presets.end(), [](const Preset& a, const Preset& b) { return a.name < b.name; });
+  return presets;
+}
+
+}  // namespace bakeoff

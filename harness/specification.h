@@ -1,0 +1,79 @@
+// What an experiment is to do, as its TOML file says; harness/experiments/README.md explains every key.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "results/validity.h"
+
+namespace bakeoff {
+
+// Options as one types them after --, each with the values it takes in turn.
+using OptionAxes = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+struct ServerSpec {
+  std::string name;          // in tables and cell ids
+  std::string architecture;  // the binary
+  std::vector<std::string> workers;       // numbers, or "connections": as many as the load has
+  std::vector<std::uint32_t> connections;
+  OptionAxes options;        // common ones and a preset's included
+  std::string where;         // file:line:column, for messages
+};
+
+// Cells that are taken out of the matrix or added to it. Empty lists stand for all.
+struct CellFilter {
+  std::vector<std::string> servers;
+  std::vector<std::uint32_t> connections;
+  std::vector<std::string> workers;
+};
+
+struct Specification {
+  std::string name;   // of the file, without .toml
+  std::string title;
+  std::string about;
+  std::string source_text;
+  std::string sha256;
+
+  std::string workload;
+  std::vector<std::string> workload_overrides;  // "key=value"
+
+  double warmup_s = 0.5;
+  double duration_s = 2;
+  double timeout_s = 15;        // of a request
+  std::uint32_t client_threads = 1;
+  bool discard_bodies = false;  // the client drops them in the kernel: flatters a server that shares its machine
+
+  std::uint32_t sweep_trials = 1;  // of every cell
+  std::uint32_t final_trials = 5;  // fresh ones of each server's best cell
+  std::uint64_t seed = 1;
+  std::uint32_t repeats = 2;       // at most, of a trial during which the machine changed speed
+  double repeat_share = 0.25;      // at most, of all planned trials together
+  double ceiling_s = 0.3;          // each reading; 0: none
+  double ceiling_difference = 0.1; // between the two, above which the machine changed speed
+
+  ValidityLimits validity;
+
+  std::vector<int> server_processors;  // empty: chosen by placement()
+  std::vector<int> client_processors;
+
+  std::vector<ServerSpec> servers;
+  std::vector<CellFilter> exclude;
+  std::vector<CellFilter> include;
+};
+
+// A shipped experiment by its name, or any TOML file by its path (anything with a slash or ending in .toml).
+// UsageError for an unknown name (says which there are) and for whatever is wrong in the file. BLOCKS: disk.
+Specification load_specification(const std::string& name_or_path);
+Specification parse_specification(const std::string& text, const std::string& file_name);
+
+struct ExperimentInfo {
+  std::string name;
+  std::string title;
+};
+std::vector<ExperimentInfo> list_experiments();
+std::filesystem::path experiments_dir();
+
+}  // namespace bakeoff
