@@ -389,9 +389,26 @@ TEST_CASE("a helper process killed at its job: the job counts as finished, and a
   }
   SECTION("when it was idle, nothing is lost") {
     kill_helper(helper);
-    pool->submit(job_for("small"), 2);  // the write fails, and no SIGPIPE comes
+    const auto before = std::signal(SIGPIPE, SIG_DFL);  // as in a server that does not ignore it
+    pool->submit(job_for("small"), 2);
+    std::signal(SIGPIPE, before);
     CHECK(owner.collect(1) == std::vector<Token>{2});
     CHECK(pool->counters().died == 0);
+  }
+  SECTION("when it was idle, its descriptor is used no more: a connection may have the number now") {
+    const std::set<int> watched = owner.watched();
+    kill_helper(helper);
+    for (const int fd : watched) pool->collect(fd, [](Token) {});
+    REQUIRE(owner.watched().size() == 1);
+    std::array<int, 2> connection{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, connection.data()) == 0);
+    REQUIRE(watched.contains(connection[0]));
+    pool->submit(job_for("small"), 2);
+    CHECK(owner.collect(1) == std::vector<Token>{2});
+    char byte = 0;
+    CHECK(::recv(connection[1], &byte, 1, 0) == -1);
+    ::close(connection[0]);
+    ::close(connection[1]);
   }
   CHECK(pool->counters().started == 2);
   CHECK(helpers_of(::getpid()).size() == 1);

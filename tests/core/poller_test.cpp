@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -391,6 +392,17 @@ TEST_CASE("only epoll has a descriptor of its own, which no executed program inh
   CHECK(make_poller(EventMechanism::select, descriptors)->descriptor() == -1);
   const auto poller = make_poller(EventMechanism::epoll, descriptors);
   CHECK(::fcntl(poller->descriptor(), F_GETFD) == FD_CLOEXEC);
+}
+
+TEST_CASE("what has no interest wakes epoll at most once", "[poller]") {
+  const auto poller = make_poller(EventMechanism::epoll, descriptors);
+  Pair pair;
+  poller->watch(pair.near, Interest::read);
+  poller->watch(pair.near, Interest::none);
+  pair.close_far();
+  CHECK(poller->wait(at_most_ms).empty());
+  pollfd mechanism{poller->descriptor(), POLLIN, 0};
+  CHECK(::poll(&mechanism, 1, 0) == 0);
 }
 
 TEST_CASE("epoll is called for a change alone", "[poller]") {
