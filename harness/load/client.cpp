@@ -45,6 +45,9 @@ LoadError error_of(int number, bool connecting) {
   }
 }
 
+// What a slow reader takes at once: small enough to look even, large enough that wake-ups stay rare.
+std::size_t slow_bite_bytes(std::uint64_t bytes_per_s) { return static_cast<std::size_t>(std::clamp<std::uint64_t>(bytes_per_s / 50, 1, buffer_bytes)); }
+
 std::uint64_t token_of(std::uint32_t slot, std::uint32_t generation) { return (std::uint64_t{generation} << 32) | slot; }
 
 }  // namespace
@@ -55,9 +58,8 @@ std::int64_t monotonic_ns() {
   return std::int64_t{now.tv_sec} * second_ns + now.tv_nsec;
 }
 
-Client::Client(const ClientOptions& options, const RequestTable& requests, Source& source, Model& model, Recorder& recorder, Phases& phases)
+Client::Client(const ClientOptions& options, Source& source, Model& model, Recorder& recorder, Phases& phases)
     : options_(options),
-      requests_(requests),
       source_(source),
       model_(model),
       recorder_(recorder),
@@ -65,7 +67,6 @@ Client::Client(const ClientOptions& options, const RequestTable& requests, Sourc
       depth_(model.most_in_flight()),
       connections_(options.connections),
       in_flight_(std::size_t{options.connections} * depth_),
-      learned_lengths_(options.same_length ? requests.size() : 0, Request::any_length),
       // A time-out is found late by at most a 64th of itself.
       timeouts_(options.connections, std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000, 50'000'000)),
       buffer_(new char[buffer_bytes]) {
@@ -99,32 +100,27 @@ void Client::run() {
 
     now_ns = monotonic_ns();
     if (now_ns >= timeouts_.next_tick_ns())
-      timeouts_.expire(now_ns, [&](std::uint32_t slot) {
-        fail(slot, connections_[slot].state == State::connecting ? LoadError::connect_timeout : LoadError::timeout, now_ns);
-      });
-    while (wakes_.next_ns() <= now_ns) {
-      const auto slot = static_cast<std::uint32_t>(wakes_.pop());
-      connections_[slot].waiting = false;
-      if (begun_) {
-        ask_model(slot, now_ns);
-      } else if (connections_[slot].state == State::closed) {
-        connect_slot(slot, now_ns);
-      }
-    }
+      timeouts_.expire(now_ns, [&](std::uint32_t slot) { time_out(slot, now_ns); });
+    while (wakes_.next_ns() <= now_ns) wake(wakes_.pop(), now_ns);
     if (!begun_) continue;
     while (!parked_.empty() && model_.next_due_ns() <= now_ns) {
-      const std::uint32_t slot = parked_.back();
-      parked_.pop_back();
+      const std::uint32_t slot = parked_.front();
+      parked_.pop_front();
       ask_model(slot, now_ns);
     }
     if (!measuring_ && now_ns >= recorder_.start_ns()) {
       measuring_ = true;
       cpu_at_start_s_ = thread_cpu_s();
     }
+    publish();
     // Others may end a run before its time.
     const std::int64_t end_ns = phases_.end_ns.load(std::memory_order_relaxed);
     if (end_ns != recorder_.end_ns()) recorder_.set_window(std::min(recorder_.start_ns(), end_ns), end_ns);
     if (now_ns >= end_ns) return finish();
+    if (model_.finished()) {
+      recorder_.set_window(recorder_.start_ns(), now_ns);
+      return finish();
+    }
   }
 }
 
@@ -150,7 +146,9 @@ void Client::open_some() {
     if (!all_tried && now_ns - last_progress_ns_ < opening_patience_ns) return;
   }
   settled_ = true;
-  phases_.settled.fetch_add(1);
+  phases_.opened.fetch_add(static_cast<std::uint32_t>(
+      std::count_if(connections_.begin(), connections_.end(), [](const Connection& connection) { return connection.state == State::open; })));
+  phases_.settled.fetch_add(1, std::memory_order_release);
 }
 
 // The run's times are known: every slot begins.
@@ -176,9 +174,10 @@ void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_
       connection.in_flight = connection.unsent = static_cast<std::uint16_t>(action.count);
       connection.close_after = action.close_after;
       for (std::uint32_t i = 0; i < action.count; ++i) {
-        const std::uint32_t request = source_.next(slot);
-        const bool verify = options_.verify_every != 0 && requests_[request].has_content && ++verify_counter_ % options_.verify_every == 0;
-        in_flight(slot, i) = {{action.at_ns, now_ns}, request, verify, false};
+        const Request& request = source_.next(slot);
+        const bool verify = options_.verify_every != 0 && request.has_content && ++verify_counter_ % options_.verify_every == 0;
+        in_flight(slot, i) = {{action.at_ns, now_ns}, &request, verify, false};
+        if (recorder_.own_schedule()) recorder_.offered(action.at_ns);
       }
       if (connection.state == State::open) {
         transmit(slot, now_ns);
@@ -199,7 +198,24 @@ void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_
 
 void Client::wake_at(std::uint32_t slot, std::int64_t at_ns) {
   connections_[slot].waiting = true;
-  wakes_.push(at_ns, slot);
+  wakes_.push(at_ns, token_of(slot, 0));
+}
+
+// Generation 0 belongs to the slot, any other to a slow reader's connection of that generation.
+void Client::wake(std::uint64_t token, std::int64_t now_ns) {
+  const auto slot = static_cast<std::uint32_t>(token);
+  Connection& connection = connections_[slot];
+  if (const auto generation = static_cast<std::uint32_t>(token >> 32); generation != 0) {
+    if (connection.generation != generation) return;
+    connection.reading_later = false;
+    return receive(slot, 0);
+  }
+  connection.waiting = false;
+  if (begun_) {
+    ask_model(slot, now_ns);
+  } else if (connection.state == State::closed) {
+    connect_slot(slot, now_ns);
+  }
 }
 
 int Client::new_socket(std::uint32_t slot) {
@@ -207,6 +223,10 @@ int Client::new_socket(std::uint32_t slot) {
   if (fd < 0) return -1;
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (options_.receive_buffer_bytes != 0) {
+    const int bytes = static_cast<int>(options_.receive_buffer_bytes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);  // before connect: it bounds the window that is offered
+  }
   if (options_.source_addresses > 1) {
     // Without this option bind() would look for a port that is free for every target.
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
@@ -226,12 +246,12 @@ int Client::new_socket(std::uint32_t slot) {
 void Client::connect_slot(std::uint32_t slot, std::int64_t now_ns) {
   Connection& connection = connections_[slot];
   BAKEOFF_CHECK(connection.state == State::closed);
-  connection.phase_start_ns = now_ns;
+  connection.opening_ns = now_ns;
   connection.fd = new_socket(slot);
   if (connection.fd < 0) return fail(slot, error_of(errno, true), now_ns);
   connection.served = false;
   if (connect(connection.fd, options_.target.get(), options_.target.length) != 0 && errno != EINPROGRESS) {
-    if (!begun_ && opening_errno_ == 0) opening_errno_ = errno;
+    if (!begun_) phases_.opening_errno.store(errno);
     return fail(slot, error_of(errno, true), now_ns);
   }
   connection.state = State::connecting;
@@ -249,7 +269,6 @@ void Client::connected(std::uint32_t slot, std::int64_t now_ns) {
   --connecting_;
   last_progress_ns_ = now_ns;
   timeouts_.clear(slot);
-  opened_ += !recorder_.slots()[slot].opened;
   recorder_.opened(slot, now_ns);
   if (connection.in_flight != 0) {
     transmit(slot, now_ns);
@@ -266,14 +285,17 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
   for (std::uint32_t i = 0; i < count; ++i) {
     InFlight& request = in_flight(slot, i);
     request.times.sent_ns = now_ns;
-    recorder_.attempted(requests_[request.request].class_index, now_ns);
+    recorder_.attempted(request.request->class_index, now_ns);
   }
   connection.body_bytes = 0;
-  connection.parser.begin(requests_[in_flight(slot, 0).request].head);
-  timeouts_.set(slot, now_ns + options_.timeout_ns);
-  if (count == 1) return send_text(slot, requests_.text(requests_[in_flight(slot, 0).request]), now_ns);
+  const Request& first = *in_flight(slot, 0).request;
+  connection.parser.begin(first.head);
+  // Requests that had to wait for this connection count from when it began to open.
+  const bool opened_for_them = !connection.served && !options_.timeout_by_phase && begun_ && connection.opening_ns >= phases_.begin_ns.load(std::memory_order_relaxed);
+  timeouts_.set(slot, (opened_for_them ? connection.opening_ns : now_ns) + options_.timeout_ns);
+  if (count == 1) return send_text(slot, {first.text, first.text_bytes}, now_ns);
   burst_text_.clear();
-  for (std::uint32_t i = 0; i < count; ++i) burst_text_ += requests_.text(requests_[in_flight(slot, i).request]);
+  for (std::uint32_t i = 0; i < count; ++i) burst_text_.append(in_flight(slot, i).request->text, in_flight(slot, i).request->text_bytes);
   send_text(slot, burst_text_, now_ns);
 }
 
@@ -297,7 +319,7 @@ void Client::handle(std::uint32_t slot, std::uint32_t events) {
       int number = 0;
       socklen_t length = sizeof number;
       getsockopt(connection.fd, SOL_SOCKET, SO_ERROR, &number, &length);
-      if (!begun_ && opening_errno_ == 0) opening_errno_ = number;
+      if (!begun_) phases_.opening_errno.store(number);
       return fail(slot, number == 0 ? LoadError::reset : error_of(number, true), now_ns);
     }
     const std::uint32_t generation = connection.generation;
@@ -308,17 +330,19 @@ void Client::handle(std::uint32_t slot, std::uint32_t events) {
     send_text(slot, std::string(*connection.unsent_text), monotonic_ns());
     if (connection.generation != generation) return;
   }
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) receive(slot, events);
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 && !connection.reading_later) receive(slot, events);
 }
 
 void Client::receive(std::uint32_t slot, std::uint32_t events) {
   Connection& connection = connections_[slot];
   const std::uint32_t generation = connection.generation;
   const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  const bool slow = options_.reader_bytes_per_s != 0;
   for (;;) {
     // What is left of a body with a told length can be dropped where it is, unless its bytes are to be looked at.
     const bool discard = options_.discard && connection.in_flight != 0 && connection.parser.remaining_bytes() != 0 && !in_flight(slot, 0).verify;
-    const std::size_t room = discard ? static_cast<std::size_t>(std::min<std::uint64_t>(connection.parser.remaining_bytes(), 1u << 30)) : buffer_bytes;
+    std::size_t room = discard ? static_cast<std::size_t>(std::min<std::uint64_t>(connection.parser.remaining_bytes(), 1u << 30)) : buffer_bytes;
+    if (slow) room = std::min(room, slow_bite_bytes(options_.reader_bytes_per_s));
     const ssize_t got = recv(connection.fd, buffer_.get(), room, discard ? MSG_TRUNC : 0);
     const std::int64_t now_ns = monotonic_ns();
     if (got > 0) {
@@ -331,6 +355,7 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
         return;
       }
       if (connection.generation != generation) return;
+      if (slow) return read_slowly(slot, bytes, now_ns);
       // Less than there was room for: the socket is empty, and what comes next makes a new event.
       if (bytes < room && !ended) return;
     } else if (got == 0) {
@@ -345,6 +370,15 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
   }
 }
 
+// A slow reader has read its share: the next one is due when the time for this one has passed.
+void Client::read_slowly(std::uint32_t slot, std::size_t got, std::int64_t now_ns) {
+  Connection& connection = connections_[slot];
+  const auto pause_ns = static_cast<std::int64_t>(static_cast<double>(got) * 1e9 / static_cast<double>(options_.reader_bytes_per_s));
+  connection.may_read_ns = std::max(connection.may_read_ns, now_ns) + pause_ns;
+  connection.reading_later = true;
+  wakes_.push(connection.may_read_ns, token_of(slot, connection.generation));
+}
+
 // Bytes of replies. False when the connection is gone.
 bool Client::take(std::uint32_t slot, std::string_view data, std::int64_t now_ns) {
   Connection& connection = connections_[slot];
@@ -356,7 +390,7 @@ bool Client::take(std::uint32_t slot, std::string_view data, std::int64_t now_ns
     const ReplyParser::Step step = connection.parser.next(data);
     if (!step.body.empty()) {
       InFlight& request = in_flight(slot, 0);
-      if (request.verify && !content_matches(requests_[request.request].content_seed, connection.body_bytes, step.body)) request.wrong = true;
+      if (request.verify && !content_matches(request.request->content_seed, connection.body_bytes, step.body)) request.wrong = true;
       connection.body_bytes += step.body.size();
     }
     data.remove_prefix(step.consumed);
@@ -374,16 +408,15 @@ bool Client::take(std::uint32_t slot, std::string_view data, std::int64_t now_ns
 bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_ns) {
   Connection& connection = connections_[slot];
   const InFlight done = in_flight(slot, 0);
-  const Request& request = requests_[done.request];
+  const Request& request = *done.request;
   const auto body_bytes = static_cast<std::int64_t>(connection.body_bytes);
   const std::uint16_t status = connection.parser.status();
   const bool keep_alive = connection.parser.keep_alive();
 
   std::int64_t expected_bytes = request.head ? 0 : request.expected_bytes;
-  if (expected_bytes == Request::any_length && options_.same_length && status / 100 == 2) {
-    std::int64_t& learned = learned_lengths_[done.request];
-    if (learned == Request::any_length) learned = body_bytes;
-    expected_bytes = learned;
+  if (expected_bytes == Request::length_of_first && status / 100 == 2) {
+    if (first_length_ == Request::any_length) first_length_ = body_bytes;
+    expected_bytes = first_length_;
   }
   if (status / 100 != 2) {
     recorder_.failed(request.class_index, done.times.sent_ns, LoadError::bad_status, now_ns);
@@ -400,12 +433,12 @@ bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_n
   if (depth_ != 1) connection.first = static_cast<std::uint16_t>((connection.first + 1) % depth_);
   if (--connection.in_flight != 0) {
     if (!keep_alive) {
-      fail(slot, LoadError::closed_early, now_ns);
+      reissue(slot, now_ns);
       return false;
     }
     connection.body_bytes = 0;
-    connection.parser.begin(requests_[in_flight(slot, 0).request].head);
-    timeouts_.set(slot, now_ns + options_.timeout_ns);
+    connection.parser.begin(in_flight(slot, 0).request->head);
+    timeouts_.set(slot, in_flight(slot, 0).times.sent_ns + options_.timeout_ns);
     return true;
   }
   timeouts_.clear(slot);
@@ -426,10 +459,30 @@ void Client::ended_by_peer(std::uint32_t slot, std::int64_t now_ns) {
       finish_reply(slot, false, now_ns);
       return;
     }
+    if (connection.served && connection.parser.idle() && model_.reissues()) return reissue(slot, now_ns);
     return fail(slot, LoadError::closed_early, now_ns);
   }
   // An idle connection may be closed at any time; the next request opens a new one.
   close_connection(slot);
+}
+
+// The connection ended between two replies: the requests behind the last one were not taken, and go out again
+// (RFC 9112, section 9.3.2; httperf does the same).
+void Client::reissue(std::uint32_t slot, std::int64_t now_ns) {
+  close_connection(slot);
+  connections_[slot].unsent = connections_[slot].in_flight;
+  connect_slot(slot, now_ns);
+}
+
+void Client::time_out(std::uint32_t slot, std::int64_t now_ns) {
+  const Connection& connection = connections_[slot];
+  const bool connecting = connection.state == State::connecting;
+  const TimeoutPhase phase = connecting                          ? TimeoutPhase::connect
+                             : connection.unsent_text != nullptr ? TimeoutPhase::send
+                             : connection.parser.idle()          ? TimeoutPhase::first_byte
+                                                                 : TimeoutPhase::body;
+  recorder_.timed_out(phase, now_ns);
+  fail(slot, connecting ? LoadError::connect_timeout : LoadError::timeout, now_ns);
 }
 
 // What is in flight on this slot has failed. Where not even one reply came since the last failure, the next try waits.
@@ -439,8 +492,8 @@ void Client::fail(std::uint32_t slot, LoadError error, std::int64_t now_ns) {
     const InFlight& request = in_flight(slot, i);
     // One whose connection was never there did not become an attempt when it was sent.
     const bool sent = connection.unsent == 0;
-    if (!sent) recorder_.attempted(requests_[request.request].class_index, now_ns);
-    recorder_.failed(requests_[request.request].class_index, sent ? request.times.sent_ns : now_ns, error, now_ns);
+    if (!sent) recorder_.attempted(request.request->class_index, now_ns);
+    recorder_.failed(request.request->class_index, sent ? request.times.sent_ns : now_ns, error, now_ns);
   }
   if (connection.in_flight == 0) recorder_.failed(0, now_ns, error, now_ns);
   // An open connection without a request belongs to a slot that is parked, waits, or has ended: nothing to start again.
@@ -465,10 +518,22 @@ void Client::close_connection(std::uint32_t slot) {
   if (connection.fd >= 0) close(connection.fd);
   connection.fd = -1;
   connection.state = State::closed;
-  connection.served = false;
+  connection.served = connection.reading_later = false;
+  connection.may_read_ns = 0;
   connection.unsent_text.reset();
   ++connection.generation;
   timeouts_.clear(slot);
+}
+
+void Client::publish() {
+  const auto add = [](std::atomic<std::uint64_t>& sum, std::uint64_t& published, std::uint64_t value) {
+    if (value == published) return;
+    sum.fetch_add(value - published, std::memory_order_relaxed);
+    published = value;
+  };
+  add(phases_.replies, published_replies_, recorder_.replies());
+  add(phases_.received_bytes, published_bytes_, recorder_.received_bytes());
+  add(phases_.errors, published_errors_, recorder_.errors());
 }
 
 // The window is over: what is still in flight is told, and nothing more is sent.
@@ -479,6 +544,14 @@ void Client::finish() {
     if (connection.unsent != 0) continue;
     for (std::uint32_t i = 0; i < connection.in_flight; ++i) recorder_.unfinished(in_flight(slot, i).times.sent_ns);
   }
+  // Arrivals that were due and found no free connection.
+  while (recorder_.own_schedule() && model_.next_due_ns() < recorder_.end_ns()) {
+    const std::int64_t due_ns = model_.next_due_ns();
+    recorder_.offered(due_ns);
+    model_.skip();
+  }
+  publish();
+  phases_.finished.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace bakeoff

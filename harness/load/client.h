@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,19 +27,29 @@ std::int64_t monotonic_ns();
 // What the threads (or processes, in shared memory) of a run tell each other. Times are never_ns until they are known.
 struct Phases {
   std::atomic<std::uint32_t> settled{0};            // threads that have tried to open all their connections
+  std::atomic<std::uint32_t> opened{0};             // connections, by the settled threads
+  std::atomic<int> opening_errno{0};                // why one of them failed, 0 for none
+  std::atomic<std::uint32_t> finished{0};           // threads whose work is done
   std::atomic<std::int64_t> begin_ns{never_ns};     // first requests
   std::atomic<std::int64_t> start_ns{never_ns};     // the measured window
   std::atomic<std::int64_t> end_ns{never_ns};
+  // For whoever watches: sums over the window so far.
+  std::atomic<std::uint64_t> replies{0};
+  std::atomic<std::uint64_t> received_bytes{0};
+  std::atomic<std::uint64_t> errors{0};
 };
 
 struct ClientOptions {
   SocketAddress target;
   std::uint32_t connections = 1;
   std::int64_t connect_timeout_ns = 15'000'000'000;
-  std::int64_t timeout_ns = 15'000'000'000;  // of a request, from its sending to the last byte of its reply
+  std::int64_t timeout_ns = 15'000'000'000;  // of a request, to the last byte of its reply ...
+  bool timeout_by_phase = false;             // ... from its sending (httperf's rule; connecting has its own), else from
+                                             // the beginning, opening the connection included
   std::uint32_t verify_every = 100;          // the bytes of each k-th reply; 0: of none
-  bool same_length = true;                   // a request of unknown length has the length of its first reply ever after
   bool discard = false;                      // bodies are dropped in the kernel, never copied
+  std::uint64_t reader_bytes_per_s = 0;      // no connection reads faster; 0: as fast as it can
+  std::uint32_t receive_buffer_bytes = 0;    // SO_RCVBUF; 0: the kernel's choice
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
   std::uint32_t first_slot = 0;              // the number of this thread's first slot among all of the run's
 };
@@ -46,34 +57,32 @@ struct ClientOptions {
 class Client {
  public:
   // All references must outlive the client.
-  Client(const ClientOptions& options, const RequestTable& requests, Source& source, Model& model, Recorder& recorder, Phases& phases);
+  Client(const ClientOptions& options, Source& source, Model& model, Recorder& recorder, Phases& phases);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  // From the first connection to the end of the window. BLOCKS: network.
+  // From the first connection to the end of the window, or of the model's work. BLOCKS: network.
   void run();
 
   double cpu_s() const { return cpu_s_; }  // this thread's, in the window
-  // Why connections failed before the first request; the first such error's number, 0 for none.
-  int opening_errno() const { return opening_errno_; }
-  std::uint32_t opened() const { return opened_; }  // distinct slots that ever had a connection
 
  private:
   enum class State : std::uint8_t { closed, connecting, open };
 
   struct InFlight {
     RequestTimes times;
-    std::uint32_t request = 0;
+    const Request* request = nullptr;
     bool verify = false;
     bool wrong = false;  // a byte of its body was not what it must be
   };
 
   struct Connection {
     int fd = -1;
-    std::uint32_t generation = 0;  // changes with every descriptor: events of an earlier one are recognised
+    std::uint32_t generation = 1;  // changes with every descriptor: events of an earlier one are recognised; never 0
     State state = State::closed;
     bool waiting = false;          // for a wake-up that will ask the model
+    bool reading_later = false;    // a slow reader that has had its share: a wake-up will read on
     bool close_after = false;
     bool served = false;           // this connection has had a reply
     std::uint8_t failures = 0;     // in a row, without a reply between them
@@ -81,7 +90,8 @@ class Client {
     std::uint16_t in_flight = 0;
     std::uint16_t unsent = 0;      // of them, how many have not gone out at all
     std::uint64_t body_bytes = 0;  // of the reply at hand
-    std::int64_t phase_start_ns = 0;
+    std::int64_t opening_ns = 0;   // when it began to open, for the first requests on it
+    std::int64_t may_read_ns = 0;  // a slow reader's next turn
     ReplyParser parser;
     std::unique_ptr<std::string> unsent_text;
   };
@@ -106,12 +116,16 @@ class Client {
   void ended_by_peer(std::uint32_t slot, std::int64_t now_ns);
   void fail(std::uint32_t slot, LoadError error, std::int64_t now_ns);
   void close_connection(std::uint32_t slot);
+  void reissue(std::uint32_t slot, std::int64_t now_ns);
+  void time_out(std::uint32_t slot, std::int64_t now_ns);
+  void read_slowly(std::uint32_t slot, std::size_t got, std::int64_t now_ns);
+  void wake(std::uint64_t token, std::int64_t now_ns);
   void wake_at(std::uint32_t slot, std::int64_t at_ns);
+  void publish();
   std::int64_t next_event_ns(std::int64_t now_ns) const;
   void finish();
 
   ClientOptions options_;
-  const RequestTable& requests_;
   Source& source_;
   Model& model_;
   Recorder& recorder_;
@@ -121,8 +135,8 @@ class Client {
   std::uint32_t depth_;
   std::vector<Connection> connections_;
   std::vector<InFlight> in_flight_;            // depth_ for each slot, a ring
-  std::vector<std::int64_t> learned_lengths_;  // by request, where its length is not known beforehand
-  std::vector<std::uint32_t> parked_;
+  std::int64_t first_length_ = Request::any_length;  // of the run's first reply
+  std::deque<std::uint32_t> parked_;                 // the longest-parked one is next: all get their share
   TimeoutWheel timeouts_;
   WakeQueue wakes_;
   std::unique_ptr<char[]> buffer_;
@@ -133,9 +147,10 @@ class Client {
   bool settled_ = false;
   std::uint32_t next_to_open_ = 0;
   std::uint32_t connecting_ = 0;
-  std::uint32_t opened_ = 0;
+  std::uint64_t published_replies_ = 0;
+  std::uint64_t published_bytes_ = 0;
+  std::uint64_t published_errors_ = 0;
   std::int64_t last_progress_ns_ = 0;
-  int opening_errno_ = 0;
   std::uint64_t verify_counter_ = 0;
   double cpu_at_start_s_ = 0;
   double cpu_s_ = 0;

@@ -1,135 +1,387 @@
 #include "harness/load/load.h"
 
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <new>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/errors.h"
+#include "harness/load/session_log.h"
 
 namespace bakeoff {
 
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 constexpr std::uint32_t spare_descriptors = 64;
 // Beyond some 10,000 connections between one pair of addresses the kernel's search for a free port takes most of the time
 // that connecting takes (19,900 connections: 5.0 s from one address, 0.7 s from eight).
 constexpr std::uint32_t connections_per_address = 2500;
+// Streams of random numbers: the sources' are numbered by slots from 0, the models' by threads from here.
+constexpr std::uint64_t first_model_stream = std::uint64_t{1} << 40;
 
-void provide_descriptors(std::uint32_t connections) {
-  const rlim_t wanted = rlim_t{connections} + spare_descriptors;
+// How many processes it takes to have all connections; raises this one's limit as far as it may.
+std::uint32_t provide_descriptors(const LoadSpec& spec) {
+  const auto needed = [&](std::uint32_t processes) { return rlim_t{(spec.connections + processes - 1) / processes} + spare_descriptors; };
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= wanted) return;
-  const rlim_t hard = limit.rlim_max;
-  limit = {wanted, std::max(wanted, hard)};
-  if (setrlimit(RLIMIT_NOFILE, &limit) == 0) return;
-  throw StartError(std::to_string(connections) + " connections need " + std::to_string(wanted) + " descriptors, and a process may have only " +
-                   std::to_string(hard) + "; raise the limit (ulimit -Hn) or ask for fewer connections");
+  const std::uint32_t least = std::max(spec.processes, 1u);
+  if (limit.rlim_cur < needed(least)) {
+    limit.rlim_cur = limit.rlim_max = std::max(limit.rlim_max, needed(least));
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+      getrlimit(RLIMIT_NOFILE, &limit);
+      limit.rlim_cur = limit.rlim_max;
+      setrlimit(RLIMIT_NOFILE, &limit);
+    }
+  }
+  std::uint32_t processes = least;
+  while (needed(processes) > limit.rlim_cur && processes < spec.connections) ++processes;
+  if (processes == least) return processes;
+  if (spec.processes != 0 || limit.rlim_cur <= 2 * spare_descriptors)
+    throw StartError(std::to_string(spec.connections) + " connections do not fit: a process may have " + std::to_string(limit.rlim_cur) +
+                     " descriptors; use --processes " + std::to_string(processes) + ", or raise the limit (ulimit -Hn)");
+  return processes;
+}
+
+std::uint32_t choose_source_addresses(const LoadSpec& spec, const SocketAddress& target) {
+  if (spec.source_addresses > 1 && !target.is_loopback_ipv4()) throw UsageError("--source-addresses needs a target in 127.0.0.0/8");
+  if (spec.source_addresses != 0) return spec.source_addresses;
+  // Ports of closed connections stay taken for a while, so closing often needs more addresses too.
+  const bool many = spec.connections > 4 * connections_per_address || spec.requests_per_connection != 0 || spec.model >= LoadModel::sessions;
+  if (!many || !target.is_loopback_ipv4()) return 1;
+  return std::max(8u, (spec.connections + connections_per_address - 1) / connections_per_address);
+}
+
+void check(const LoadSpec& spec) {
+  if (spec.connections == 0) throw UsageError("--connections 0 asks for nothing; at least 1");
+  if (spec.threads == 0 || spec.threads > 1024) throw UsageError("--threads must be from 1 to 1024");
+  if (spec.processes > 1024) throw UsageError("--processes must be at most 1024");
+  if (std::uint64_t{spec.threads} * std::max(spec.processes, 1u) > spec.connections)
+    throw UsageError("there are fewer connections than threads; each thread needs at least one");
+  if (spec.duration_ns <= 0 && spec.model != LoadModel::log) throw UsageError("--duration must be more than 0");
+  if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("a time-out of 0 lets nothing succeed");
+  if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
+  if (spec.model == LoadModel::open && spec.requests_per_connection > 1) throw UsageError("with --rate, --requests-per-connection can only be 0 or 1");
+  if (spec.model == LoadModel::sessions && !spec.workload) throw UsageError("--sessions needs a --workload that describes them");
+  if (spec.model == LoadModel::log && spec.log_sessions == 0) throw UsageError("--wsesslog with 0 sessions asks for nothing");
 }
 
 struct Thread {
-  std::unique_ptr<Source> source;
   std::unique_ptr<Model> model;
+  std::unique_ptr<Source> source;
   std::unique_ptr<Recorder> recorder;
   std::unique_ptr<Client> client;
   std::exception_ptr error;
   std::thread thread;
 };
 
-std::unique_ptr<Source> make_source(const LoadSpec& spec, std::uint32_t first_slot, std::uint32_t slots) {
-  if (!spec.workload) return std::make_unique<SingleSource>();
-  return std::make_unique<WorkloadSource>(*spec.workload, spec.seed, first_slot, slots);
+// What one thread of all the run's does: its number, and its share of the connections.
+struct Share {
+  std::uint32_t number;
+  std::uint32_t of;
+  std::uint32_t first_slot;
+  std::uint32_t slots;
+};
+
+Share share_of(const LoadSpec& spec, std::uint32_t number, std::uint32_t of) {
+  const std::uint32_t each = spec.connections / of, more = spec.connections % of;
+  return {number, of, number * each + std::min(number, more), each + (number < more ? 1 : 0)};
 }
 
-void sleep_until(std::int64_t until_ns, const std::atomic<bool>& stop) {
-  for (std::int64_t now_ns = monotonic_ns(); now_ns < until_ns && !stop; now_ns = monotonic_ns())
-    std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(until_ns - now_ns, 20'000'000)));
+std::optional<Schedule> make_schedule(const LoadSpec& spec, const Share& share) {
+  if (!spec.rate) return std::nullopt;
+  const double part = 1.0 / share.of;
+  return Schedule(spec.rate->scaled(part), spec.arrivals, Random(spec.seed, first_model_stream + 2 * share.number), part * (share.number + 1));
+}
+
+void make_model_and_source(Thread& thread, const LoadSpec& spec, const RequestTable& requests, const Share& share) {
+  const Random random(spec.seed, first_model_stream + 2 * share.number + 1);
+  switch (spec.model) {
+    case LoadModel::closed:
+      thread.model = std::make_unique<ClosedModel>(ClosedModel::Options{spec.requests_per_connection, spec.pipeline, spec.think_s}, share.slots, random);
+      break;
+    case LoadModel::open:
+      thread.model = std::make_unique<OpenModel>(*make_schedule(spec, share), spec.requests_per_connection == 1);
+      break;
+    case LoadModel::sessions:
+      thread.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share), share.slots, random);
+      break;
+    case LoadModel::log: {
+      auto model = std::make_unique<LogModel>(LogModel::Options{spec.log_file, spec.log_think_s, spec.log_sessions, share.number, share.of}, spec.url,
+                                              spec.workload ? &*spec.workload : nullptr, make_schedule(spec, share), share.slots);
+      thread.source = std::make_unique<LogSource>(*model);
+      thread.model = std::move(model);
+      return;
+    }
+  }
+  if (spec.workload) {
+    thread.source = std::make_unique<WorkloadSource>(requests, *spec.workload, spec.seed, share.first_slot, share.slots);
+  } else {
+    thread.source = std::make_unique<SingleSource>(requests);
+  }
+}
+
+// The threads of one process.
+class Crew {
+ public:
+  Crew(const LoadSpec& spec, const ClientOptions& common, std::uint32_t process, std::uint32_t processes, Phases& phases)
+      : requests_(make_requests(spec)), threads_(spec.threads) {
+    const std::uint32_t classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
+    for (std::uint32_t i = 0; i < spec.threads; ++i) {
+      Thread& thread = threads_[i];
+      const Share share = share_of(spec, process * spec.threads + i, processes * spec.threads);
+      ClientOptions options = common;
+      options.connections = share.slots;
+      options.first_slot = share.first_slot;
+      make_model_and_source(thread, spec, *requests_, share);
+      thread.recorder = std::make_unique<Recorder>(share.slots, std::max(classes, 1u), spec.rate.has_value());
+      thread.client = std::make_unique<Client>(options, *thread.source, *thread.model, *thread.recorder, phases);
+    }
+  }
+
+  void start() {
+    for (Thread& thread : threads_)
+      thread.thread = std::thread([&thread] {
+        try {
+          thread.client->run();
+        } catch (...) {
+          thread.error = std::current_exception();
+        }
+      });
+  }
+
+  void join() {
+    for (Thread& thread : threads_) thread.thread.join();
+    for (const Thread& thread : threads_)
+      if (thread.error) std::rethrow_exception(thread.error);
+  }
+
+  void add_to(LoadResult& result) const {
+    for (const Thread& thread : threads_) {
+      result.recorder.merge(*thread.recorder);
+      result.thread_cpu_s.push_back(thread.client->cpu_s());
+      const SessionCounts sessions = thread.model->sessions();
+      result.sessions.started += sessions.started;
+      result.sessions.completed += sessions.completed;
+      result.sessions.failed += sessions.failed;
+    }
+  }
+
+ private:
+  static std::unique_ptr<RequestTable> make_requests(const LoadSpec& spec) {
+    const bool close_each = spec.requests_per_connection == 1;
+    if (spec.workload) return std::make_unique<RequestTable>(spec.url, *spec.workload, close_each);
+    return std::make_unique<RequestTable>(spec.url, spec.expected_bytes, close_each);
+  }
+
+  std::unique_ptr<RequestTable> requests_;
+  std::vector<Thread> threads_;
+};
+
+Json to_json(const LoadResult& result) {
+  return {{"recorder", result.recorder.to_json()},
+          {"thread_cpu_s", result.thread_cpu_s},
+          {"sessions", {result.sessions.started, result.sessions.completed, result.sessions.failed}}};
+}
+
+void merge(LoadResult& result, const Json& json) {
+  result.recorder.merge(Recorder::from_json(json.at("recorder")));
+  for (const auto& cpu_s : json.at("thread_cpu_s")) result.thread_cpu_s.push_back(cpu_s);
+  result.sessions.started += json.at("sessions").at(0).get<std::uint64_t>();
+  result.sessions.completed += json.at("sessions").at(1).get<std::uint64_t>();
+  result.sessions.failed += json.at("sessions").at(2).get<std::uint64_t>();
+}
+
+// Other processes that drive a share of the connections; each sends what it recorded through a pipe.
+class Helpers {
+ public:
+  Helpers() = default;
+  Helpers(const Helpers&) = delete;
+  Helpers& operator=(const Helpers&) = delete;
+  ~Helpers() {
+    for (const Helper& helper : helpers_) {
+      close(helper.pipe);
+      if (helper.pid > 0) {
+        kill(helper.pid, SIGKILL);
+        waitpid(helper.pid, nullptr, 0);
+      }
+    }
+  }
+
+  // REQUIRES: this process has no other thread yet.
+  template <class Work>
+  void start(Work work) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) throw StartError(std::string("pipe2: ") + std::strerror(errno));
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+    if (pid < 0) throw StartError(std::string("fork: ") + std::strerror(errno));
+    if (pid > 0) {
+      close(ends[1]);
+      helpers_.push_back({pid, ends[0]});
+      return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    std::signal(SIGINT, SIG_IGN);  // the parent ends the run for all
+    std::signal(SIGTERM, SIG_IGN);
+    std::string text;
+    try {
+      text = work().dump();
+    } catch (const std::exception& error) {
+      text = Json{{"error", error.what()}}.dump();
+    }
+    for (std::size_t at = 0; at < text.size();) {
+      const ssize_t written = write(ends[1], text.data() + at, text.size() - at);
+      if (written < 0 && errno != EINTR) _exit(1);
+      if (written > 0) at += static_cast<std::size_t>(written);
+    }
+    _exit(0);
+  }
+
+  // BLOCKS: until all have ended.
+  void collect(LoadResult& result) {
+    for (Helper& helper : helpers_) {
+      std::string text;
+      char buffer[65536];
+      for (ssize_t got = 1; got != 0;) {
+        got = read(helper.pipe, buffer, sizeof buffer);
+        if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+        if (got < 0 && errno != EINTR) break;
+      }
+      waitpid(helper.pid, nullptr, 0);
+      helper.pid = 0;
+      const Json json = Json::parse(text, nullptr, false);
+      if (json.is_discarded()) throw StartError("a process of the load generator died before it told its results");
+      if (json.contains("error")) throw StartError(json.at("error").get<std::string>());
+      merge(result, json);
+    }
+  }
+
+ private:
+  struct Helper {
+    pid_t pid;
+    int pipe;
+  };
+  std::vector<Helper> helpers_;
+};
+
+// In memory that forked processes share.
+struct SharedPhases {
+  SharedPhases() {
+    void* memory = mmap(nullptr, sizeof(Phases), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw StartError(std::string("mmap: ") + std::strerror(errno));
+    phases = new (memory) Phases;
+  }
+  ~SharedPhases() { munmap(phases, sizeof(Phases)); }
+  SharedPhases(const SharedPhases&) = delete;
+  SharedPhases& operator=(const SharedPhases&) = delete;
+  Phases* phases;
+};
+
+void nap(std::int64_t most_ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(most_ns, 20'000'000))); }
+
+// From the first request to the end. Returns when the run's time is over, its work is done, or it is to stop.
+void watch(Phases& phases, std::uint32_t threads, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
+  const std::int64_t start_ns = phases.start_ns, end_ns = phases.end_ns;
+  std::int64_t next_report_ns = start_ns + 1'000'000'000;
+  for (std::int64_t now_ns = monotonic_ns(); now_ns < end_ns && !stop && phases.finished < threads; now_ns = monotonic_ns()) {
+    nap(end_ns - now_ns);
+    if (progress && now_ns >= next_report_ns) {
+      progress({static_cast<double>(now_ns - start_ns) * 1e-9, phases.replies, phases.received_bytes, phases.errors});
+      next_report_ns += 1'000'000'000;
+    }
+  }
+  if (stop) phases.end_ns = std::min(end_ns, monotonic_ns());
 }
 
 }  // namespace
 
-LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop) {
-  if (spec.connections == 0) throw UsageError("--connections 0 asks for nothing; at least 1");
-  if (spec.threads == 0 || spec.threads > spec.connections) throw UsageError("--threads must be from 1 to the number of connections");
-  if (spec.duration_ns <= 0) throw UsageError("--duration must be more than 0");
-  provide_descriptors(spec.connections);
+std::string_view name_of(LoadModel model) {
+  switch (model) {
+    case LoadModel::open: return "open";
+    case LoadModel::sessions: return "sessions";
+    case LoadModel::log: return "wsesslog";
+    case LoadModel::closed: break;
+  }
+  return "closed";
+}
 
-  const bool close_each = spec.requests_per_connection == 1;
-  const RequestTable requests =
-      spec.workload ? RequestTable(spec.url, *spec.workload, close_each) : RequestTable(spec.url, spec.expected_bytes, close_each);
+LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
+  check(spec);
+  const std::uint32_t processes = provide_descriptors(spec);
+  const std::uint32_t threads = processes * spec.threads;
+  if (threads > spec.connections) throw UsageError("there are fewer connections than threads; each thread needs at least one");
+
   ClientOptions options;
   options.target = resolve(spec.url);
   options.timeout_ns = spec.timeout_ns;
   options.connect_timeout_ns = spec.connect_timeout_ns;
+  options.timeout_by_phase = spec.timeout_by_phase;
   options.verify_every = spec.verify_every;
-  options.same_length = spec.same_length;
   options.discard = spec.discard;
-  options.source_addresses = spec.source_addresses;
-  if (options.source_addresses == 0) {
-    // Ports of closed connections stay taken for a while, so closing often needs more addresses too.
-    const bool many = spec.connections > 4 * connections_per_address || spec.requests_per_connection != 0;
-    options.source_addresses =
-        many && options.target.is_loopback_ipv4() ? std::max(8u, (spec.connections + connections_per_address - 1) / connections_per_address) : 1;
-  } else if (options.source_addresses > 1 && !options.target.is_loopback_ipv4()) {
-    throw UsageError("--source-addresses needs a target in 127.0.0.0/8");
-  }
+  options.reader_bytes_per_s = spec.reader_bytes_per_s;
+  options.receive_buffer_bytes = spec.receive_buffer_bytes;
+  options.source_addresses = choose_source_addresses(spec, options.target);
 
-  Phases phases;
-  std::vector<Thread> threads(spec.threads);
-  const auto classes = static_cast<std::uint32_t>(requests.class_sizes_bytes().size());
-  std::uint32_t first_slot = 0;
-  for (std::uint32_t i = 0; i < spec.threads; ++i) {
-    Thread& thread = threads[i];
-    options.first_slot = first_slot;
-    options.connections = spec.connections / spec.threads + (i < spec.connections % spec.threads ? 1 : 0);
-    first_slot += options.connections;
-    thread.source = make_source(spec, options.first_slot, options.connections);
-    thread.model = std::make_unique<ClosedModel>(options.connections, spec.requests_per_connection);
-    thread.recorder = std::make_unique<Recorder>(options.connections, classes, false);
-    thread.client = std::make_unique<Client>(options, requests, *thread.source, *thread.model, *thread.recorder, phases);
-  }
-  for (Thread& thread : threads)
-    thread.thread = std::thread([&thread] {
-      try {
-        thread.client->run();
-      } catch (...) {
-        thread.error = std::current_exception();
-      }
+  SharedPhases shared;
+  Phases& phases = *shared.phases;
+  const std::int64_t opening_start_ns = monotonic_ns();
+  Helpers helpers;
+  for (std::uint32_t process = 1; process < processes; ++process)
+    helpers.start([&] {
+      Crew crew(spec, options, process, processes, phases);
+      crew.start();
+      crew.join();
+      LoadResult part{Recorder(0, 0, false), {}, {}, {}};
+      crew.add_to(part);
+      return to_json(part);
     });
+  Crew crew(spec, options, 0, processes, phases);
+  crew.start();
+  // A helper that dies never settles: patience has an end, and collect() tells what happened.
+  const std::int64_t patience_ns = opening_start_ns + spec.connect_timeout_ns + 60'000'000'000;
+  while (phases.settled < threads && !stop && monotonic_ns() < patience_ns) nap(1'000'000);
 
-  while (phases.settled < spec.threads && !stop) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::uint32_t opened = 0;
-  int opening_errno = 0;
-  for (const Thread& thread : threads) {
-    opened += thread.client->opened();
-    if (opening_errno == 0) opening_errno = thread.client->opening_errno();
-  }
-  const bool unreachable = opened == 0 && opening_errno != 0;
+  const bool opens_first = phases.opened != 0 || phases.opening_errno != 0;
+  const bool unreachable = opens_first && phases.opened == 0;
   const std::int64_t begin_ns = monotonic_ns();
   const std::int64_t start_ns = begin_ns + spec.warmup_ns;
-  const std::int64_t planned_end_ns = unreachable ? begin_ns : start_ns + spec.duration_ns;
   phases.start_ns = start_ns;
-  phases.end_ns = planned_end_ns;
+  phases.end_ns = unreachable ? begin_ns : spec.duration_ns > 0 ? start_ns + spec.duration_ns : never_ns;
   phases.begin_ns.store(begin_ns, std::memory_order_release);
+  watch(phases, threads, stop, progress);
+  crew.join();
 
-  sleep_until(planned_end_ns, stop);
-  if (stop) phases.end_ns = std::min(planned_end_ns, monotonic_ns());
-  for (Thread& thread : threads) thread.thread.join();
-  for (const Thread& thread : threads)
-    if (thread.error) std::rethrow_exception(thread.error);
+  LoadResult result{Recorder(0, 0, false), {}, {}, {}};
+  crew.add_to(result);
+  helpers.collect(result);
   if (unreachable)
-    throw StartError("no connection to " + spec.url.authority + " could be opened: " + std::strerror(opening_errno) + "; is the server running there?");
-
-  LoadResult result{Recorder(0, classes, threads.front().recorder->own_schedule()), requests.class_sizes_bytes(), {}, 0, options.source_addresses, stop};
-  for (const Thread& thread : threads) {
-    result.recorder.merge(*thread.recorder);
-    result.thread_cpu_s.push_back(thread.client->cpu_s());
+    throw StartError("no connection to " + spec.url.authority + " could be opened: " + std::strerror(phases.opening_errno) + "; is the server running there?");
+  if (spec.workload) {
+    for (const FileClass& group : spec.workload->classes) result.class_sizes_bytes.push_back(static_cast<std::int64_t>(group.size_bytes));
+  } else {
+    result.class_sizes_bytes.push_back(spec.expected_bytes);
   }
-  result.duration_s = static_cast<double>(std::max<std::int64_t>(0, phases.end_ns - start_ns)) * 1e-9;
+  result.duration_s = static_cast<double>(std::max<std::int64_t>(0, result.recorder.end_ns() - start_ns)) * 1e-9;
+  result.opening_s = opens_first ? static_cast<double>(begin_ns - opening_start_ns) * 1e-9 : 0;
+  result.processes = processes;
+  result.source_addresses = options.source_addresses;
+  result.interrupted = stop;
   return result;
 }
 

@@ -1,13 +1,15 @@
-// A run of the load generator: its specification, its threads and phases, and what came out of it.
+// A run of the load generator: its specification, its processes, threads and phases, and what came out of it.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/load/client.h"
+#include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/source.h"
 #include "harness/load/url.h"
@@ -15,36 +17,69 @@
 
 namespace bakeoff {
 
+enum class LoadModel : std::uint8_t {
+  closed,    // each connection sends when its last reply is there, or some time after
+  open,      // requests by a schedule, on whichever connection is free
+  sessions,  // users by a schedule, or one after another on each connection, as the workload describes them
+  log,       // httperf's session log
+};
+std::string_view name_of(LoadModel model);
+
 struct LoadSpec {
   std::string url_text;
   Url url;
   std::optional<Workload> workload;  // without one, the URL names the one file to ask for
   std::uint64_t seed = 1;
-  std::uint32_t connections = 64;
-  std::uint32_t threads = 1;
-  std::int64_t duration_ns = 10'000'000'000;
+
+  LoadModel model = LoadModel::closed;
+  std::uint32_t requests_per_connection = 0;  // closed and open (there 0 or 1); 0: as many as the server allows
+  std::uint32_t pipeline = 1;                 // closed: requests that go together
+  std::optional<Distribution> think_s;        // closed
+  std::string rate_text;                      // as given, for the report
+  std::optional<RateProfile> rate;            // of requests (open) or sessions, per second
+  Arrivals arrivals = Arrivals::poisson;
+  std::string log_file;                       // log
+  double log_think_s = 0;
+  std::uint64_t log_sessions = 0;
+
+  std::uint32_t connections = 64;  // clients, each with at most one connection at a time
+  std::uint32_t threads = 1;       // of each process
+  std::uint32_t processes = 0;     // 0: as many as the limit on descriptors makes necessary
+  std::int64_t duration_ns = 10'000'000'000;  // 0: until the log is done
   std::int64_t warmup_ns = 1'000'000'000;
   std::int64_t timeout_ns = 15'000'000'000;
   std::int64_t connect_timeout_ns = 15'000'000'000;
-  std::uint32_t requests_per_connection = 0;              // 0: as many as the server allows
-  std::int64_t expected_bytes = Request::any_length;      // of each reply, where no workload says it
-  bool same_length = true;                                // else replies of unknown length may differ
+  bool timeout_by_phase = false;
+  std::int64_t expected_bytes = Request::length_of_first;  // of each reply, where no workload says it
   std::uint32_t verify_every = 100;
   bool discard = false;
-  std::uint32_t source_addresses = 0;                     // 0: as many as it takes
+  std::uint64_t reader_bytes_per_s = 0;
+  std::uint32_t receive_buffer_bytes = 0;
+  std::uint32_t source_addresses = 0;  // 0: as many as it takes
 };
 
 struct LoadResult {
-  Recorder recorder;                        // merged over threads
-  std::vector<std::int64_t> class_sizes_bytes;
-  std::vector<double> thread_cpu_s;         // in the window
-  double duration_s = 0;                    // of the window, as it was
+  Recorder recorder;                            // merged over threads and processes
+  std::vector<std::int64_t> class_sizes_bytes;  // -1: not known
+  std::vector<double> thread_cpu_s;             // in the window
+  SessionCounts sessions;
+  double duration_s = 0;                        // of the window, as it was
+  double opening_s = 0;                         // until all connections were open
+  std::uint32_t processes = 1;
   std::uint32_t source_addresses = 1;
   bool interrupted = false;
 };
 
+// Called about once a second of the measured window with sums over it.
+struct LoadProgress {
+  double elapsed_s;
+  std::uint64_t replies;
+  std::uint64_t received_bytes;
+  std::uint64_t errors;
+};
+
 // BLOCKS: network, for the whole run. `stop`, once set, ends it early: what was measured until then stands.
 // UsageError for what cannot be; StartError when no connection could be opened at all, or the descriptors do not suffice.
-LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop);
+LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress = {});
 
 }  // namespace bakeoff

@@ -4,8 +4,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
+#include "harness/load/schedule.h"
 #include "harness/load/timers.h"
+#include "workloads/distribution.h"
+#include "workloads/random.h"
+#include "workloads/workload.h"
 
 namespace bakeoff {
 
@@ -29,46 +35,119 @@ struct Action {
   static Action end() { return {}; }
 };
 
+struct SessionCounts {
+  std::uint64_t started = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+};
+
 // One a thread.
 class Model {
  public:
   virtual ~Model() = default;
+  // The run's time 0: called once, before any next().
+  virtual void begin(std::int64_t) {}
   // The slot has nothing in flight: all replies are there, a request of it failed, or its waiting is over.
   virtual Action next(std::uint32_t slot, std::int64_t now_ns) = 0;
   // A request of the slot failed and its connection is gone.
   virtual void failed(std::uint32_t) {}
   // When a parked slot is needed, never_ns for not at all.
   virtual std::int64_t next_due_ns() const { return never_ns; }
+  // Passes over the next arrival. REQUIRES: next_due_ns() is not never_ns.
+  virtual void skip() {}
   // The most requests that one Action sends.
   virtual std::uint32_t most_in_flight() const { return 1; }
   // Whether all connections are to be open before the first request.
   virtual bool opens_first() const { return true; }
-  // The slots begin: called once, before any next().
-  virtual void begin(std::int64_t) {}
+  // No slot has anything left to do: the run may end before its time.
+  virtual bool finished() const { return false; }
+  // Whether requests that a closed connection left unanswered go out again on a new one, provided that it had answered
+  // some. They always do when the server announced the end.
+  virtual bool reissues() const { return false; }
+  // What the model counts apart from requests; over the whole run.
+  virtual SessionCounts sessions() const { return {}; }
 };
 
-// Each slot sends its next request as soon as the last reply is there. requests_per_connection 0: as many as the server
-// allows.
+// Each slot sends as soon as the last replies are there, or when it has thought about them. `pipeline` requests go
+// together. requests_per_connection 0: as many as the server allows.
 class ClosedModel : public Model {
  public:
-  ClosedModel(std::uint32_t slots, std::uint32_t requests_per_connection)
-      : requests_per_connection_(requests_per_connection), sent_(requests_per_connection > 1 ? slots : 0) {}
+  struct Options {
+    std::uint32_t requests_per_connection = 0;
+    std::uint32_t pipeline = 1;
+    std::optional<Distribution> think_s;
+  };
+  ClosedModel(const Options& options, std::uint32_t slots, Random random);
 
-  Action next(std::uint32_t slot, std::int64_t now_ns) override {
-    if (requests_per_connection_ == 0) return Action::send(now_ns);
-    if (requests_per_connection_ == 1) return Action::send(now_ns, 1, true);
-    const bool last = ++sent_[slot] == requests_per_connection_;
-    if (last) sent_[slot] = 0;
-    return Action::send(now_ns, 1, last);
-  }
-  void failed(std::uint32_t slot) override {
-    if (!sent_.empty()) sent_[slot] = 0;
-  }
-  bool opens_first() const override { return requests_per_connection_ == 0; }
+  Action next(std::uint32_t slot, std::int64_t now_ns) override;
+  void failed(std::uint32_t slot) override { slots_[slot].sent = 0; }
+  std::uint32_t most_in_flight() const override { return options_.pipeline; }
+  bool opens_first() const override { return options_.requests_per_connection == 0; }
 
  private:
-  std::uint32_t requests_per_connection_;
-  std::vector<std::uint32_t> sent_;  // on the connection at hand
+  struct Slot {
+    std::uint32_t sent = 0;  // on the connection at hand
+    bool begun = false;
+    bool thought = false;
+  };
+  Options options_;
+  Random random_;
+  std::vector<Slot> slots_;
+};
+
+// One schedule for all slots: whichever is free takes the next arrival. An arrival that finds none free keeps its time, so
+// that latency from the schedule tells what a user would have waited (no coordinated omission).
+class OpenModel : public Model {
+ public:
+  OpenModel(Schedule schedule, bool close_each) : schedule_(std::move(schedule)), close_each_(close_each) {}
+
+  void begin(std::int64_t now_ns) override { schedule_.begin(now_ns); }
+  Action next(std::uint32_t, std::int64_t now_ns) override {
+    const std::int64_t due_ns = schedule_.next_ns();
+    if (due_ns > now_ns) return Action::park();
+    schedule_.pop();
+    return Action::send(due_ns, 1, close_each_);
+  }
+  std::int64_t next_due_ns() const override { return schedule_.next_ns(); }
+  void skip() override { schedule_.pop(); }
+  bool opens_first() const override { return !close_each_; }
+
+ private:
+  Schedule schedule_;
+  bool close_each_;
+};
+
+// Users who come, ask for a few pages on one connection, and go: partially open, as Pariag et al. drove httperf (section 2).
+// A session is a number of bursts; between bursts the user thinks (inactive off-period), between the requests of a burst
+// the browser works (active off-period). Sessions arrive by a schedule, or each slot runs one after another.
+class SessionModel : public Model {
+ public:
+  SessionModel(const ClientModel& clients, std::optional<Schedule> schedule, std::uint32_t slots, Random random);
+
+  void begin(std::int64_t now_ns) override;
+  Action next(std::uint32_t slot, std::int64_t now_ns) override;
+  void failed(std::uint32_t slot) override;
+  std::int64_t next_due_ns() const override { return schedule_ ? schedule_->next_ns() : never_ns; }
+  void skip() override { schedule_->pop(); }
+  bool opens_first() const override { return false; }
+  SessionCounts sessions() const override { return counts_; }
+
+ private:
+  struct Slot {
+    std::uint32_t left_in_session = 0;
+    std::uint32_t left_in_burst = 0;
+    bool begun = false;
+    bool running = false;  // a session
+    bool thought = false;
+  };
+  std::uint32_t draw_count(const std::optional<Distribution>& distribution);
+  std::int64_t draw_ns(const std::optional<Distribution>& distribution);
+
+  ClientModel clients_;
+  std::optional<Schedule> schedule_;
+  Random random_;
+  std::vector<Slot> slots_;
+  SessionCounts counts_;
 };
 
 }  // namespace bakeoff

@@ -30,10 +30,25 @@ enum class LoadError : std::uint8_t {
 constexpr std::size_t load_error_count = 12;
 std::string_view name_of(LoadError error);
 
+// Where a request was when its time was over.
+enum class TimeoutPhase : std::uint8_t { connect, send, first_byte, body };
+constexpr std::size_t timeout_phase_count = 4;
+std::string_view name_of(TimeoutPhase phase);
+
+// One second of the window.
+struct SecondTally {
+  std::uint64_t replies = 0;
+  std::uint64_t received_bytes = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t latency_sum_ns = 0;  // of the replies, from the schedule
+  std::uint64_t latency_max_ns = 0;
+};
+
 struct ClassTally {
   std::uint64_t attempts = 0;
   std::uint64_t replies = 0;
   std::uint64_t timeouts = 0;
+  Histogram latency;  // from the schedule
 };
 
 struct SlotTally {
@@ -68,8 +83,12 @@ class Recorder {
   }
   void attempted(std::uint32_t class_index, std::int64_t now_ns) { classes_[class_index].attempts += inside(now_ns); }
   void received(std::uint64_t bytes, std::int64_t now_ns) {
-    if (inside(now_ns)) received_bytes_ += bytes;
+    if (!inside(now_ns)) return;
+    received_bytes_ += bytes;
+    second_at(now_ns).received_bytes += bytes;
   }
+  // An open model's arrival, whether or not it can be sent in time.
+  void offered(std::int64_t scheduled_ns) { offered_ += inside(scheduled_ns); }
   // A complete and correct reply.
   void replied(std::uint32_t slot, std::uint32_t class_index, const RequestTimes& times, std::uint64_t body_bytes, bool verified,
                std::int64_t now_ns) {
@@ -81,6 +100,12 @@ class Recorder {
     body_bytes_ += body_bytes;
     verified_ += verified;
     from_send_.record(now_ns - times.sent_ns);
+    const std::int64_t latency_ns = now_ns - (own_schedule_ ? times.scheduled_ns : times.sent_ns);
+    SecondTally& second = second_at(now_ns);
+    ++second.replies;
+    second.latency_sum_ns += static_cast<std::uint64_t>(latency_ns);
+    second.latency_max_ns = std::max(second.latency_max_ns, static_cast<std::uint64_t>(latency_ns));
+    if (classes_.size() > 1) classes_[class_index].latency.record(latency_ns);
     if (own_schedule_) {
       from_schedule_.record(now_ns - times.scheduled_ns);
       send_lag_.record(times.sent_ns - times.scheduled_ns);
@@ -88,6 +113,7 @@ class Recorder {
   }
   // A request that ended in any other way. One that was never sent has sent_ns == now_ns.
   void failed(std::uint32_t class_index, std::int64_t sent_ns, LoadError error, std::int64_t now_ns);
+  void timed_out(TimeoutPhase phase, std::int64_t now_ns) { timeout_phases_[static_cast<std::size_t>(phase)] += inside(now_ns); }
   // A request that had no end yet when the window's end came.
   void unfinished(std::int64_t sent_ns) {
     busy(sent_ns, end_ns_);
@@ -96,6 +122,9 @@ class Recorder {
 
   // Adds what another thread, or another process, recorded in the same window; its slots follow the own ones.
   void merge(const Recorder& other);
+  // All of it, to be merged in another process.
+  nlohmann::ordered_json to_json() const;
+  static Recorder from_json(const nlohmann::ordered_json& json);
 
   std::uint64_t replies() const { return replies_; }
   std::uint64_t verified_replies() const { return verified_; }
@@ -105,6 +134,9 @@ class Recorder {
   std::uint64_t in_flight_at_end() const { return in_flight_at_end_; }
   std::uint64_t errors(LoadError error) const { return errors_[static_cast<std::size_t>(error)]; }
   std::uint64_t errors() const;
+  std::uint64_t timeouts(TimeoutPhase phase) const { return timeout_phases_[static_cast<std::size_t>(phase)]; }
+  std::uint64_t offered() const { return offered_; }
+  const std::vector<SecondTally>& seconds() const { return seconds_; }  // as far as something happened
   double busy_s() const { return static_cast<double>(busy_ns_) * 1e-9; }  // summed over requests: time in flight within the window
   bool own_schedule() const { return own_schedule_; }
   const Histogram& from_send() const { return from_send_; }
@@ -114,6 +146,14 @@ class Recorder {
   const std::vector<SlotTally>& slots() const { return slots_; }
 
  private:
+  static constexpr std::int64_t second_ns = 1'000'000'000;
+
+  // REQUIRES: inside(now_ns). Events come nearly in order, so that the second at hand is nearly always the right one.
+  SecondTally& second_at(std::int64_t now_ns) {
+    if (now_ns < second_start_ns_ || now_ns - second_start_ns_ >= second_ns) [[unlikely]] turn_to_second(now_ns);
+    return seconds_[second_];
+  }
+  void turn_to_second(std::int64_t now_ns);
   bool inside(std::int64_t now_ns) const { return now_ns >= start_ns_ && now_ns < end_ns_; }
   void busy(std::int64_t from_ns, std::int64_t to_ns) {
     from_ns = std::max(from_ns, start_ns_);
@@ -130,7 +170,12 @@ class Recorder {
   std::uint64_t received_bytes_ = 0;
   std::uint64_t reconnects_ = 0;
   std::uint64_t in_flight_at_end_ = 0;
+  std::uint64_t offered_ = 0;
   std::int64_t busy_ns_ = 0;
+  std::size_t second_ = 0;
+  std::int64_t second_start_ns_ = never_ns;
+  std::vector<SecondTally> seconds_;
+  std::array<std::uint64_t, timeout_phase_count> timeout_phases_{};
   std::array<std::uint64_t, load_error_count> errors_{};
   Histogram from_send_, from_schedule_, send_lag_;
   std::vector<ClassTally> classes_;

@@ -12,6 +12,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr double most_cpu_share = 0.95;
 constexpr double little_tolerance = 0.05;
+constexpr double least_achieved = 0.99;
 
 double seconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-9; }
 
@@ -55,11 +56,16 @@ Verdict judge(const LoadSpec& spec, const LoadResult& result) {
   if (const double share = busiest_thread_share(result); share > most_cpu_share)
     limited(str(boost::format("the client was out of processor time: a thread used %.0f %% of a core") % (share * 100)));
   const std::uint64_t opened = opened_slots(recorder);
-  if (opened < spec.connections) limited(str(boost::format("only %d of %d connections were opened") % opened % spec.connections));
-  if (spec.requests_per_connection == 0 && opened > 0) {
+  const bool keeps_connections = spec.model <= LoadModel::open && spec.requests_per_connection == 0;
+  if (keeps_connections && opened < spec.connections) limited(str(boost::format("only %d of %d connections were opened") % opened % spec.connections));
+  if (keeps_connections && spec.model == LoadModel::closed && !spec.think_s && spec.pipeline == 1 && opened > 0) {
     const double in_flight = recorder.busy_s() / result.duration_s;
     if (std::abs(in_flight / static_cast<double>(opened) - 1) > little_tolerance)
       limited(str(boost::format("Little's law: %.1f requests in flight on average, %d connections") % in_flight % opened));
+  }
+  if (spec.model == LoadModel::open && recorder.offered() > 0) {
+    const double achieved = static_cast<double>(recorder.replies()) / static_cast<double>(recorder.offered());
+    if (achieved < least_achieved) limited(str(boost::format("achieved %.1f %% of the %d requests offered") % (achieved * 100) % recorder.offered()));
   }
   if (recorder.errors(LoadError::wrong_bytes) != 0) {
     verdict.valid = false;
@@ -76,6 +82,19 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
 
   Json errors{{"total", recorder.errors()}};
   for (std::size_t i = 0; i < load_error_count; ++i) errors[std::string(name_of(static_cast<LoadError>(i)))] = recorder.errors(static_cast<LoadError>(i));
+  Json timeouts;
+  for (std::size_t i = 0; i < timeout_phase_count; ++i) timeouts[std::string(name_of(static_cast<TimeoutPhase>(i)))] = recorder.timeouts(static_cast<TimeoutPhase>(i));
+  Json per_second_series = Json::array();
+  for (std::size_t i = 0; i < recorder.seconds().size(); ++i) {
+    const SecondTally& second = recorder.seconds()[i];
+    const bool any = second.replies != 0;
+    per_second_series.push_back({{"second", i},
+                                 {"replies", second.replies},
+                                 {"received_bytes", second.received_bytes},
+                                 {"errors", second.errors},
+                                 {"latency_mean_ms", any ? Json(static_cast<double>(second.latency_sum_ns) * 1e-6 / static_cast<double>(second.replies)) : Json(nullptr)},
+                                 {"latency_max_ms", any ? Json(static_cast<double>(second.latency_max_ns) * 1e-6) : Json(nullptr)}});
+  }
   Json classes = Json::array();
   for (std::size_t i = 0; i < recorder.classes().size(); ++i) {
     const ClassTally& tally = recorder.classes()[i];
@@ -83,16 +102,24 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
     classes.push_back({{"size_bytes", size_bytes < 0 ? Json(nullptr) : Json(size_bytes)},
                        {"attempts", tally.attempts},
                        {"replies", tally.replies},
-                       {"timeouts", tally.timeouts}});
+                       {"timeouts", tally.timeouts},
+                       {"latency_ms", recorder.classes().size() > 1 ? latency_json(tally.latency) : latency_json(recorder.from_schedule())}});
   }
   const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
   const Verdict verdict = judge(spec, result);
+  const bool scheduled = recorder.own_schedule();
+  const bool has_sessions = spec.model >= LoadModel::sessions;
 
   return {
       {"schema_version", 1},
       {"url", spec.url_text},
       {"workload", spec.workload ? Json(spec.workload->name) : Json(nullptr)},
-      {"model", "closed"},
+      {"model", name_of(spec.model)},
+      {"rate", spec.rate ? Json(spec.rate_text) : Json(nullptr)},
+      {"arrivals", spec.rate ? Json(name_of(spec.arrivals)) : Json(nullptr)},
+      {"think_mean_s", spec.think_s ? Json(spec.think_s->mean()) : Json(nullptr)},
+      {"requests_per_connection", spec.requests_per_connection},
+      {"pipeline", spec.pipeline},
       {"replies", recorder.replies()},
       {"replies_per_s", per_second(static_cast<double>(recorder.replies()))},
       {"body_bytes", recorder.body_bytes()},
@@ -102,13 +129,24 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"duration_s", duration_s},
       {"warmup_s", seconds(spec.warmup_ns)},
       {"seed", spec.seed},
+      {"processes", result.processes},
       {"threads", spec.threads},
       {"bodies", spec.discard ? "discarded" : "copied"},
+      {"reader_bytes_per_s", spec.reader_bytes_per_s == 0 ? Json(nullptr) : Json(spec.reader_bytes_per_s)},
       {"source_addresses", result.source_addresses},
+      {"opening_s", result.opening_s},
       {"connections", {{"asked", spec.connections}, {"opened", opened_slots(recorder)}, {"replied", replied}, {"reopened", recorder.reconnects()}}},
       {"errors", errors},
+      {"timeouts", timeouts},
+      {"offered", scheduled ? Json(recorder.offered()) : Json(nullptr)},
+      {"sessions", has_sessions ? Json{{"started", result.sessions.started}, {"completed", result.sessions.completed}, {"failed", result.sessions.failed}} : Json(nullptr)},
       {"latency_ms", latency_json(recorder.from_schedule())},
+      {"latency_from_send_ms", latency_json(recorder.from_send())},
+      {"send_lag_ms", scheduled ? latency_json(recorder.send_lag()) : Json(nullptr)},
       {"histogram", recorder.from_schedule().to_json()},
+      {"histogram_from_send", scheduled ? recorder.from_send().to_json() : Json(nullptr)},
+      {"histogram_send_lag", scheduled ? recorder.send_lag().to_json() : Json(nullptr)},
+      {"seconds", per_second_series},
       {"classes", classes},
       {"jain_index", jain_index(recorder.slots())},
       {"starved_connections", starved(recorder.slots())},
@@ -119,6 +157,34 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"interrupted", result.interrupted},
       {"verdict", {{"valid", verdict.valid}, {"kind", verdict.valid ? "valid" : verdict.client_limited ? "client_limited" : "invalid"}, {"reasons", verdict.reasons}}},
   };
+}
+
+void write_hgrm(std::ostream& out, const Histogram& histogram) {
+  out << str(boost::format("%12s %14s %10s %14s\n\n") % "Value" % "Percentile" % "TotalCount" % "1/(1-Percentile)");
+  const auto total = static_cast<double>(histogram.count());
+  // Five lines for each halving of what is left, as HdrHistogram's own writers have it.
+  std::uint64_t seen = 0;
+  double next_share = 0;
+  histogram.for_each([&](std::size_t bucket, std::uint64_t count) {
+    seen += count;
+    const double share = static_cast<double>(seen) / total;
+    const double value_ms = static_cast<double>(std::min(Histogram::bucket_high(bucket), histogram.max_ns())) * 1e-6;
+    while (next_share <= share && next_share < 1) {
+      out << str(boost::format("%12.3f %2.12f %10d %14.2f\n") % value_ms % next_share % seen % (1 / (1 - next_share)));
+      const double halvings = std::floor(std::log2(1 / (1 - next_share))) + 1;
+      next_share += 1 / (5 * std::exp2(halvings));
+      if (seen == histogram.count()) break;
+    }
+  });
+  out << str(boost::format("%12.3f %2.12f %10d\n") % (static_cast<double>(histogram.max_ns()) * 1e-6) % 1.0 % histogram.count());
+  double squares = 0;
+  histogram.for_each([&](std::size_t bucket, std::uint64_t count) {
+    const double middle = (static_cast<double>(Histogram::bucket_low(bucket)) + static_cast<double>(Histogram::bucket_high(bucket))) / 2;
+    squares += (middle - histogram.mean_ns()) * (middle - histogram.mean_ns()) * static_cast<double>(count);
+  });
+  out << str(boost::format("#[Mean    = %12.3f, StdDeviation   = %12.3f]\n") % (histogram.mean_ns() * 1e-6) % (total > 0 ? std::sqrt(squares / total) * 1e-6 : 0.0));
+  out << str(boost::format("#[Max     = %12.3f, Total count    = %12d]\n") % (static_cast<double>(histogram.max_ns()) * 1e-6) % histogram.count());
+  out << str(boost::format("#[Buckets = %12d, SubBuckets     = %12d]\n") % (64 - Histogram::sub_bucket_bits) % (1u << Histogram::sub_bucket_bits));
 }
 
 std::string to_text(const LoadSpec& spec, const LoadResult& result) {
@@ -133,6 +199,13 @@ std::string to_text(const LoadSpec& spec, const LoadResult& result) {
                 (static_cast<double>(latency.percentile_ns(0.5)) * 1e-6) % (static_cast<double>(latency.percentile_ns(0.9)) * 1e-6) %
                 (static_cast<double>(latency.percentile_ns(0.99)) * 1e-6) % (static_cast<double>(latency.percentile_ns(0.999)) * 1e-6) %
                 (static_cast<double>(latency.max_ns()) * 1e-6));
+  if (recorder.own_schedule() && latency.count() != 0)
+    text += str(boost::format("offered %d; from send ms: p50 %.3f  p99 %.3f; send lag ms: p50 %.4f  p99 %.4f  max %.3f\n") % recorder.offered() %
+                (static_cast<double>(recorder.from_send().percentile_ns(0.5)) * 1e-6) % (static_cast<double>(recorder.from_send().percentile_ns(0.99)) * 1e-6) %
+                (static_cast<double>(recorder.send_lag().percentile_ns(0.5)) * 1e-6) % (static_cast<double>(recorder.send_lag().percentile_ns(0.99)) * 1e-6) %
+                (static_cast<double>(recorder.send_lag().max_ns()) * 1e-6));
+  if (spec.model >= LoadModel::sessions)
+    text += str(boost::format("sessions: %d started, %d completed, %d failed\n") % result.sessions.started % result.sessions.completed % result.sessions.failed);
   text += str(boost::format("connections: %d asked, %d opened, %d replied; Jain's index %.4f\n") % spec.connections % opened_slots(recorder) %
               (recorder.slots().size() - starved(recorder.slots())) % jain_index(recorder.slots()));
   if (recorder.errors() != 0) {

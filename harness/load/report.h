@@ -2,6 +2,7 @@
 // about the server at all.
 #pragma once
 
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct Verdict {
 // agree with the connections by Little's law within 5 % (closed loops on kept connections), the connections asked for
 // must have been open, and no reply's bytes may have been wrong.
 Verdict judge(const LoadSpec& spec, const LoadResult& result);
+
+// HdrHistogram's percentile file, in ms.
+void write_hgrm(std::ostream& out, const Histogram& histogram);
 
 nlohmann::ordered_json to_json(const LoadSpec& spec, const LoadResult& result);
 std::string to_text(const LoadSpec& spec, const LoadResult& result);

@@ -170,7 +170,7 @@ TEST_CASE("a reply that differs in length from the first one is wrong, unless an
     for (std::string body = "x"; !talk.request().empty(); body += "x") talk.say(reply_with(body));
   };
   require_only(run_against(growing), LoadError::wrong_length);
-  REQUIRE(run_against(growing, [](LoadSpec& spec) { spec.same_length = false; }).recorder.errors() == 0);
+  REQUIRE(run_against(growing, [](LoadSpec& spec) { spec.expected_bytes = Request::any_length; }).recorder.errors() == 0);
 }
 
 TEST_CASE("a server that never answers, or one byte a time, runs into the time-out when it passes") {
@@ -254,10 +254,11 @@ TEST_CASE("a workload's replies are checked in length and bytes") {
 
 TEST_CASE("the same seed asks for the same files") {
   const Workload workload = three_files();
+  const RequestTable requests(parse_url("http://h/"), workload, false);
   const auto asked = [&](std::uint64_t seed) {
-    WorkloadSource source(workload, seed, 5, 1);
+    WorkloadSource source(requests, workload, seed, 5, 1);
     std::string order;
-    for (int i = 0; i < 50; ++i) order += static_cast<char>('0' + source.next(0));
+    for (int i = 0; i < 50; ++i) order += static_cast<char>('0' + source.next(0).class_index);
     return order;
   };
   REQUIRE(asked(1) == asked(1));

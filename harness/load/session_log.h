@@ -1,0 +1,131 @@
+// httperf's session logs (--wsesslog), read and written as httperf 0.9 does (src/gen/wsesslog.c, src/gen/session.c):
+// one request a line; a blank line ends a session; a line that begins with white space joins the burst before it, any
+// other begins one; '#' in the first column makes a comment, which ends nothing. Behind the URI: method=M, think=S (seconds
+// after this burst), contents=C, bare or in quotes.
+#pragma once
+
+#include <fstream>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/load/model.h"
+#include "harness/load/source.h"
+
+namespace bakeoff {
+
+struct LogRequest {
+  std::string method = "GET";
+  std::string uri;
+  std::string contents;
+  bool operator==(const LogRequest&) const = default;
+};
+
+struct LogBurst {
+  std::vector<LogRequest> requests;  // the first goes alone; when its reply is there, the rest go together
+  double think_s = 0;                // after the burst, unless it is the session's last
+  bool operator==(const LogBurst&) const = default;
+};
+
+struct LogSession {
+  std::vector<LogBurst> bursts;
+  bool operator==(const LogSession&) const = default;
+};
+
+// Reads one session after another and holds no more than one, so that a log may have any length.
+class SessionLogReader {
+ public:
+  // name: for messages. think_s: of bursts that do not say it. The stream must outlive the reader.
+  SessionLogReader(std::istream& in, std::string name, double think_s) : in_(in), name_(std::move(name)), think_s_(think_s) {}
+
+  // Empty at the end. UsageError, with file and line, for an argument that is none.
+  std::optional<LogSession> next();
+
+ private:
+  void read_arguments(std::string line, std::size_t at, LogBurst& burst);
+  bool read_line(std::string& line);
+
+  std::istream& in_;
+  std::string name_;
+  double think_s_;
+  std::size_t line_number_ = 0;
+};
+
+// think_s: bursts that have this one do not say it.
+void write_session(std::ostream& out, const LogSession& session, double think_s);
+
+// Draws a session from a workload, as SessionModel would run it; what the format cannot say (active off-periods) is left out.
+LogSession draw_session(const Workload& workload, RequestSource& source);
+
+// Replays a log: both when to send and what. Sessions begin by a schedule (httperf's --rate), or each slot runs one after
+// another. The templates of the log are used in turn until `sessions` were begun.
+class LogModel : public Model {
+ public:
+  struct Options {
+    std::string file;
+    double think_s = 0;
+    std::uint64_t sessions = 0;
+    std::uint32_t part = 0;   // this thread takes the sessions part, part + parts, part + 2 parts ...
+    std::uint32_t parts = 1;
+  };
+  // workload, where given, says what the URIs of its files must return. All references must outlive the model.
+  // BLOCKS: disk. UsageError when the log cannot be read, has no session or does not parse at its beginning.
+  LogModel(Options options, const Url& url, const Workload* workload, std::optional<Schedule> schedule, std::uint32_t slots);
+
+  void begin(std::int64_t now_ns) override;
+  Action next(std::uint32_t slot, std::int64_t now_ns) override;
+  void failed(std::uint32_t slot) override;
+  std::int64_t next_due_ns() const override { return schedule_ && begun_sessions_ < mine_ ? schedule_->next_ns() : never_ns; }
+  void skip() override {
+    schedule_->pop();
+    ++begun_sessions_;
+  }
+  // httperf's limit on one connection. Where a burst has more, it opens up to three more; here the rest waits.
+  std::uint32_t most_in_flight() const override { return 32; }
+  bool opens_first() const override { return false; }
+  bool finished() const override { return begun_sessions_ == mine_ && counts_.completed + counts_.failed == counts_.started; }
+  bool reissues() const override { return true; }
+  SessionCounts sessions() const override { return counts_; }
+
+  const Request& take(std::uint32_t slot);  // the slot's next request, in order
+
+ private:
+  struct Slot {
+    std::vector<Request> requests;        // of the session, all bursts
+    std::string texts;
+    std::vector<std::uint32_t> burst_ends;  // indexes into requests
+    std::vector<std::int64_t> think_ns;
+    std::uint32_t burst = 0;
+    std::uint32_t sent = 0;   // by the model
+    std::uint32_t taken = 0;  // by the source
+    bool running = false;
+    bool thought = true;
+  };
+  LogSession read();
+  void prepare(Slot& slot, const LogSession& session);
+
+  Options options_;
+  const Url& url_;
+  const Workload* workload_;
+  std::optional<Schedule> schedule_;
+  std::vector<Slot> slots_;
+  std::ifstream in_;
+  std::unique_ptr<SessionLogReader> reader_;
+  std::uint64_t mine_ = 0;  // sessions of this part
+  std::uint64_t begun_sessions_ = 0;
+  bool first_read_ = true;
+  SessionCounts counts_;
+};
+
+class LogSource : public Source {
+ public:
+  explicit LogSource(LogModel& model) : model_(model) {}
+  const Request& next(std::uint32_t slot) override { return model_.take(slot); }
+
+ private:
+  LogModel& model_;
+};
+
+}  // namespace bakeoff
