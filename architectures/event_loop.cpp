@@ -23,10 +23,7 @@ void EventLoop::run(const WaitForDisk& wait_for_disk) {
   wait_for_disk_ = &wait_for_disk;
   while (!ending_) {
     const auto events = poller_->wait(deadlines_.wait_ms(worker_.clock.now_ms()));
-    worker_.clock.refresh();
-    worker_.stats.polls.add();
-    worker_.stats.poll_ready.add(events.size());
-    worker_.stats.poll_watched.add(poller_->watched());
+    worker_.waited(*poller_, events.size());
     for (const Ready& event : events) {
       if (Connection* connection = connections_[static_cast<std::size_t>(event.fd)].get()) {
         settle(*connection, connection->advance(worker_));

@@ -43,6 +43,47 @@ const Architecture architecture = {
 // Descriptors ran out: how long until accepting is tried again.
 constexpr auto exhausted_pause = std::chrono::milliseconds(100);
 
+// What stages 2 and 3 are made of: connections that wait for one thing, and a place where the stage before leaves more.
+struct WaitingStage {
+  WaitingStage(Server& server, StageInbox& its_inbox, Interest its_interest)
+      : inbox(its_inbox),
+        interest(its_interest),
+        poller(server.make_poller()),
+        deadlines(server.options().descriptors),
+        arrived(server.options().descriptors),
+        leaving(server.options().descriptors) {
+    poller->watch(inbox.fd(), Interest::read);
+  }
+
+  // BLOCKS: network. Calls ready(fd) for each connection that need not wait any more; fills `arrived`.
+  template <class Ready>
+  void wait(Worker& worker, Ready ready) {
+    const auto events = poller->wait(deadlines.wait_ms(worker.clock.now_ms()));
+    worker.waited(*poller, events.size());
+    for (const auto& event : events) event.fd == inbox.fd() ? inbox.take(arrived) : ready(event.fd);
+  }
+  void keep(const Connection& connection) {
+    poller->watch(connection.fd(), interest);
+    deadlines.set(connection.fd(), connection.deadline_ms());
+  }
+  void let_go(int fd) {  // to the next stage
+    poller->forget(fd);
+    deadlines.clear(fd);
+    leaving.insert(fd);
+  }
+  void let_die(int fd) {
+    poller->closing(fd);
+    deadlines.clear(fd);
+  }
+
+  StageInbox& inbox;
+  Interest interest;
+  std::unique_ptr<Poller> poller;
+  DeadlineWheel deadlines;
+  DescriptorSet arrived;
+  DescriptorSet leaving;
+};
+
 class Pipeline {
  public:
   explicit Pipeline(Server& server)
@@ -58,8 +99,7 @@ class Pipeline {
     DescriptorSet accepted(options.descriptors);
     for (;;) {
       if (options.admission == Admission::wait) wait_for_room();
-      count(worker, *poller, poller->wait(-1).size());
-      worker.clock.refresh();
+      worker.waited(*poller, poller->wait(-1).size());
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
         const bool full = open_.load() >= options.connections;
         if (full && options.admission == Admission::wait) break;
@@ -79,99 +119,56 @@ class Pipeline {
   }
 
   [[noreturn]] void stage2_read(Worker& worker) {
-    const auto poller = server_.make_poller();
-    poller->watch(to_read_.fd(), Interest::read);
-    DeadlineWheel deadlines(server_.options().descriptors);
-    DescriptorSet arrived(server_.options().descriptors);
-    DescriptorSet replies(server_.options().descriptors);
+    WaitingStage stage(server_, to_read_, Interest::read);
     const auto settle = [&](int fd, Want want) {
-      if (want == Want::readable) {
-        poller->watch(fd, Interest::read);
-        deadlines.set(fd, at(fd)->deadline_ms());
-        return;
-      }
-      deadlines.clear(fd);
-      if (want == Want::close) {
-        poller->closing(fd);
-        end(fd);
-      } else {  // a reply to be written, or a name to be looked up on the disk: stage 4 does either
-        poller->forget(fd);
-        replies.insert(fd);
-      }
+      if (want == Want::readable) return stage.keep(*at(fd));
+      if (want != Want::close) return stage.let_go(fd);  // a reply to write, or a name that stage 4 looks up on the disk
+      stage.let_die(fd);
+      end(fd);
     };
     for (;;) {
-      const auto events = poller->wait(deadlines.wait_ms(worker.clock.now_ms()));
-      worker.clock.refresh();
-      count(worker, *poller, events.size());
-      for (const Ready& event : events) {
-        if (event.fd == to_read_.fd()) {
-          to_read_.take(arrived);
-        } else {
-          settle(event.fd, at(event.fd)->prepare(worker));
-        }
-      }
-      arrived.for_each([&](int fd) { settle(fd, at(fd)->has_input() ? at(fd)->prepare(worker) : Want::readable); });
-      arrived.clear();
-      deadlines.expire(worker.clock.now_ms(), [&](int fd) { settle(fd, at(fd)->expire(worker)); });
-      hand_over(worker, replies, to_write_);
+      stage.wait(worker, [&](int fd) { settle(fd, at(fd)->prepare(worker)); });
+      stage.arrived.for_each(
+          [&](int fd) { settle(fd, at(fd)->has_input() ? at(fd)->prepare(worker) : Want::readable); });
+      stage.arrived.clear();
+      stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) { settle(fd, at(fd)->expire(worker)); });
+      hand_over(worker, stage.leaving, to_write_);
     }
   }
 
   [[noreturn]] void stage3_find_writable(Worker& worker) {
-    const auto poller = server_.make_poller();
-    poller->watch(to_write_.fd(), Interest::read);
-    DeadlineWheel deadlines(server_.options().descriptors);
-    DescriptorSet arrived(server_.options().descriptors);
-    DescriptorSet written(server_.options().descriptors);
+    WaitingStage stage(server_, to_write_, Interest::write);
+    std::vector<Item> batch;
     const auto expect = [&](int fd) {
-      if (at(fd)->wants_disk()) {  // no socket has to be ready for that
-        batch_.push_back({fd, Want::disk});
+      if (at(fd)->wants_disk()) {
+        batch.push_back({fd, Want::disk});  // no socket has to be ready for that
       } else {
-        poller->watch(fd, Interest::write);
-        deadlines.set(fd, at(fd)->deadline_ms());
+        stage.keep(*at(fd));
       }
     };
     for (;;) {
-      batch_.clear();
-      const auto events = poller->wait(deadlines.wait_ms(worker.clock.now_ms()));
-      worker.clock.refresh();
-      count(worker, *poller, events.size());
-      for (const Ready& event : events) {
-        if (event.fd == to_write_.fd()) {
-          to_write_.take(arrived);
-        } else {
-          batch_.push_back({event.fd, Want::writable});
-        }
-      }
-      arrived.for_each(expect);
-      arrived.clear();
-      while (!batch_.empty()) {
-        writers_.run(batch_);
-        for (const Item& item : std::exchange(batch_, {})) {
-          switch (item.want) {
-            case Want::writable:
-            case Want::disk:
-              expect(item.fd);
-              break;
-            case Want::readable:
-              poller->forget(item.fd);
-              deadlines.clear(item.fd);
-              written.insert(item.fd);
-              break;
-            case Want::close:
-              poller->closing(item.fd);
-              deadlines.clear(item.fd);
-              end(item.fd);
-              break;
+      stage.wait(worker, [&](int fd) { batch.push_back({fd, Want::writable}); });
+      stage.arrived.for_each(expect);
+      stage.arrived.clear();
+      while (!batch.empty()) {
+        writers_.run(batch);
+        for (const auto& [fd, want] : std::exchange(batch, {})) {
+          if (want == Want::writable || want == Want::disk) {
+            expect(fd);
+          } else if (want == Want::readable) {
+            stage.let_go(fd);
+          } else {
+            stage.let_die(fd);
+            end(fd);
           }
         }
       }
-      deadlines.expire(worker.clock.now_ms(), [&](int fd) {
+      stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
         at(fd)->expire(worker);  // a reader that takes nothing: there is no answer to that
-        poller->closing(fd);
+        stage.let_die(fd);
         end(fd);
       });
-      hand_over(worker, written, to_read_);
+      hand_over(worker, stage.leaving, to_read_);
     }
   }
 
@@ -202,12 +199,6 @@ class Pipeline {
     for (int open; (open = open_.load()) >= server_.options().connections;) open_.wait(open);
   }
 
-  static void count(Worker& worker, const Poller& poller, std::size_t ready) {
-    worker.stats.polls.add();
-    worker.stats.poll_ready.add(ready);
-    worker.stats.poll_watched.add(poller.watched());
-  }
-
   static void hand_over(Worker& worker, DescriptorSet& batch, StageInbox& next) {
     if (batch.empty()) return;
     worker.stats.batches.add();
@@ -219,7 +210,6 @@ class Pipeline {
   std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor; each belongs to the stage that has it
   StageInbox to_read_;
   StageInbox to_write_;
-  std::vector<Item> batch_;  // stage 3's, and in its turn stage 4's
   TurnPool<Item> writers_;
   std::atomic<int> open_ = 0;
 };

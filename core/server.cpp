@@ -54,6 +54,13 @@ Worker::Worker(Server& its_server, WorkerStats& its_stats)
   scratch = {scratch_memory_.get(), scratch_bytes};
 }
 
+void Worker::waited(const Poller& poller, std::size_t ready) {
+  clock.refresh();
+  stats.polls.add();
+  stats.poll_ready.add(ready);
+  stats.poll_watched.add(poller.watched());
+}
+
 Server::Server(const Options& options, const Architecture& architecture, Sharing sharing)
     : options_(options),
       architecture_(architecture),

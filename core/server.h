@@ -34,6 +34,9 @@ struct Worker {
   HeadEnd head_end;
   std::span<char> scratch;  // holds nothing between two calls
 
+  // A wait in the event mechanism has ended: the time is another, and it counts.
+  void waited(const Poller& poller, std::size_t ready);
+
  private:
   std::unique_ptr<char[]> scratch_memory_;
 };

@@ -44,7 +44,9 @@ class StageInbox {
   Wakeup wakeup_;
 };
 
-// A pool of threads and the stage that feeds it, only one of which is active at a time.
+// A pool of threads and the stage that feeds it, only one of which is active at a time. Threads are woken one by one:
+// the first that is about to work wakes a second, in case it blocks, and so on; a batch that never blocks is worked off
+// by one thread, and one that blocks everywhere gets the whole pool.
 template <class Item>
 class TurnPool {
  public:
@@ -54,7 +56,7 @@ class TurnPool {
     batch_ = &batch;
     next_ = 0;
     left_ = batch.size();
-    for (std::size_t i = 0; i < batch.size() && i < idle_; ++i) begin_.notify_one();
+    wake_another();
     done_.wait(lock, [&] { return left_ == 0; });
     batch_ = nullptr;
   }
@@ -65,10 +67,12 @@ class TurnPool {
     std::unique_lock lock(mutex_);
     for (;;) {
       ++idle_;
-      begin_.wait(lock, [&] { return batch_ != nullptr && next_ < batch_->size(); });
+      begin_.wait(lock, [&] { return waking_ > 0 || has_items(); });
+      if (waking_ > 0) --waking_;
       --idle_;
-      while (batch_ != nullptr && next_ < batch_->size()) {
+      while (has_items()) {
         Item& item = (*batch_)[next_++];
+        wake_another();
         lock.unlock();
         work_on(item);
         lock.lock();
@@ -78,6 +82,14 @@ class TurnPool {
   }
 
  private:
+  bool has_items() const { return batch_ != nullptr && next_ < batch_->size(); }
+
+  void wake_another() {
+    if (waking_ > 0 || idle_ == 0 || !has_items()) return;
+    ++waking_;
+    begin_.notify_one();
+  }
+
   std::mutex mutex_;
   std::condition_variable begin_;
   std::condition_variable done_;
@@ -85,6 +97,7 @@ class TurnPool {
   std::size_t next_ = 0;
   std::size_t left_ = 0;
   std::size_t idle_ = 0;
+  std::size_t waking_ = 0;  // threads told to work that have not yet begun to
 };
 
 }  // namespace bakeoff
