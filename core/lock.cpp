@@ -53,7 +53,8 @@ struct ProcessLockHolder {
   }
 
   static constexpr long word_distance() {
-    return static_cast<long>(offsetof(ProcessLock::Robust, word)) - static_cast<long>(offsetof(ProcessLock::Robust, next));
+    return static_cast<long>(offsetof(ProcessLock::Robust, word)) -
+           static_cast<long>(offsetof(ProcessLock::Robust, next));
   }
 };
 
@@ -98,7 +99,8 @@ Lock::Taken ProcessLock::lock() {
   holder.begin(robust_);
   std::uint32_t seen = 0;
   Taken taken = Taken::clean;
-  if (!robust_.word.compare_exchange_strong(seen, holder.thread_id, std::memory_order_acquire, std::memory_order_relaxed))
+  if (!robust_.word.compare_exchange_strong(seen, holder.thread_id, std::memory_order_acquire,
+                                            std::memory_order_relaxed))
     taken = wait_for(holder.thread_id);
   holder.chain(robust_);
   holder.end();

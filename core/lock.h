@@ -27,16 +27,19 @@ class NoLock final : public Lock {
 
 class ThreadLock final : public Lock {
  public:
-  Taken lock() override { mutex_.lock(); return Taken::clean; }
+  Taken lock() override {
+    mutex_.lock();
+    return Taken::clean;
+  }
   void unlock() override { mutex_.unlock(); }
 
  private:
   std::mutex mutex_;
 };
 
-// Lives in memory that processes share. The kernel itself marks the word when a holder dies (robust futex list), however
-// it was killed. Not pthread's robust mutex: a process made by the bare clone(CLONE_FILES) keeps its parent's thread
-// identity inside the C library, which that mutex relies on.
+// Lives in memory that processes share. The kernel itself marks the word when a holder dies (robust futex list),
+// however it was killed. Not pthread's robust mutex: a process made by the bare clone(CLONE_FILES) keeps its parent's
+// thread identity inside the C library, which that mutex relies on.
 class ProcessLock final : public Lock {
  public:
   // Each process calls this once after it was made and before its first lock(). REQUIRES: single-threaded. A process

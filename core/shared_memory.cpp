@@ -25,9 +25,13 @@ SharedRegion::SharedRegion(std::size_t bytes) {
                      "; ask for a smaller cache or fewer processes");
 }
 
-SharedRegion::~SharedRegion() { munmap(data_, bytes_); }
+SharedRegion::~SharedRegion() {
+  munmap(data_, bytes_);
+}
 
-void SharedRegion::forget_contents() { BAKEOFF_CHECK(madvise(data_, bytes_, MADV_REMOVE) == 0); }
+void SharedRegion::forget_contents() {
+  BAKEOFF_CHECK(madvise(data_, bytes_, MADV_REMOVE) == 0);
+}
 
 namespace {
 
@@ -35,13 +39,16 @@ namespace {
 // cache holds one, and with plain pointers, as the region lies at the same address in every process.
 using Algorithm = boost::interprocess::rbtree_best_fit<boost::interprocess::null_mutex_family, void*>;
 
-Algorithm& algorithm_of(const SharedRegion& region) { return *std::launder(static_cast<Algorithm*>(region.data())); }
+Algorithm& algorithm_of(const SharedRegion& region) {
+  return *std::launder(static_cast<Algorithm*>(region.data()));
+}
 
 }  // namespace
 
 SharedHeap::SharedHeap(SharedRegion& region) : region_(region) {
   if (region.bytes() < Algorithm::get_min_size(0))
-    throw StartError("a shared heap needs more than " + std::to_string(region.bytes()) + " bytes; ask for a larger cache");
+    throw StartError("a shared heap needs more than " + std::to_string(region.bytes()) +
+                     " bytes; ask for a larger cache");
   reset();
 }
 
@@ -49,17 +56,24 @@ SharedHeap::SharedHeap(SharedRegion& region) : region_(region) {
 SharedHeap::~SharedHeap() = default;
 
 // Not destroyed before: the state of a heap whose user was killed cannot be trusted.
-void SharedHeap::reset() { new (region_.data()) Algorithm(region_.bytes(), 0); }
+void SharedHeap::reset() {
+  new (region_.data()) Algorithm(region_.bytes(), 0);
+}
 
-std::size_t SharedHeap::free_bytes() const { return algorithm_of(region_).get_free_memory(); }
+std::size_t SharedHeap::free_bytes() const {
+  return algorithm_of(region_).get_free_memory();
+}
 
 void* SharedHeap::do_allocate(std::size_t bytes, std::size_t alignment) {
   Algorithm& algorithm = algorithm_of(region_);
-  void* piece = alignment <= Algorithm::Alignment ? algorithm.allocate(bytes) : algorithm.allocate_aligned(bytes, alignment);
+  void* piece =
+      alignment <= Algorithm::Alignment ? algorithm.allocate(bytes) : algorithm.allocate_aligned(bytes, alignment);
   if (piece == nullptr) throw std::bad_alloc();
   return piece;
 }
 
-void SharedHeap::do_deallocate(void* piece, std::size_t, std::size_t) { algorithm_of(region_).deallocate(piece); }
+void SharedHeap::do_deallocate(void* piece, std::size_t, std::size_t) {
+  algorithm_of(region_).deallocate(piece);
+}
 
 }  // namespace bakeoff

@@ -27,7 +27,8 @@ class SharedRegion {
 };
 
 // Hands out pieces of a region; its own state lies inside the region too, so that all processes see one heap. Not
-// locked: the cache that allocates from it holds its own lock. allocate() throws std::bad_alloc when the region is full.
+// locked: the cache that allocates from it holds its own lock. allocate() throws std::bad_alloc when the region is
+// full.
 class SharedHeap final : public std::pmr::memory_resource {
  public:
   // Formats the region. REQUIRES: nobody uses what was allocated from it before. Throws StartError when the region is

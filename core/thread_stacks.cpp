@@ -40,8 +40,8 @@ std::byte* ThreadStacks::take() {
   }
   const auto refuse = [&](const char* what) {
     const std::size_t stacks = mappings_.size() * stacks_a_mapping_ - (stacks_a_mapping_ - used_of_last_);
-    throw StartError(std::string(what) + " after " + std::to_string(stacks) + " user-level threads: " + std::strerror(errno) +
-                     "; ask for fewer connections or raise vm.max_map_count");
+    throw StartError(std::string(what) + " after " + std::to_string(stacks) + " user-level threads: " +
+                     std::strerror(errno) + "; ask for fewer connections or raise vm.max_map_count");
   };
   const std::size_t mapping_bytes = stacks_a_mapping_ * (page_bytes_ + stack_bytes_);
   if (used_of_last_ == stacks_a_mapping_) {
@@ -61,6 +61,8 @@ std::byte* ThreadStacks::take() {
   return guard + page_bytes_;
 }
 
-void ThreadStacks::give_back(std::byte* stack) { given_back_.push_back(stack); }
+void ThreadStacks::give_back(std::byte* stack) {
+  given_back_.push_back(stack);
+}
 
 }  // namespace bakeoff

@@ -2,15 +2,11 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <boost/context/fiber.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/slist.hpp>
-#include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -26,6 +22,7 @@
 #include "core/errors.h"
 #include "core/fiber_annotations.h"
 #include "core/thread_stacks.h"
+#include "core/wakeup.h"
 
 namespace bakeoff {
 namespace {
@@ -38,16 +35,16 @@ using Unlinked = intrusive::link_mode<intrusive::normal_link>;
 // for an error of its own.
 struct Unwind {};
 
-// Lies at the top of the thread's own stack: parking, waking and going to a worker allocate nothing, and a parked thread
-// has one page of memory as long as its frames fit beside this.
+// Lies at the top of the thread's own stack: parking, waking and going to a worker allocate nothing, and a parked
+// thread has one page of memory as long as its frames fit beside this.
 struct Thread {
-  intrusive::slist_member_hook<Unlinked> queued;  // in one queue at a time: ready, of a shared descriptor, of the workers
+  intrusive::slist_member_hook<Unlinked> queued;  // in one queue at a time: ready, shared or the workers'
   intrusive::list_member_hook<Unlinked> living;
-  Fiber context;                                  // where it goes on; empty while it runs and once it has ended
+  Fiber context;  // where it goes on; empty while it runs and once it has ended
   std::function<void()> body;
   std::byte* stack;
-  const std::function<void()>* job = nullptr;     // for a worker
-  int waits_on = -1;                              // descriptor and direction, see UserThreads::State::key_of
+  const std::function<void()>* job = nullptr;  // for a worker
+  int waits_on = -1;                           // descriptor and direction, see UserThreads::State::key_of
   int wake_most = 0;
   bool timed_out = false;
   [[no_unique_address]] FiberAnnotations annotations;
@@ -71,17 +68,10 @@ struct KeepsStack {
 // The kernel threads that wait for the disk in place of user-level threads (Capriccio's worker threads).
 class DiskWorkers {
  public:
-  DiskWorkers() : event_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    if (event_fd_ < 0)
-      throw StartError(std::string("no descriptor for the disk workers: ") + std::strerror(errno) +
-                       "; raise the limit on open files (ulimit -n)");
-  }
+  DiskWorkers() = default;
   DiskWorkers(const DiskWorkers&) = delete;
   DiskWorkers& operator=(const DiskWorkers&) = delete;
-  ~DiskWorkers() {
-    stop();
-    close(event_fd_);
-  }
+  ~DiskWorkers() { stop(); }
 
   void start(int workers) {
     // Signals are for the kernel thread of the scheduler.
@@ -95,13 +85,14 @@ class DiskWorkers {
       pthread_sigmask(SIG_SETMASK, &before, nullptr);
       const std::string made = std::to_string(kernel_threads_.size());
       stop();
-      throw StartError("only " + made + " of " + std::to_string(workers) + " disk workers could be made: " + error.what() +
-                       "; ask for fewer workers or raise the limit on processes (ulimit -u)");
+      throw StartError("only " + made + " of " + std::to_string(workers) + " disk workers could be made: " +
+                       error.what() + "; ask for fewer workers or raise the limit on processes (ulimit -u)");
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
-  // BLOCKS: disk, network. Ends the kernel threads once the jobs that they run now are done; those not yet begun never are.
+  // BLOCKS: disk, network. Ends the kernel threads once the jobs that they run now are done; those not yet begun never
+  // are.
   void stop() {
     {
       const std::lock_guard lock(jobs_mutex_);
@@ -127,8 +118,8 @@ class DiskWorkers {
     jobs_changed_.notify_one();
   }
 
-  // True when the scheduler may sleep until event_fd() becomes readable. Only then do the workers write to it, and only
-  // the first of them: while the scheduler is busy, a finished job costs no system call.
+  // True when the scheduler may sleep until wakeup() comes. Only then do the workers notify it, and only the first of
+  // them: while the scheduler is busy, a finished job costs no system call.
   bool may_sleep() {
     if (away_ == 0) return true;
     const std::lock_guard lock(finished_mutex_);
@@ -150,12 +141,7 @@ class DiskWorkers {
     }
   }
 
-  int event_fd() const { return event_fd_; }
-
-  void clear_event() {
-    eventfd_t ignored = 0;
-    eventfd_read(event_fd_, &ignored);
-  }
+  Wakeup& wakeup() { return wakeup_; }
 
  private:
   void work() {
@@ -178,10 +164,10 @@ class DiskWorkers {
       finished_.push_back(thread);
       wake = std::exchange(asleep_, false);
     }
-    if (wake) eventfd_write(event_fd_, 1);
+    if (wake) wakeup_.notify();
   }
 
-  int event_fd_;
+  Wakeup wakeup_;
   std::vector<std::thread> kernel_threads_;
   std::size_t away_ = 0;  // threads submitted and not yet collected; the scheduler's alone
 
@@ -192,7 +178,7 @@ class DiskWorkers {
 
   std::mutex finished_mutex_;
   Queue finished_;
-  bool asleep_ = false;  // the scheduler wants a write to the event descriptor
+  bool asleep_ = false;  // the scheduler wants to be notified
 };
 
 }  // namespace
@@ -253,15 +239,15 @@ struct UserThreads::State {
       if (one.fd == fd) return &one;
     return nullptr;
   }
-  void wake_some(Shared& one);
+  void wake_first(Shared& one, int most);
 
   Settings settings;
   Counters counters;
   ThreadStacks stacks;
   std::unique_ptr<Poller> poller;
-  DeadlineWheel deadlines;        // by key
-  std::vector<Thread*> waiting;   // by key
-  std::vector<Shared> shared;     // one for each listening socket, so that a search is cheaper than a table
+  DeadlineWheel deadlines;       // by key
+  std::vector<Thread*> waiting;  // by key
+  std::vector<Shared> shared;    // one for each listening socket, so that a search is cheaper than a table
   SystemClock clock;
   DiskWorkers workers;
   std::vector<Ready> events;
@@ -332,7 +318,7 @@ void UserThreads::State::park() {
 void UserThreads::State::run(int stop_fd) {
   BAKEOFF_CHECK(running == nullptr);
   workers.start(settings.disk_workers);
-  poller->watch(workers.event_fd(), Interest::read);
+  poller->watch(workers.wakeup().fd(), Interest::read);
   poller->watch(stop_fd, Interest::read);
   do {
     Queue batch;
@@ -340,14 +326,14 @@ void UserThreads::State::run(int stop_fd) {
     while (!batch.empty()) switch_to(take_first(batch));
   } while (!living.empty() && take_events(stop_fd));
   poller->forget(stop_fd);
-  poller->forget(workers.event_fd());
+  poller->forget(workers.wakeup().fd());
   workers.stop();
   unwind_all();
 }
 
 // One call of the event mechanism between two batches of threads. False when the threads are to stop.
 bool UserThreads::State::take_events(int stop_fd) {
-  constexpr std::size_t own_descriptors = 2;  // the workers' event and stop_fd
+  constexpr std::size_t own_descriptors = 2;  // the workers' wake-up and stop_fd
   int timeout_ms = 0;
   if (ready.empty() && workers.may_sleep()) {
     clock.refresh();
@@ -362,8 +348,8 @@ bool UserThreads::State::take_events(int stop_fd) {
   for (const Ready& event : events) {
     if (event.fd == stop_fd) {
       go_on = false;
-    } else if (event.fd == workers.event_fd()) {
-      workers.clear_event();
+    } else if (event.fd == workers.wakeup().fd()) {
+      workers.wakeup().acknowledge();
     } else if (Shared* one = shared_of(event.fd)) {
       one->ready = true;
     } else {
@@ -376,7 +362,7 @@ bool UserThreads::State::take_events(int stop_fd) {
   workers.collect_finished(ready);
   // Last: connections in progress go before new ones.
   for (Shared& one : shared)
-    if (std::exchange(one.ready, false)) wake_some(one);
+    if (std::exchange(one.ready, false)) wake_first(one, one.threads.front().wake_most);
   return go_on;
 }
 
@@ -391,9 +377,9 @@ void UserThreads::State::wake(int fd, bool writer, bool timed_out) {
   ready.push_back(*thread);
 }
 
-void UserThreads::State::wake_some(Shared& one) {
-  const int most = one.threads.front().wake_most;
-  for (int woken = 0; !one.threads.empty() && (most == 0 || woken < most); ++woken) ready.push_back(take_first(one.threads));
+void UserThreads::State::wake_first(Shared& one, int most) {
+  for (int woken = 0; !one.threads.empty() && (most == 0 || woken < most); ++woken)
+    ready.push_back(take_first(one.threads));
   if (one.threads.empty()) poller->watch(one.fd, Interest::none);
 }
 
@@ -436,10 +422,8 @@ void UserThreads::State::wait_shared(int fd, int wake_most) {
 }
 
 void UserThreads::State::wake_shared(int fd, int most) {
-  Shared* one = shared_of(fd);
-  if (one == nullptr || one->threads.empty()) return;
-  for (int woken = 0; !one->threads.empty() && woken < most; ++woken) ready.push_back(take_first(one->threads));
-  if (one->threads.empty()) poller->watch(fd, Interest::none);
+  Shared* const one = shared_of(fd);
+  if (one != nullptr && !one->threads.empty()) wake_first(*one, most);
 }
 
 void UserThreads::State::on_worker(const std::function<void()>& job) {
@@ -463,17 +447,35 @@ void UserThreads::State::closing(int fd) {
 UserThreads::UserThreads(Settings settings) : state_(std::make_unique<State>(settings)) {}
 UserThreads::~UserThreads() = default;
 
-void UserThreads::spawn(std::function<void()> body) { state_->spawn(std::move(body)); }
-void UserThreads::run(int stop_fd) { state_->run(stop_fd); }
+void UserThreads::spawn(std::function<void()> body) {
+  state_->spawn(std::move(body));
+}
+void UserThreads::run(int stop_fd) {
+  state_->run(stop_fd);
+}
 
-bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, false, deadline_ms); }
-bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, true, deadline_ms); }
-void UserThreads::wait_shared(int fd, int wake_most) { state_->wait_shared(fd, wake_most); }
-void UserThreads::wake_shared(int fd, int most) { state_->wake_shared(fd, most); }
-void UserThreads::on_worker(const std::function<void()>& job) { state_->on_worker(job); }
+bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) {
+  return state_->wait(fd, false, deadline_ms);
+}
+bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) {
+  return state_->wait(fd, true, deadline_ms);
+}
+void UserThreads::wait_shared(int fd, int wake_most) {
+  state_->wait_shared(fd, wake_most);
+}
+void UserThreads::wake_shared(int fd, int most) {
+  state_->wake_shared(fd, most);
+}
+void UserThreads::on_worker(const std::function<void()>& job) {
+  state_->on_worker(job);
+}
 
-void UserThreads::closing(int fd) { state_->closing(fd); }
+void UserThreads::closing(int fd) {
+  state_->closing(fd);
+}
 
-const UserThreads::Counters& UserThreads::counters() const { return state_->counters; }
+const UserThreads::Counters& UserThreads::counters() const {
+  return state_->counters;
+}
 
 }  // namespace bakeoff

@@ -16,14 +16,14 @@ class UserThreads {
  public:
   struct Settings {
     EventMechanism mechanism = EventMechanism::epoll;
-    int descriptors = 1024;             // bound on descriptor numbers
+    int descriptors = 1024;               // bound on descriptor numbers
     std::size_t stack_bytes = 64 * 1024;  // address space; only touched pages cost memory. A guard page lies below:
                                           // how many threads that allows, see ThreadStacks.
-    int disk_workers = 1;               // kernel threads for on_worker
+    int disk_workers = 1;                 // kernel threads for on_worker
   };
-  struct Counters {                     // of this scheduler; read by its own kernel thread, or racily by a monitor
-    std::uint64_t switches = 0;         // user-level context switches
-    std::uint64_t polls = 0;            // calls of the event mechanism
+  struct Counters {                        // of this scheduler; read by its own kernel thread, or racily by a monitor
+    std::uint64_t switches = 0;            // user-level context switches
+    std::uint64_t polls = 0;               // calls of the event mechanism
     std::uint64_t polled_descriptors = 0;  // sum over those calls of descriptors watched
     std::uint64_t worker_jobs = 0;
   };
@@ -35,9 +35,10 @@ class UserThreads {
   void spawn(std::function<void()> body);
 
   // Runs the threads until stop_fd becomes readable or all threads have ended. Threads still parked then are destroyed
-  // with their stacks unwound: the call that parked throws, destructors run, and calls that would park in those return at
-  // once (on_worker runs its job on the spot). BLOCKS: disk, network, until the jobs then on kernel worker threads are done.
-  // Throws StartError when the kernel worker threads cannot be had. A body that lets an exception out ends the process.
+  // with their stacks unwound: the call that parked throws, destructors run, and calls that would park in those return
+  // at once (on_worker runs its job on the spot). BLOCKS: disk, network, until the jobs then on kernel worker threads
+  // are done. Throws StartError when the kernel worker threads cannot be had. A body that lets an exception out ends
+  // the process.
   void run(int stop_fd);
 
   // --- from within a user-level thread, though not in a catch block: the C++ runtime keeps what is being handled for
@@ -48,12 +49,13 @@ class UserThreads {
   bool wait_readable(int fd, std::int64_t deadline_ms);
   bool wait_writable(int fd, std::int64_t deadline_ms);
 
-  // PARKS in a first-come queue for fd, which many threads may share (a listening socket). Each time fd is ready at most
-  // `wake_most` of them are woken (0: all), one batch a scheduler turn, after the threads that were ready to run:
+  // PARKS in a first-come queue for fd, which many threads may share (a listening socket). Each time fd is ready at
+  // most `wake_most` of them are woken (0: all), one batch a scheduler turn, after the threads that were ready to run:
   // connections in progress go before new ones (policy C of von Behren 2003, section 3).
   void wait_shared(int fd, int wake_most);
 
-  // Wakes up to `most` of the threads that wait_shared() for fd: for one that found it ready and leaves more behind.
+  // Wakes up to `most` (0: all) of the threads that wait_shared() for fd, behind those ready to run: for one that found
+  // it ready and leaves more behind.
   void wake_shared(int fd, int most);
 
   // PARKS while job() runs on a kernel worker thread, in the order of the calls, with all signals blocked. The job must

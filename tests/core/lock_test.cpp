@@ -123,8 +123,8 @@ TEST_CASE("an uncontended process lock makes no system call") {
     for (int i = 0; i < 1000; ++i) {
       lock->lock();
       lock->unlock();
-      // From here on the kernel kills it for almost any call. The first turn is for the sanitizers, which look at a type
-      // that they meet for the first time with calls of their own.
+      // From here on the kernel kills it for almost any call. The first turn is for the sanitizers, which look at a
+      // type that they meet for the first time with calls of their own.
       if (i == 0) prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
     }
     syscall(SYS_exit, 0);

@@ -125,7 +125,8 @@ TEST_CASE("processes allocate from one heap and free each other's pieces") {
   auto* words = new (heap.allocate(sizeof(Words), alignof(Words))) Words(&heap);
   const std::size_t free_before = heap.free_bytes();
   CHECK(done_by_another_process([&] {
-    for (int i = 0; i < 100; ++i) words->emplace_back("a word too long for the string itself, number " + std::to_string(i));
+    for (int i = 0; i < 100; ++i)
+      words->emplace_back("a word too long for the string itself, number " + std::to_string(i));
     return true;
   }));
   REQUIRE(words->size() == 100);

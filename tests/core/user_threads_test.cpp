@@ -49,8 +49,8 @@ UserThreads::Settings settings_with(EventMechanism mechanism, int disk_workers =
   return {.mechanism = mechanism, .descriptors = descriptors, .disk_workers = disk_workers};
 }
 
-// Readable while its count is above zero; each take() takes one away. Serves as a socket that connections arrive at, and
-// as what stops a run.
+// Readable while its count is above zero; each take() takes one away. Serves as a socket that connections arrive at,
+// and as what stops a run.
 class Tokens {
  public:
   explicit Tokens(unsigned count = 0) : fd_(eventfd(count, EFD_SEMAPHORE | EFD_NONBLOCK)) { REQUIRE(fd_ >= 0); }
@@ -83,7 +83,9 @@ class SocketPair {
   std::array<int, 2> ends_{};
 };
 
-bool would_block(ssize_t result) { return result < 0 && errno == EAGAIN; }
+bool would_block(ssize_t result) {
+  return result < 0 && errno == EAGAIN;
+}
 
 std::size_t read_some(UserThreads& threads, int fd, char* into, std::size_t bytes) {
   while (true) {
@@ -141,7 +143,8 @@ TEST_CASE("thousands of user-level threads echo over socket pairs") {
   for (std::size_t i = 0; i < pairs; ++i) {
     threads.spawn([&, fd = sockets[i][0]] {
       char letters[64];
-      while (const std::size_t got = read_some(threads, fd, letters, sizeof letters)) write_all(threads, fd, letters, got);
+      while (const std::size_t got = read_some(threads, fd, letters, sizeof letters))
+        write_all(threads, fd, letters, got);
       threads.closing(fd);
     });
     threads.spawn([&, i, fd = sockets[i][1]] {
@@ -285,7 +288,8 @@ TEST_CASE("one worker runs the jobs in the order of the calls") {
   REQUIRE(order.size() == 1000);
   for (int round = 0; round < 5; ++round) {
     std::vector<int> of_round;
-    std::copy_if(order.begin(), order.end(), std::back_inserter(of_round), [&](int job) { return job / 1000 == round; });
+    std::copy_if(order.begin(), order.end(), std::back_inserter(of_round),
+                 [&](int job) { return job / 1000 == round; });
     CHECK(of_round.size() == 200);
     CHECK(std::is_sorted(of_round.begin(), of_round.end()));
   }
@@ -341,13 +345,35 @@ TEST_CASE("who found nothing at a shared descriptor waits behind the others") {
         threads.wait_shared(arrived.fd(), 2);
         if (!arrived.take()) continue;
         takers.push_back(i);
-        if (takers.size() == 4) stop.put();
-        else arrived.put();
+        if (takers.size() == 4)
+          stop.put();
+        else
+          arrived.put();
       }
     });
   threads.run(stop.fd());
   // Woken two by two: 0 and 1 of (0 1 2); both find a token, as the first puts one back; then 2 and 0.
   CHECK(takers == std::vector<int>{0, 1, 2, 0});
+}
+
+TEST_CASE("who leaves more behind at a shared descriptor wakes the next himself, in order") {
+  Tokens arrived(6);
+  Tokens stop;
+  UserThreads threads(settings_with(each_mechanism()));
+  std::vector<int> takers;
+  std::vector<std::uint64_t> at_poll;
+  for (int i = 0; i < 6; ++i)
+    threads.spawn([&, i] {
+      threads.wait_shared(arrived.fd(), 1);
+      if (!arrived.take()) return;
+      takers.push_back(i);
+      at_poll.push_back(threads.counters().polls);
+      threads.wake_shared(arrived.fd(), i == 0 ? 2 : 0);  // 0 wakes 1 and 2; 1 wakes 4 and 5
+    });
+  threads.run(stop.fd());
+  CHECK(takers == std::vector<int>{0, 1, 2, 3, 4, 5});
+  // The second poll finds the descriptor ready too and adds 3 behind the two that 0 has woken.
+  CHECK(at_poll == std::vector<std::uint64_t>{1, 2, 2, 2, 3, 3});
 }
 
 TEST_CASE("connections in progress run before new ones are taken") {
