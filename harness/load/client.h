@@ -65,7 +65,8 @@ class Client {
   // From the first connection to the end of the window, or of the model's work. BLOCKS: network.
   void run();
 
-  double cpu_s() const { return cpu_s_; }  // this thread's, in the window
+  double cpu_s() const { return cpu_s_; }    // this thread's, in the window
+  double spin_s() const { return spin_s_; }  // of it: spent waiting for a moment that was too near to sleep
 
  private:
   enum class State : std::uint8_t { closed, connecting, open };
@@ -153,6 +154,9 @@ class Client {
   std::int64_t last_progress_ns_ = 0;
   std::uint64_t verify_counter_ = 0;
   double cpu_at_start_s_ = 0;
+  std::int64_t spin_ns_ = 0;
+  std::int64_t spin_at_start_ns_ = 0;
+  double spin_s_ = 0;
   double cpu_s_ = 0;
 };
 

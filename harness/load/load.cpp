@@ -173,7 +173,8 @@ class Crew {
   void add_to(LoadResult& result) const {
     for (const Thread& thread : threads_) {
       result.recorder.merge(*thread.recorder);
-      result.thread_cpu_s.push_back(thread.client->cpu_s());
+      result.thread_cpu_s.push_back(std::max(0.0, thread.client->cpu_s() - thread.client->spin_s()));
+      result.spin_s += thread.client->spin_s();
       const SessionCounts sessions = thread.model->sessions();
       result.sessions.started += sessions.started;
       result.sessions.completed += sessions.completed;
@@ -195,12 +196,14 @@ class Crew {
 Json to_json(const LoadResult& result) {
   return {{"recorder", result.recorder.to_json()},
           {"thread_cpu_s", result.thread_cpu_s},
+          {"spin_s", result.spin_s},
           {"sessions", {result.sessions.started, result.sessions.completed, result.sessions.failed}}};
 }
 
 void merge(LoadResult& result, const Json& json) {
   result.recorder.merge(Recorder::from_json(json.at("recorder")));
   for (const auto& cpu_s : json.at("thread_cpu_s")) result.thread_cpu_s.push_back(cpu_s);
+  result.spin_s += json.at("spin_s").get<double>();
   result.sessions.started += json.at("sessions").at(0).get<std::uint64_t>();
   result.sessions.completed += json.at("sessions").at(1).get<std::uint64_t>();
   result.sessions.failed += json.at("sessions").at(2).get<std::uint64_t>();
@@ -347,7 +350,7 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
       Crew crew(spec, options, process, processes, phases);
       crew.start();
       crew.join();
-      LoadResult part{Recorder(0, 0, false), {}, {}, {}};
+      LoadResult part;
       crew.add_to(part);
       return to_json(part);
     });
@@ -367,7 +370,7 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   watch(phases, threads, stop, progress);
   crew.join();
 
-  LoadResult result{Recorder(0, 0, false), {}, {}, {}};
+  LoadResult result;
   crew.add_to(result);
   helpers.collect(result);
   if (unreachable)

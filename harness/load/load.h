@@ -59,9 +59,10 @@ struct LoadSpec {
 };
 
 struct LoadResult {
-  Recorder recorder;                            // merged over threads and processes
+  Recorder recorder{0, 0, false};               // merged over threads and processes
   std::vector<std::int64_t> class_sizes_bytes;  // -1: not known
-  std::vector<double> thread_cpu_s;             // in the window
+  std::vector<double> thread_cpu_s;             // in the window, without spin_s
+  double spin_s = 0;                            // all threads': processor time spent waiting for a schedule's next moment
   SessionCounts sessions;
   double duration_s = 0;                        // of the window, as it was
   double opening_s = 0;                         // until all connections were open

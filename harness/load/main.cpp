@@ -27,6 +27,7 @@ struct CommandLine {
   std::string hgrm_file;
   std::string write_log;  // instead of a run
   bool strict = false;
+  bool httperf_summary = false;
 };
 
 // N,X,FILE as httperf takes it: sessions, default think time in seconds, log.
@@ -98,6 +99,7 @@ bool read_command_line(int argc, char** argv, CommandLine& line) {
       ("source-addresses", po::value(&spec.source_addresses), "use 127.0.0.2 and on, that many (0: as it takes)");
   out.add_options()("json,j", po::value(&line.json_file), "write the result there; - for standard output")                      //
       ("hgrm", po::value(&line.hgrm_file), "write the percentiles of latency there, as HdrHistogram does")                     //
+      ("httperf-summary", po::bool_switch(&line.httperf_summary), "the summary in httperf's lines")                            //
       ("strict", po::bool_switch(&line.strict), "exit status 1 when the verdict is not valid")                                 //
       ("help,h", "this text");
   po::options_description options("bakeoff-load URL [options]");
@@ -192,7 +194,7 @@ int run(const CommandLine& line) {
   const bool live = isatty(STDERR_FILENO) == 1;
   const LoadResult result = run_load(line.spec, stop_requested, live ? show_progress : std::function<void(const LoadProgress&)>{});
   if (live) std::cerr << "\r\033[K";
-  std::cerr << to_text(line.spec, result);
+  std::cerr << (line.httperf_summary ? to_httperf_text(line.spec, result) : to_text(line.spec, result));
   if (!line.hgrm_file.empty()) {
     std::ofstream out(line.hgrm_file);
     write_hgrm(out, result.recorder.from_schedule());

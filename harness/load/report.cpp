@@ -53,6 +53,10 @@ Verdict judge(const LoadSpec& spec, const LoadResult& result) {
     verdict.reasons.push_back("the run ended before its measured time began");
     return verdict;
   }
+  if (recorder.replies() == 0) {
+    verdict.valid = false;
+    verdict.reasons.push_back("no reply came");
+  }
   if (const double share = busiest_thread_share(result); share > most_cpu_share)
     limited(str(boost::format("the client was out of processor time: a thread used %.0f %% of a core") % (share * 100)));
   const std::uint64_t opened = opened_slots(recorder);
@@ -153,7 +157,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"in_flight_at_end", recorder.in_flight_at_end()},
       {"in_flight_mean", per_second(recorder.busy_s())},
       {"verified_replies", recorder.verified_replies()},
-      {"client", {{"cpu_s", cpu_s}, {"wall_s", duration_s}, {"cpu_share", per_second(cpu_s)}}},
+      {"client", {{"cpu_s", cpu_s}, {"spin_s", result.spin_s}, {"wall_s", duration_s}, {"cpu_share", per_second(cpu_s)}}},
       {"interrupted", result.interrupted},
       {"verdict", {{"valid", verdict.valid}, {"kind", verdict.valid ? "valid" : verdict.client_limited ? "client_limited" : "invalid"}, {"reasons", verdict.reasons}}},
   };
@@ -185,6 +189,56 @@ void write_hgrm(std::ostream& out, const Histogram& histogram) {
   out << str(boost::format("#[Mean    = %12.3f, StdDeviation   = %12.3f]\n") % (histogram.mean_ns() * 1e-6) % (total > 0 ? std::sqrt(squares / total) * 1e-6 : 0.0));
   out << str(boost::format("#[Max     = %12.3f, Total count    = %12d]\n") % (static_cast<double>(histogram.max_ns()) * 1e-6) % histogram.count());
   out << str(boost::format("#[Buckets = %12d, SubBuckets     = %12d]\n") % (64 - Histogram::sub_bucket_bits) % (1u << Histogram::sub_bucket_bits));
+}
+
+std::string to_httperf_text(const LoadSpec& spec, const LoadResult& result) {
+  const Recorder& recorder = result.recorder;
+  const double duration_s = std::max(result.duration_s, 1e-9);
+  const auto connections = opened_slots(recorder) + recorder.reconnects();
+  std::uint64_t attempts = 0;
+  for (const ClassTally& tally : recorder.classes()) attempts += tally.attempts;
+  // Rates over five seconds each; a last stretch that is shorter is dropped.
+  std::vector<double> samples;
+  for (std::size_t i = 0; i + 5 <= recorder.seconds().size() && static_cast<double>(i + 5) <= result.duration_s; i += 5) {
+    std::uint64_t replies = 0;
+    for (std::size_t k = i; k < i + 5; ++k) replies += recorder.seconds()[k].replies;
+    samples.push_back(static_cast<double>(replies) / 5);
+  }
+  double least = 0, most = 0, mean = 0, deviation = 0;
+  if (!samples.empty()) {
+    least = *std::min_element(samples.begin(), samples.end());
+    most = *std::max_element(samples.begin(), samples.end());
+    mean = std::accumulate(samples.begin(), samples.end(), 0.0) / static_cast<double>(samples.size());
+    for (const double sample : samples) deviation += (sample - mean) * (sample - mean);
+    if (samples.size() > 1) deviation = std::sqrt(deviation / static_cast<double>(samples.size() - 1));
+  }
+  const auto replies = std::max<std::uint64_t>(recorder.replies(), 1);
+  const auto content = static_cast<double>(recorder.body_bytes()) / static_cast<double>(replies);
+  const auto total = static_cast<double>(recorder.received_bytes()) / static_cast<double>(replies);
+  const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
+  const auto other = recorder.errors() - recorder.errors(LoadError::timeout) - recorder.errors(LoadError::connect_timeout) -
+                     recorder.errors(LoadError::connect_refused) - recorder.errors(LoadError::reset) - recorder.errors(LoadError::closed_early) -
+                     recorder.errors(LoadError::fd_unavailable) - recorder.errors(LoadError::address_unavailable);
+  std::string text = str(boost::format("Total: connections %d requests %d replies %d test-duration %.3f s\n\n") % connections % attempts % recorder.replies() % result.duration_s);
+  text += str(boost::format("Connection rate: %.1f conn/s (%.1f ms/conn)\n\n") % (static_cast<double>(connections) / duration_s) %
+              (duration_s * 1e3 / static_cast<double>(std::max<std::uint64_t>(connections, 1))));
+  text += str(boost::format("Request rate: %.1f req/s (%.1f ms/req)\n\n") % (static_cast<double>(attempts) / duration_s) %
+              (duration_s * 1e3 / static_cast<double>(std::max<std::uint64_t>(attempts, 1))));
+  text += str(boost::format("Reply rate [replies/s]: min %.1f avg %.1f max %.1f stddev %.1f (%d samples)\n") % least % mean % most % deviation % samples.size());
+  text += str(boost::format("Reply time [ms]: response and transfer %.1f\n") % (recorder.from_send().mean_ns() * 1e-6));
+  text += str(boost::format("Reply size [B]: header %.1f content %.1f (total %.1f)\n\n") % (total - content) % content % total);
+  text += str(boost::format("CPU time [s]: %.2f (%.1f%% of a core)\n") % cpu_s % (cpu_s / duration_s * 100));
+  text += str(boost::format("Net I/O: %.1f KB/s (%.1f*10^6 bps)\n\n") % (static_cast<double>(recorder.received_bytes()) / 1024 / duration_s) %
+              (static_cast<double>(recorder.received_bytes()) * 8e-6 / duration_s));
+  text += str(boost::format("Errors: total %d client-timo %d socket-timo %d connrefused %d connreset %d\n") % recorder.errors() %
+              (recorder.errors(LoadError::timeout) + recorder.errors(LoadError::connect_timeout)) % 0 % recorder.errors(LoadError::connect_refused) %
+              (recorder.errors(LoadError::reset) + recorder.errors(LoadError::closed_early)));
+  text += str(boost::format("Errors: fd-unavail %d addrunavail %d ftab-full 0 other %d\n") % recorder.errors(LoadError::fd_unavailable) %
+              recorder.errors(LoadError::address_unavailable) % other);
+  if (spec.model >= LoadModel::sessions)
+    text += str(boost::format("\nSession rate [sess/s]: avg %.2f (%d/%d)\n") % (static_cast<double>(result.sessions.completed) / duration_s) %
+                result.sessions.completed % result.sessions.started);
+  return text;
 }
 
 std::string to_text(const LoadSpec& spec, const LoadResult& result) {

@@ -27,6 +27,8 @@ Verdict judge(const LoadSpec& spec, const LoadResult& result);
 void write_hgrm(std::ostream& out, const Histogram& histogram);
 
 nlohmann::ordered_json to_json(const LoadSpec& spec, const LoadResult& result);
+// In the lines of httperf's own summary, for scripts that read those.
+std::string to_httperf_text(const LoadSpec& spec, const LoadResult& result);
 std::string to_text(const LoadSpec& spec, const LoadResult& result);
 
 }  // namespace bakeoff

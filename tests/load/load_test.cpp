@@ -1,8 +1,14 @@
 // Whole runs, each of a fraction of a second, against servers that behave and servers that do not.
 #include "harness/load/load.h"
 
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/data_dir.h"
 #include "core/errors.h"
 #include "harness/load/report.h"
 #include "tests/catch.h"
@@ -309,4 +315,197 @@ TEST_CASE("a run that is stopped keeps what it measured") {
   REQUIRE(result.interrupted);
   REQUIRE(result.recorder.replies() > 0);
   REQUIRE(result.duration_s < 5);
+}
+
+TEST_CASE("the document has what its schema requires, down to the errors") {
+  ScriptedServer server([](Conversation& talk) {
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  });
+  LoadSpec spec = spec_for(server.url());
+  spec.model = LoadModel::open;
+  spec.rate = RateProfile({{1, 500, 500}});
+  spec.rate_text = "500";
+  const auto json = to_json(spec, run(spec));
+  std::ifstream in(data_dir() / "harness/load/load.schema.json");
+  const auto schema = nlohmann::json::parse(in);
+  for (const auto& name : schema["required"]) REQUIRE(json.contains(name.get<std::string>()));
+  for (const auto& [name, value] : json.items()) {
+    INFO(name);
+    REQUIRE(schema["properties"].contains(name));
+    for (const auto& inner : schema["properties"][name].value("required", nlohmann::json::array()))
+      if (value.is_object()) REQUIRE(value.contains(inner.get<std::string>()));
+  }
+}
+
+TEST_CASE("an open loop offers its rate whatever the server does, and tells lag and latency apart") {
+  const auto open = [](LoadSpec& spec) {
+    spec.model = LoadModel::open;
+    spec.rate = RateProfile({{1, 500, 500}});
+    spec.arrivals = Arrivals::fixed;
+  };
+  LoadSpec spec;
+  const LoadResult easy = run_against(
+      [](Conversation& talk) {
+        while (!talk.request().empty()) talk.say(reply_with("hello"));
+      },
+      [&](LoadSpec& s) {
+        open(s);
+        spec = s;
+      });
+  REQUIRE(easy.recorder.offered() == Approx(100).margin(1));
+  REQUIRE(easy.recorder.errors() == 0);
+
+  // One connection and 20 ms a reply: 50/s of the 500/s offered; those who wait are seen in the latency.
+  const LoadResult hard = run_against(
+      [](Conversation& talk) {
+        while (!talk.request().empty()) {
+          poll(nullptr, 0, 20);
+          talk.say(reply_with("hello"));
+        }
+      },
+      [&](LoadSpec& s) {
+        open(s);
+        s.connections = 1;
+        spec = s;
+      });
+  REQUIRE(hard.recorder.offered() == Approx(100).margin(1));
+  REQUIRE(hard.recorder.replies() < 20);
+  REQUIRE(hard.recorder.from_schedule().max_ns() > 100'000'000);
+  REQUIRE(hard.recorder.from_send().percentile_ns(0.5) < 60'000'000);
+  REQUIRE(hard.recorder.send_lag().max_ns() > 60'000'000);
+  const Verdict verdict = judge(spec, hard);
+  REQUIRE(verdict.client_limited);
+  REQUIRE(verdict.reasons.size() == 1);
+}
+
+TEST_CASE("pipelined requests get their replies in order") {
+  const Workload workload = three_files();
+  const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& spec) {
+    spec.workload = workload;
+    spec.verify_every = 1;
+    spec.pipeline = 7;
+  });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.replies() > 14);
+  REQUIRE(result.recorder.verified_replies() == result.recorder.replies());
+}
+
+TEST_CASE("a slow reader takes its time") {
+  const LoadResult result = run_against(
+      [](Conversation& talk) {
+        const std::string body(2'000, 'x');
+        while (!talk.request().empty()) talk.say(reply_with(body));
+      },
+      [](LoadSpec& spec) {
+        spec.reader_bytes_per_s = 100'000;
+        spec.duration_ns = 400'000'000;
+      });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.replies() > 8);
+  // Four readers for 0.4 s, and at most a bite each more.
+  REQUIRE(result.recorder.received_bytes() < 160'000 + 4 * 2'000 + 4'000);
+}
+
+TEST_CASE("time-outs are told apart by what the request waited for") {
+  const auto shorten = [](LoadSpec& spec) { spec.timeout_ns = 30'000'000; };
+  const LoadResult silent = run_against([](Conversation& talk) { talk.wait_for_end(); }, shorten);
+  REQUIRE(silent.recorder.timeouts(TimeoutPhase::first_byte) == silent.recorder.errors());
+  const LoadResult half = run_against(
+      [](Conversation& talk) {
+        talk.request();
+        talk.say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        talk.wait_for_end();
+      },
+      shorten);
+  REQUIRE(half.recorder.timeouts(TimeoutPhase::body) == half.recorder.errors());
+  REQUIRE(half.recorder.errors(LoadError::timeout) > 0);
+}
+
+TEST_CASE("each reason against a run is found") {
+  LoadSpec spec;
+  spec.connections = 2;
+  const auto good = [] {
+    LoadResult result;
+    Recorder recorder(2, 1, false);
+    recorder.set_window(0, 1'000'000'000);
+    for (const std::uint32_t slot : {0u, 1u}) {
+      recorder.opened(slot, -1);
+      recorder.replied(slot, 0, {0, 0}, 5, false, 990'000'000);
+    }
+    result.recorder.merge(recorder);
+    result.thread_cpu_s = {0.5, 0.94};
+    result.duration_s = 1;
+    return result;
+  };
+  REQUIRE(judge(spec, good()).valid);
+
+  LoadResult result = good();
+  result.thread_cpu_s[1] = 0.96;
+  REQUIRE(judge(spec, result).client_limited);
+
+  spec.connections = 3;
+  REQUIRE(judge(spec, good()).client_limited);
+  spec.connections = 2;
+
+  result = good();
+  Recorder idle(1, 1, false);
+  idle.set_window(0, 1'000'000'000);
+  idle.opened(0, -1);
+  result.recorder.merge(idle);
+  spec.connections = 3;
+  REQUIRE(judge(spec, result).reasons.front().starts_with("Little's law"));
+  spec.connections = 2;
+
+  result = good();
+  Recorder wrong(0, 1, false);
+  wrong.set_window(0, 1'000'000'000);
+  wrong.failed(0, 10, LoadError::wrong_bytes, 20);
+  result.recorder.merge(wrong);
+  REQUIRE_FALSE(judge(spec, result).valid);
+  REQUIRE_FALSE(judge(spec, result).client_limited);
+
+  result = LoadResult();
+  result.duration_s = 1;
+  REQUIRE_FALSE(judge(spec, result).valid);
+  result.duration_s = 0;
+  REQUIRE_FALSE(judge(spec, result).valid);
+}
+
+TEST_CASE("what a process recorded survives its way to another") {
+  const Workload workload = three_files();
+  const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& spec) { spec.workload = workload; });
+  const auto json = result.recorder.to_json();
+  REQUIRE(Recorder::from_json(nlohmann::ordered_json::parse(json.dump())).to_json() == json);
+}
+
+TEST_CASE("several processes share the connections and merge what they saw") {
+  // The server is another process, so that this one has no thread when it forks.
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t server = fork();
+  if (server == 0) {
+    ScriptedServer talker([](Conversation& talk) {
+      while (!talk.request().empty()) talk.say(reply_with("hello"));
+    });
+    const std::string url = talker.url();
+    if (write(ends[1], url.data(), url.size()) < 0) _exit(1);
+    close(ends[1]);
+    for (;;) pause();
+  }
+  close(ends[1]);
+  char url[100];
+  const ssize_t length = read(ends[0], url, sizeof url);
+  close(ends[0]);
+  REQUIRE(length > 0);
+  LoadSpec spec = spec_for(std::string(url, static_cast<std::size_t>(length)));
+  spec.processes = 2;
+  spec.connections = 5;
+  const LoadResult result = run(spec);
+  kill(server, SIGKILL);
+  waitpid(server, nullptr, 0);
+  REQUIRE(result.processes == 2);
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.slots().size() == 5);
+  REQUIRE(starved(result.recorder.slots()) == 0);
+  REQUIRE(result.thread_cpu_s.size() == 2);
 }
