@@ -94,13 +94,13 @@ std::optional<double> with_unit(std::string_view text, const Unit (&units)[N]) {
 }
 
 std::optional<double> duration_of(const toml::node& node) {
-  static constexpr Unit units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"min", 60}, {"h", 3600}};
+  static constexpr Unit units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}};
   if (const auto* text = node.as_string()) return with_unit(**text, units);
   return node.value<double>();
 }
 
 std::optional<std::int64_t> bytes_of(const toml::node& node) {
-  static constexpr Unit units[] = {{"", 1},    {"B", 1},          {"KB", 1e3},        {"MB", 1e6},
+  static constexpr Unit units[] = {{"", 1}, {"B", 1}, {"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30}, {"KB", 1e3}, {"MB", 1e6},
                                    {"GB", 1e9}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}};
   if (const auto* text = node.as_string()) {
     const std::optional<double> value = with_unit(**text, units);
