@@ -566,7 +566,6 @@ void Client::finish() {
     model_.skip();
   }
   publish();
-  phases_.finished.fetch_add(1, std::memory_order_release);
 }
 
 }  // namespace bakeoff

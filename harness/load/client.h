@@ -1,4 +1,4 @@
-// The transport of the load generator: one thread, one epoll, any number of connections. It moves requests and replies;
+// The transport of the load generator: one worker, one epoll, any number of connections. It moves requests and replies;
 // when to send is the model's business, what to ask the source's, what happened the recorder's.
 //
 // A reply costs one epoll event, one recv and the send of the next request. What makes that so: descriptors are registered
@@ -24,12 +24,11 @@ namespace bakeoff {
 
 std::int64_t monotonic_ns();
 
-// What the threads (or processes, in shared memory) of a run tell each other. Times are never_ns until they are known.
+// What the workers of a run and their parent tell each other, in memory that they share. Times are never_ns until they are known.
 struct Phases {
-  std::atomic<std::uint32_t> settled{0};            // threads that have tried to open all their connections
-  std::atomic<std::uint32_t> opened{0};             // connections, by the settled threads
+  std::atomic<std::uint32_t> settled{0};            // workers that have tried to open all their connections
+  std::atomic<std::uint32_t> opened{0};             // connections, by the settled workers
   std::atomic<int> opening_errno{0};                // why one of them failed, 0 for none
-  std::atomic<std::uint32_t> finished{0};           // threads whose work is done
   std::atomic<std::int64_t> begin_ns{never_ns};     // first requests
   std::atomic<std::int64_t> start_ns{never_ns};     // the measured window
   std::atomic<std::int64_t> end_ns{never_ns};
@@ -51,7 +50,7 @@ struct ClientOptions {
   std::uint64_t reader_bytes_per_s = 0;      // no connection reads faster; 0: as fast as it can
   std::uint32_t receive_buffer_bytes = 0;    // SO_RCVBUF; 0: the kernel's choice
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
-  std::uint32_t first_slot = 0;              // the number of this thread's first slot among all of the run's
+  std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
 };
 
 class Client {
@@ -65,7 +64,7 @@ class Client {
   // From the first connection to the end of the window, or of the model's work. BLOCKS: network.
   void run();
 
-  double cpu_s() const { return cpu_s_; }    // this thread's, in the window
+  double cpu_s() const { return cpu_s_; }    // in the window
   double spin_s() const { return spin_s_; }  // of it: spent waiting for a moment that was too near to sleep
 
  private:

@@ -1,18 +1,19 @@
 #include "harness/load/load.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -31,30 +32,28 @@ constexpr std::uint32_t spare_descriptors = 64;
 // Beyond some 10,000 connections between one pair of addresses the kernel's search for a free port takes most of the time
 // that connecting takes (19,900 connections: 5.0 s from one address, 0.7 s from eight).
 constexpr std::uint32_t connections_per_address = 2500;
-// Streams of random numbers: the sources' are numbered by slots from 0, the models' by threads from here.
+// Streams of random numbers: the sources' are numbered by slots from 0, the models' by workers from here.
 constexpr std::uint64_t first_model_stream = std::uint64_t{1} << 40;
 
-// How many processes it takes to have all connections; raises this one's limit as far as it may.
-std::uint32_t provide_descriptors(const LoadSpec& spec) {
-  const auto needed = [&](std::uint32_t processes) { return rlim_t{(spec.connections + processes - 1) / processes} + spare_descriptors; };
+// How many workers it takes to have all connections; raises the limit on descriptors as far as it may.
+std::uint32_t choose_workers(const LoadSpec& spec) {
+  const auto needed = [&](std::uint32_t workers) { return rlim_t{(spec.connections + workers - 1) / workers} + spare_descriptors; };
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
-  const std::uint32_t least = std::max(spec.processes, 1u);
-  if (limit.rlim_cur < needed(least)) {
-    limit.rlim_cur = limit.rlim_max = std::max(limit.rlim_max, needed(least));
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-      getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < needed(spec.threads)) {
+    const rlimit raised{std::max(limit.rlim_max, needed(spec.threads)), std::max(limit.rlim_max, needed(spec.threads))};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+      limit = raised;
+    } else {
       limit.rlim_cur = limit.rlim_max;
       setrlimit(RLIMIT_NOFILE, &limit);
     }
   }
-  std::uint32_t processes = least;
-  while (needed(processes) > limit.rlim_cur && processes < spec.connections) ++processes;
-  if (processes == least) return processes;
-  if (spec.processes != 0 || limit.rlim_cur <= 2 * spare_descriptors)
-    throw StartError(std::to_string(spec.connections) + " connections do not fit: a process may have " + std::to_string(limit.rlim_cur) +
-                     " descriptors; use --processes " + std::to_string(processes) + ", or raise the limit (ulimit -Hn)");
-  return processes;
+  if (limit.rlim_cur <= 2 * spare_descriptors)
+    throw StartError("a process may have only " + std::to_string(limit.rlim_cur) + " descriptors here; raise the limit (ulimit -n)");
+  std::uint32_t workers = spec.threads;
+  while (needed(workers) > limit.rlim_cur) ++workers;
+  return workers;
 }
 
 std::uint32_t choose_source_addresses(const LoadSpec& spec, const SocketAddress& target) {
@@ -69,9 +68,7 @@ std::uint32_t choose_source_addresses(const LoadSpec& spec, const SocketAddress&
 void check(const LoadSpec& spec) {
   if (spec.connections == 0) throw UsageError("--connections 0 asks for nothing; at least 1");
   if (spec.threads == 0 || spec.threads > 1024) throw UsageError("--threads must be from 1 to 1024");
-  if (spec.processes > 1024) throw UsageError("--processes must be at most 1024");
-  if (std::uint64_t{spec.threads} * std::max(spec.processes, 1u) > spec.connections)
-    throw UsageError("there are fewer connections than threads; each thread needs at least one");
+  if (spec.threads > spec.connections) throw UsageError("there are fewer connections than threads; each thread needs at least one");
   if (spec.duration_ns <= 0 && spec.model != LoadModel::log) throw UsageError("--duration must be more than 0");
   if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("a time-out of 0 lets nothing succeed");
   if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
@@ -80,16 +77,7 @@ void check(const LoadSpec& spec) {
   if (spec.model == LoadModel::log && spec.log_sessions == 0) throw UsageError("--wsesslog with 0 sessions asks for nothing");
 }
 
-struct Thread {
-  std::unique_ptr<Model> model;
-  std::unique_ptr<Source> source;
-  std::unique_ptr<Recorder> recorder;
-  std::unique_ptr<Client> client;
-  std::exception_ptr error;
-  std::thread thread;
-};
-
-// What one thread of all the run's does: its number, and its share of the connections.
+// What one worker of all the run's does: its number, and its share of the connections.
 struct Share {
   std::uint32_t number;
   std::uint32_t of;
@@ -108,126 +96,91 @@ std::optional<Schedule> make_schedule(const LoadSpec& spec, const Share& share) 
   return Schedule(spec.rate->scaled(part), spec.arrivals, Random(spec.seed, first_model_stream + 2 * share.number), part * (share.number + 1));
 }
 
-void make_model_and_source(Thread& thread, const LoadSpec& spec, const RequestTable& requests, const Share& share) {
+struct Parts {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Source> source;
+};
+
+Parts make_parts(const LoadSpec& spec, const RequestTable& requests, const Share& share) {
+  Parts parts;
   const Random random(spec.seed, first_model_stream + 2 * share.number + 1);
   switch (spec.model) {
     case LoadModel::closed:
-      thread.model = std::make_unique<ClosedModel>(ClosedModel::Options{spec.requests_per_connection, spec.pipeline, spec.think_s}, share.slots, random);
+      parts.model = std::make_unique<ClosedModel>(ClosedModel::Options{spec.requests_per_connection, spec.pipeline, spec.think_s}, share.slots, random);
       break;
     case LoadModel::open:
-      thread.model = std::make_unique<OpenModel>(*make_schedule(spec, share), spec.requests_per_connection == 1);
+      parts.model = std::make_unique<OpenModel>(*make_schedule(spec, share), spec.requests_per_connection == 1);
       break;
     case LoadModel::sessions:
-      thread.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share), share.slots, random);
+      parts.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share), share.slots, random);
       break;
     case LoadModel::log: {
       auto model = std::make_unique<LogModel>(LogModel::Options{spec.log_file, spec.log_think_s, spec.log_sessions, share.number, share.of}, spec.url,
                                               spec.workload ? &*spec.workload : nullptr, make_schedule(spec, share), share.slots);
-      thread.source = std::make_unique<LogSource>(*model);
-      thread.model = std::move(model);
-      return;
+      parts.source = std::make_unique<LogSource>(*model);
+      parts.model = std::move(model);
+      return parts;
     }
   }
   if (spec.workload) {
-    thread.source = std::make_unique<WorkloadSource>(requests, *spec.workload, spec.seed, share.first_slot, share.slots);
+    parts.source = std::make_unique<WorkloadSource>(requests, *spec.workload, spec.seed, share.first_slot, share.slots);
   } else {
-    thread.source = std::make_unique<SingleSource>(requests);
+    parts.source = std::make_unique<SingleSource>(requests);
   }
+  return parts;
 }
 
-// The threads of one process.
-class Crew {
- public:
-  Crew(const LoadSpec& spec, const ClientOptions& common, std::uint32_t process, std::uint32_t processes, Phases& phases)
-      : requests_(make_requests(spec)), threads_(spec.threads) {
-    const std::uint32_t classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
-    for (std::uint32_t i = 0; i < spec.threads; ++i) {
-      Thread& thread = threads_[i];
-      const Share share = share_of(spec, process * spec.threads + i, processes * spec.threads);
-      ClientOptions options = common;
-      options.connections = share.slots;
-      options.first_slot = share.first_slot;
-      make_model_and_source(thread, spec, *requests_, share);
-      thread.recorder = std::make_unique<Recorder>(share.slots, std::max(classes, 1u), spec.rate.has_value());
-      thread.client = std::make_unique<Client>(options, *thread.source, *thread.model, *thread.recorder, phases);
-    }
-  }
+std::unique_ptr<RequestTable> make_requests(const LoadSpec& spec) {
+  const bool close_each = spec.requests_per_connection == 1;
+  if (spec.workload) return std::make_unique<RequestTable>(spec.url, *spec.workload, close_each);
+  return std::make_unique<RequestTable>(spec.url, spec.expected_bytes, close_each);
+}
 
-  void start() {
-    for (Thread& thread : threads_)
-      thread.thread = std::thread([&thread] {
-        try {
-          thread.client->run();
-        } catch (...) {
-          thread.error = std::current_exception();
-        }
-      });
-  }
-
-  void join() {
-    for (Thread& thread : threads_) thread.thread.join();
-    for (const Thread& thread : threads_)
-      if (thread.error) std::rethrow_exception(thread.error);
-  }
-
-  void add_to(LoadResult& result) const {
-    for (const Thread& thread : threads_) {
-      result.recorder.merge(*thread.recorder);
-      result.thread_cpu_s.push_back(std::max(0.0, thread.client->cpu_s() - thread.client->spin_s()));
-      result.spin_s += thread.client->spin_s();
-      const SessionCounts sessions = thread.model->sessions();
-      result.sessions.started += sessions.started;
-      result.sessions.completed += sessions.completed;
-      result.sessions.failed += sessions.failed;
-    }
-  }
-
- private:
-  static std::unique_ptr<RequestTable> make_requests(const LoadSpec& spec) {
-    const bool close_each = spec.requests_per_connection == 1;
-    if (spec.workload) return std::make_unique<RequestTable>(spec.url, *spec.workload, close_each);
-    return std::make_unique<RequestTable>(spec.url, spec.expected_bytes, close_each);
-  }
-
-  std::unique_ptr<RequestTable> requests_;
-  std::vector<Thread> threads_;
-};
-
-Json to_json(const LoadResult& result) {
-  return {{"recorder", result.recorder.to_json()},
-          {"thread_cpu_s", result.thread_cpu_s},
-          {"spin_s", result.spin_s},
-          {"sessions", {result.sessions.started, result.sessions.completed, result.sessions.failed}}};
+// One worker's run, and what came of it. BLOCKS: network, for the whole run.
+Json work(const LoadSpec& spec, ClientOptions options, const RequestTable& requests, const Share& share, Phases& phases) {
+  options.connections = share.slots;
+  options.first_slot = share.first_slot;
+  const Parts parts = make_parts(spec, requests, share);
+  const auto classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
+  Recorder recorder(share.slots, std::max(classes, 1u), spec.rate.has_value());
+  Client client(options, *parts.source, *parts.model, recorder, phases);
+  client.run();
+  const SessionCounts sessions = parts.model->sessions();
+  return {{"recorder", recorder.to_json()},
+          {"cpu_s", std::max(0.0, client.cpu_s() - client.spin_s())},
+          {"spin_s", client.spin_s()},
+          {"sessions", {sessions.started, sessions.completed, sessions.failed}}};
 }
 
 void merge(LoadResult& result, const Json& json) {
   result.recorder.merge(Recorder::from_json(json.at("recorder")));
-  for (const auto& cpu_s : json.at("thread_cpu_s")) result.thread_cpu_s.push_back(cpu_s);
+  result.worker_cpu_s.push_back(json.at("cpu_s"));
   result.spin_s += json.at("spin_s").get<double>();
   result.sessions.started += json.at("sessions").at(0).get<std::uint64_t>();
   result.sessions.completed += json.at("sessions").at(1).get<std::uint64_t>();
   result.sessions.failed += json.at("sessions").at(2).get<std::uint64_t>();
 }
 
-// Other processes that drive a share of the connections; each sends what it recorded through a pipe.
-class Helpers {
+// The processes that drive the connections; each sends what it recorded through a pipe. They are processes, not threads,
+// because the kernel looks up a descriptor faster in a process that does not share its table, by about a twentieth of a
+// request; and because each has its own limit on descriptors.
+class Workers {
  public:
-  Helpers() = default;
-  Helpers(const Helpers&) = delete;
-  Helpers& operator=(const Helpers&) = delete;
-  ~Helpers() {
-    for (const Helper& helper : helpers_) {
-      close(helper.pipe);
-      if (helper.pid > 0) {
-        kill(helper.pid, SIGKILL);
-        waitpid(helper.pid, nullptr, 0);
+  Workers() = default;
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+  ~Workers() {
+    for (const Worker& worker : workers_) {
+      if (worker.pid > 0) {
+        kill(worker.pid, SIGKILL);
+        waitpid(worker.pid, nullptr, 0);
       }
+      close(worker.pipe);
     }
   }
 
-  // REQUIRES: this process has no other thread yet.
-  template <class Work>
-  void start(Work work) {
+  template <class Task>
+  void start(Task task) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) throw StartError(std::string("pipe2: ") + std::strerror(errno));
     const pid_t parent = getpid();
@@ -235,7 +188,7 @@ class Helpers {
     if (pid < 0) throw StartError(std::string("fork: ") + std::strerror(errno));
     if (pid > 0) {
       close(ends[1]);
-      helpers_.push_back({pid, ends[0]});
+      workers_.push_back({pid, ends[0]});
       return;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -244,7 +197,9 @@ class Helpers {
     std::signal(SIGTERM, SIG_IGN);
     std::string text;
     try {
-      text = work().dump();
+      text = task().dump();
+    } catch (const UsageError& error) {
+      text = Json{{"usage_error", error.what()}}.dump();
     } catch (const std::exception& error) {
       text = Json{{"error", error.what()}}.dump();
     }
@@ -256,31 +211,40 @@ class Helpers {
     _exit(0);
   }
 
+  // How many have ended, or are about to.
+  std::size_t ended() const {
+    std::vector<pollfd> pipes;
+    for (const Worker& worker : workers_) pipes.push_back({worker.pipe, POLLIN, 0});
+    return static_cast<std::size_t>(std::max(0, poll(pipes.data(), pipes.size(), 0)));
+  }
+  bool all_ended() const { return ended() == workers_.size(); }
+
   // BLOCKS: until all have ended.
   void collect(LoadResult& result) {
-    for (Helper& helper : helpers_) {
+    for (Worker& worker : workers_) {
       std::string text;
-      char buffer[65536];
+      std::array<char, 65536> buffer;
       for (ssize_t got = 1; got != 0;) {
-        got = read(helper.pipe, buffer, sizeof buffer);
-        if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+        got = read(worker.pipe, buffer.data(), buffer.size());
+        if (got > 0) text.append(buffer.data(), static_cast<std::size_t>(got));
         if (got < 0 && errno != EINTR) break;
       }
-      waitpid(helper.pid, nullptr, 0);
-      helper.pid = 0;
+      waitpid(worker.pid, nullptr, 0);
+      worker.pid = 0;
       const Json json = Json::parse(text, nullptr, false);
-      if (json.is_discarded()) throw StartError("a process of the load generator died before it told its results");
+      if (json.is_discarded()) throw StartError("a worker of the load generator died before it told its results");
+      if (json.contains("usage_error")) throw UsageError(json.at("usage_error").get<std::string>());
       if (json.contains("error")) throw StartError(json.at("error").get<std::string>());
       merge(result, json);
     }
   }
 
  private:
-  struct Helper {
+  struct Worker {
     pid_t pid;
     int pipe;
   };
-  std::vector<Helper> helpers_;
+  std::vector<Worker> workers_;
 };
 
 // In memory that forked processes share.
@@ -296,13 +260,13 @@ struct SharedPhases {
   Phases* phases;
 };
 
-void nap(std::int64_t most_ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(most_ns, 20'000'000))); }
+void nap(std::int64_t most_ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(most_ns, 50'000'000))); }
 
 // From the first request to the end. Returns when the run's time is over, its work is done, or it is to stop.
-void watch(Phases& phases, std::uint32_t threads, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
+void watch(Phases& phases, const Workers& workers, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
   const std::int64_t start_ns = phases.start_ns, end_ns = phases.end_ns;
   std::int64_t next_report_ns = start_ns + 1'000'000'000;
-  for (std::int64_t now_ns = monotonic_ns(); now_ns < end_ns && !stop && phases.finished < threads; now_ns = monotonic_ns()) {
+  for (std::int64_t now_ns = monotonic_ns(); now_ns < end_ns && !stop && !workers.all_ended(); now_ns = monotonic_ns()) {
     nap(end_ns - now_ns);
     if (progress && now_ns >= next_report_ns) {
       progress({static_cast<double>(now_ns - start_ns) * 1e-9, phases.replies, phases.received_bytes, phases.errors});
@@ -326,10 +290,7 @@ std::string_view name_of(LoadModel model) {
 
 LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
   check(spec);
-  const std::uint32_t processes = provide_descriptors(spec);
-  const std::uint32_t threads = processes * spec.threads;
-  if (threads > spec.connections) throw UsageError("there are fewer connections than threads; each thread needs at least one");
-
+  const std::uint32_t worker_count = choose_workers(spec);
   ClientOptions options;
   options.target = resolve(spec.url);
   options.timeout_ns = spec.timeout_ns;
@@ -343,22 +304,12 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
 
   SharedPhases shared;
   Phases& phases = *shared.phases;
+  const std::unique_ptr<RequestTable> requests = make_requests(spec);
   const std::int64_t opening_start_ns = monotonic_ns();
-  Helpers helpers;
-  for (std::uint32_t process = 1; process < processes; ++process)
-    helpers.start([&] {
-      Crew crew(spec, options, process, processes, phases);
-      crew.start();
-      crew.join();
-      LoadResult part;
-      crew.add_to(part);
-      return to_json(part);
-    });
-  Crew crew(spec, options, 0, processes, phases);
-  crew.start();
-  // A helper that dies never settles: patience has an end, and collect() tells what happened.
-  const std::int64_t patience_ns = opening_start_ns + spec.connect_timeout_ns + 60'000'000'000;
-  while (phases.settled < threads && !stop && monotonic_ns() < patience_ns) nap(1'000'000);
+  Workers workers;
+  for (std::uint32_t number = 0; number < worker_count; ++number)
+    workers.start([&] { return work(spec, options, *requests, share_of(spec, number, worker_count), phases); });
+  while (phases.settled < worker_count && !stop && workers.ended() == 0) nap(1'000'000);
 
   const bool opens_first = phases.opened != 0 || phases.opening_errno != 0;
   const bool unreachable = opens_first && phases.opened == 0;
@@ -367,12 +318,9 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   phases.start_ns = start_ns;
   phases.end_ns = unreachable ? begin_ns : spec.duration_ns > 0 ? start_ns + spec.duration_ns : never_ns;
   phases.begin_ns.store(begin_ns, std::memory_order_release);
-  watch(phases, threads, stop, progress);
-  crew.join();
-
+  watch(phases, workers, stop, progress);
   LoadResult result;
-  crew.add_to(result);
-  helpers.collect(result);
+  workers.collect(result);
   if (unreachable)
     throw StartError("no connection to " + spec.url.authority + " could be opened: " + std::strerror(phases.opening_errno) + "; is the server running there?");
   if (spec.workload) {
@@ -382,7 +330,7 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   }
   result.duration_s = static_cast<double>(std::max<std::int64_t>(0, result.recorder.end_ns() - start_ns)) * 1e-9;
   result.opening_s = opens_first ? static_cast<double>(begin_ns - opening_start_ns) * 1e-9 : 0;
-  result.processes = processes;
+  result.workers = worker_count;
   result.source_addresses = options.source_addresses;
   result.interrupted = stop;
   return result;

@@ -1,4 +1,4 @@
-// A run of the load generator: its specification, its processes, threads and phases, and what came out of it.
+// A run of the load generator: its specification, its workers and phases, and what came out of it.
 #pragma once
 
 #include <atomic>
@@ -43,8 +43,7 @@ struct LoadSpec {
   std::uint64_t log_sessions = 0;
 
   std::uint32_t connections = 64;  // clients, each with at most one connection at a time
-  std::uint32_t threads = 1;       // of each process
-  std::uint32_t processes = 0;     // 0: as many as the limit on descriptors makes necessary
+  std::uint32_t threads = 1;       // of execution, at least; each is a process, and more where descriptors do not reach
   std::int64_t duration_ns = 10'000'000'000;  // 0: until the log is done
   std::int64_t warmup_ns = 1'000'000'000;
   std::int64_t timeout_ns = 15'000'000'000;
@@ -59,14 +58,14 @@ struct LoadSpec {
 };
 
 struct LoadResult {
-  Recorder recorder{0, 0, false};               // merged over threads and processes
+  Recorder recorder{0, 0, false};               // merged over workers
   std::vector<std::int64_t> class_sizes_bytes;  // -1: not known
-  std::vector<double> thread_cpu_s;             // in the window, without spin_s
-  double spin_s = 0;                            // all threads': processor time spent waiting for a schedule's next moment
+  std::vector<double> worker_cpu_s;             // in the window, without spin_s
+  double spin_s = 0;                            // all workers': processor time spent waiting for a schedule's next moment
   SessionCounts sessions;
   double duration_s = 0;                        // of the window, as it was
   double opening_s = 0;                         // until all connections were open
-  std::uint32_t processes = 1;
+  std::uint32_t workers = 1;
   std::uint32_t source_addresses = 1;
   bool interrupted = false;
 };
@@ -79,7 +78,7 @@ struct LoadProgress {
   std::uint64_t errors;
 };
 
-// BLOCKS: network, for the whole run. `stop`, once set, ends it early: what was measured until then stands.
+// BLOCKS: network, for the whole run. It forks its workers; the calling process opens no connection. `stop`, once set, ends it early: what was measured until then stands.
 // UsageError for what cannot be; StartError when no connection could be opened at all, or the descriptors do not suffice.
 LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress = {});
 

@@ -87,8 +87,7 @@ bool read_command_line(int argc, char** argv, CommandLine& line) {
       ("sessions", "users as the workload describes them: bursts of requests and pauses")                                      //
       ("wsesslog", po::value(&wsesslog), "N,X,FILE: replay N sessions of httperf's log, X seconds to think")                   //
       ("write-wsesslog", po::value(&line.write_log), "N,X,FILE: draw N sessions from the workload, write that log, and end");
-  how.add_options()("threads,t", po::value(&spec.threads)->default_value(spec.threads), "of each process")                      //
-      ("processes", po::value(&spec.processes), "of this client; 0: as many as descriptors make necessary")                    //
+  how.add_options()("threads,t", po::value(&spec.threads)->default_value(spec.threads), "of execution; more are used where descriptors do not reach")  //
       ("timeout", po::value(&timeout)->default_value(timeout), "of a request, to its reply's last byte")                       //
       ("connect-timeout", po::value(&connect_timeout), "of opening a connection (as --timeout)")                               //
       ("timeout-rule", po::value(&timeout_rule)->default_value(timeout_rule),

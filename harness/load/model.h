@@ -41,7 +41,7 @@ struct SessionCounts {
   std::uint64_t failed = 0;
 };
 
-// One a thread.
+// One a worker.
 class Model {
  public:
   virtual ~Model() = default;

@@ -1,5 +1,5 @@
 // What happened: everything a run says about its server is counted here, in the measured window only. One recorder a
-// thread; they are merged before anything is computed from them.
+// worker; they are merged before anything is computed from them.
 #pragma once
 
 #include <algorithm>
@@ -64,7 +64,7 @@ struct RequestTimes {
 
 class Recorder {
  public:
-  // slots: connections of this thread; classes: groups of files; own_schedule: requests have a scheduled time apart from
+  // slots: connections of this worker; classes: groups of files; own_schedule: requests have a scheduled time apart from
   // the one at which they are sent, so that three histograms are kept instead of one.
   Recorder(std::uint32_t slots, std::uint32_t classes, bool own_schedule)
       : own_schedule_(own_schedule), classes_(classes), slots_(slots) {}
@@ -120,7 +120,7 @@ class Recorder {
     ++in_flight_at_end_;
   }
 
-  // Adds what another thread, or another process, recorded in the same window; its slots follow the own ones.
+  // Adds what another worker recorded in the same window; its slots follow the own ones.
   void merge(const Recorder& other);
   // All of it, to be merged in another process.
   nlohmann::ordered_json to_json() const;

@@ -20,9 +20,9 @@ std::uint64_t opened_slots(const Recorder& recorder) {
   return static_cast<std::uint64_t>(std::count_if(recorder.slots().begin(), recorder.slots().end(), [](const SlotTally& slot) { return slot.opened; }));
 }
 
-double busiest_thread_share(const LoadResult& result) {
+double busiest_worker_share(const LoadResult& result) {
   double most_s = 0;
-  for (const double cpu_s : result.thread_cpu_s) most_s = std::max(most_s, cpu_s);
+  for (const double cpu_s : result.worker_cpu_s) most_s = std::max(most_s, cpu_s);
   return result.duration_s > 0 ? most_s / result.duration_s : 0;
 }
 
@@ -57,8 +57,8 @@ Verdict judge(const LoadSpec& spec, const LoadResult& result) {
     verdict.valid = false;
     verdict.reasons.push_back("no reply came");
   }
-  if (const double share = busiest_thread_share(result); share > most_cpu_share)
-    limited(str(boost::format("the client was out of processor time: a thread used %.0f %% of a core") % (share * 100)));
+  if (const double share = busiest_worker_share(result); share > most_cpu_share)
+    limited(str(boost::format("the client was out of processor time: a worker used %.0f %% of a core") % (share * 100)));
   const std::uint64_t opened = opened_slots(recorder);
   const bool keeps_connections = spec.model <= LoadModel::open && spec.requests_per_connection == 0;
   if (keeps_connections && opened < spec.connections) limited(str(boost::format("only %d of %d connections were opened") % opened % spec.connections));
@@ -109,7 +109,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
                        {"timeouts", tally.timeouts},
                        {"latency_ms", recorder.classes().size() > 1 ? latency_json(tally.latency) : latency_json(recorder.from_schedule())}});
   }
-  const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
+  const double cpu_s = std::accumulate(result.worker_cpu_s.begin(), result.worker_cpu_s.end(), 0.0);
   const Verdict verdict = judge(spec, result);
   const bool scheduled = recorder.own_schedule();
   const bool has_sessions = spec.model >= LoadModel::sessions;
@@ -133,8 +133,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"duration_s", duration_s},
       {"warmup_s", seconds(spec.warmup_ns)},
       {"seed", spec.seed},
-      {"processes", result.processes},
-      {"threads", spec.threads},
+      {"workers", result.workers},
       {"bodies", spec.discard ? "discarded" : "copied"},
       {"reader_bytes_per_s", spec.reader_bytes_per_s == 0 ? Json(nullptr) : Json(spec.reader_bytes_per_s)},
       {"source_addresses", result.source_addresses},
@@ -215,7 +214,7 @@ std::string to_httperf_text(const LoadSpec& spec, const LoadResult& result) {
   const auto replies = std::max<std::uint64_t>(recorder.replies(), 1);
   const auto content = static_cast<double>(recorder.body_bytes()) / static_cast<double>(replies);
   const auto total = static_cast<double>(recorder.received_bytes()) / static_cast<double>(replies);
-  const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
+  const double cpu_s = std::accumulate(result.worker_cpu_s.begin(), result.worker_cpu_s.end(), 0.0);
   const auto other = recorder.errors() - recorder.errors(LoadError::timeout) - recorder.errors(LoadError::connect_timeout) -
                      recorder.errors(LoadError::connect_refused) - recorder.errors(LoadError::reset) - recorder.errors(LoadError::closed_early) -
                      recorder.errors(LoadError::fd_unavailable) - recorder.errors(LoadError::address_unavailable);
@@ -245,7 +244,7 @@ std::string to_text(const LoadSpec& spec, const LoadResult& result) {
   const Recorder& recorder = result.recorder;
   const double duration_s = std::max(result.duration_s, 1e-9);
   const Histogram& latency = recorder.from_schedule();
-  const double cpu_s = std::accumulate(result.thread_cpu_s.begin(), result.thread_cpu_s.end(), 0.0);
+  const double cpu_s = std::accumulate(result.worker_cpu_s.begin(), result.worker_cpu_s.end(), 0.0);
   std::string text = str(boost::format("%d replies in %.2f s: %.0f/s, %.1f Mbit/s\n") % recorder.replies() % result.duration_s %
                          (static_cast<double>(recorder.replies()) / duration_s) % (static_cast<double>(recorder.received_bytes()) * 8e-6 / duration_s));
   if (latency.count() != 0)

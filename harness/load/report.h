@@ -18,7 +18,7 @@ struct Verdict {
   std::vector<std::string> reasons;
 };
 
-// The client must not have been out of processor time (more than 95 % of a core in any thread), requests in flight must
+// The client must not have been out of processor time (more than 95 % of a core in any worker), requests in flight must
 // agree with the connections by Little's law within 5 % (closed loops on kept connections), the connections asked for
 // must have been open, and no reply's bytes may have been wrong.
 Verdict judge(const LoadSpec& spec, const LoadResult& result);

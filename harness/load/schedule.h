@@ -46,7 +46,7 @@ std::string_view name_of(Arrivals arrivals);
 // takes effect at its time, also within a gap.
 class Schedule {
  public:
-  // share of the first gap that passes before the first arrival: lets several threads interleave evenly spaced arrivals.
+  // share of the first gap that passes before the first arrival: lets several workers interleave evenly spaced arrivals.
   Schedule(RateProfile profile, Arrivals arrivals, Random random, double first_share = 1);
 
   void begin(std::int64_t now_ns);                // the profile's time 0; nothing is due before

@@ -67,7 +67,7 @@ class LogModel : public Model {
     std::string file;
     double think_s = 0;
     std::uint64_t sessions = 0;
-    std::uint32_t part = 0;   // this thread takes the sessions part, part + parts, part + 2 parts ...
+    std::uint32_t part = 0;   // this worker takes the sessions part, part + parts, part + 2 parts ...
     std::uint32_t parts = 1;
   };
   // workload, where given, says what the URIs of its files must return. All references must outlive the model.

@@ -27,7 +27,7 @@ struct Request {
 // Appends a request as it goes over the wire. `fields` are whole lines; `body` gets its Content-Length.
 void append_request(std::string& text, std::string_view method, std::string_view path, const Url& url, std::string_view fields, std::string_view body);
 
-// All requests that a run may send, where they are known beforehand. Immutable while it runs; shared by threads.
+// All requests that a run may send, where they are known beforehand. Immutable while it runs; shared by workers.
 class RequestTable {
  public:
   // A GET for each file of a workload; the URL's path is where the server keeps them. close: asks for no keep-alive.
@@ -45,7 +45,7 @@ class RequestTable {
   std::vector<Request> requests_;
 };
 
-// Draws the next request for a slot. One a thread. The reference is good until the slot has no request in flight any more.
+// Draws the next request for a slot. One a worker. The reference is good until the slot has no request in flight any more.
 class Source {
  public:
   virtual ~Source() = default;
@@ -66,7 +66,7 @@ class SingleSource : public Source {
 // the other slots are served.
 class WorkloadSource : public Source {
  public:
-  // first_slot: the number of this thread's first slot among all of the run's, for the streams' sake.
+  // first_slot: the number of this worker's first slot among all of the run's, for the streams' sake.
   WorkloadSource(const RequestTable& requests, const Workload& workload, std::uint64_t seed, std::uint32_t first_slot, std::uint32_t slots);
   const Request& next(std::uint32_t slot) override { return requests_[sources_[slot].next()]; }
 

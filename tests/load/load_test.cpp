@@ -1,9 +1,6 @@
 // Whole runs, each of a fraction of a second, against servers that behave and servers that do not.
 #include "harness/load/load.h"
 
-#include <sys/wait.h>
-
-#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -85,7 +82,7 @@ TEST_CASE("a server that behaves gets only replies") {
   REQUIRE(result.recorder.reconnects() == 0);
 }
 
-TEST_CASE("several threads share the connections and merge what they saw") {
+TEST_CASE("several workers share the connections and merge what they saw") {
   const LoadResult result = run_against(
       [](Conversation& talk) {
         while (!talk.request().empty()) talk.say(reply_with("hello"));
@@ -97,7 +94,7 @@ TEST_CASE("several threads share the connections and merge what they saw") {
   REQUIRE(result.recorder.errors() == 0);
   REQUIRE(result.recorder.slots().size() == 5);
   REQUIRE(starved(result.recorder.slots()) == 0);
-  REQUIRE(result.thread_cpu_s.size() == 2);
+  REQUIRE(result.worker_cpu_s.size() == 2);
 }
 
 TEST_CASE("a reply may come in pieces, chunked, after interim replies, or end with the connection") {
@@ -433,14 +430,14 @@ TEST_CASE("each reason against a run is found") {
       recorder.replied(slot, 0, {0, 0}, 5, false, 990'000'000);
     }
     result.recorder.merge(recorder);
-    result.thread_cpu_s = {0.5, 0.94};
+    result.worker_cpu_s = {0.5, 0.94};
     result.duration_s = 1;
     return result;
   };
   REQUIRE(judge(spec, good()).valid);
 
   LoadResult result = good();
-  result.thread_cpu_s[1] = 0.96;
+  result.worker_cpu_s[1] = 0.96;
   REQUIRE(judge(spec, result).client_limited);
 
   spec.connections = 3;
@@ -476,36 +473,4 @@ TEST_CASE("what a process recorded survives its way to another") {
   const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& spec) { spec.workload = workload; });
   const auto json = result.recorder.to_json();
   REQUIRE(Recorder::from_json(nlohmann::ordered_json::parse(json.dump())).to_json() == json);
-}
-
-TEST_CASE("several processes share the connections and merge what they saw") {
-  // The server is another process, so that this one has no thread when it forks.
-  int ends[2];
-  REQUIRE(pipe(ends) == 0);
-  const pid_t server = fork();
-  if (server == 0) {
-    ScriptedServer talker([](Conversation& talk) {
-      while (!talk.request().empty()) talk.say(reply_with("hello"));
-    });
-    const std::string url = talker.url();
-    if (write(ends[1], url.data(), url.size()) < 0) _exit(1);
-    close(ends[1]);
-    for (;;) pause();
-  }
-  close(ends[1]);
-  char url[100];
-  const ssize_t length = read(ends[0], url, sizeof url);
-  close(ends[0]);
-  REQUIRE(length > 0);
-  LoadSpec spec = spec_for(std::string(url, static_cast<std::size_t>(length)));
-  spec.processes = 2;
-  spec.connections = 5;
-  const LoadResult result = run(spec);
-  kill(server, SIGKILL);
-  waitpid(server, nullptr, 0);
-  REQUIRE(result.processes == 2);
-  REQUIRE(result.recorder.errors() == 0);
-  REQUIRE(result.recorder.slots().size() == 5);
-  REQUIRE(starved(result.recorder.slots()) == 0);
-  REQUIRE(result.thread_cpu_s.size() == 2);
 }
