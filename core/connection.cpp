@@ -108,6 +108,8 @@ Want Connection::receive(Worker& worker) {
       bytes = received;
       deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
     } else {
+      input_.erase(0, input_offset_);  // what was answered, lest a client that pipelines for ever fills the memory
+      input_offset_ = 0;
       input_.append(received);
       bytes = unparsed();
     }
@@ -247,15 +249,13 @@ Want Connection::transmit(Worker& worker) {
     const ssize_t sent = strategy.send(fd_, {head.data(), pieces}, bytes, offset_, length, worker.scratch);
     if (sent < 0) {
       if (errno == EINTR) continue;
+      if (errno == EFAULT) return file_changed(worker);  // a mapping ends where its file does
       if (errno != EAGAIN) return lost(worker);
       worker.stats.would_block_sends.add();
       return Want::writable;
     }
-    if (sent == 0) {  // the file ended before the length that the head has promised
-      server_.cache().doom(pin());
-      worker.stats.closed_file_changed.add();
-      return Want::close;
-    }
+    if (sent == 0) return file_changed(worker);
+    if (server_.options().send == Sending::blocking) worker.clock.refresh();  // the call may have taken any time
     deadline_ms_ = worker.clock.now_ms() + server_.options().send_timeout_ms;  // a slow reader is not a dead one
     head_begun_ = true;
     if (static_cast<std::uint64_t>(sent) < head_bytes) {
@@ -276,10 +276,17 @@ Want Connection::transmit(Worker& worker) {
   }
 }
 
+// The file ended before the length that the head has promised.
+Want Connection::file_changed(Worker& worker) {
+  server_.cache().doom(pin());
+  worker.stats.closed_file_changed.add();
+  return Want::close;
+}
+
 Want Connection::end_reply(Worker& worker) {
   worker.stats.count_reply(status_, end_);
   unpin();
-  output_ = {};
+  output_.shrink_to_fit();  // empty by now
   if (!input_.empty()) input_offset_ += parser_.consumed();
   in_hand_ = {};
   parser_.reset();
@@ -298,38 +305,40 @@ Want Connection::end_reply(Worker& worker) {
   if (body_to_skip_bytes_ > 0) {
     phase_ = Phase::skipping;
     deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
-    return Want::readable;
+  } else {
+    await_request(worker);
   }
-  phase_ = Phase::receiving;
-  deadline_ms_ = worker.clock.now_ms() + server_.options().idle_timeout_ms;
-  if (unparsed().empty()) release_input();
   return Want::readable;
 }
 
+void Connection::await_request(Worker& worker) {
+  phase_ = Phase::receiving;
+  const bool begun = !unparsed().empty();
+  if (!begun) release_input();
+  deadline_ms_ = worker.clock.now_ms() + (begun ? server_.options().request_timeout_ms : server_.options().idle_timeout_ms);
+}
+
+// One receive a call, here and in drain: a client that never stops sending must not hold its worker, nor keep it from
+// looking at the deadline.
 Want Connection::skip_body(Worker& worker) {
   const std::uint64_t here = std::min<std::uint64_t>(unparsed().size(), body_to_skip_bytes_);
   input_offset_ += here;
   body_to_skip_bytes_ -= here;
-  while (body_to_skip_bytes_ > 0) {
+  if (body_to_skip_bytes_ > 0) {
     const std::size_t most = std::min<std::uint64_t>(worker.scratch.size(), body_to_skip_bytes_);
     const ssize_t got = ::recv(fd_, worker.scratch.data(), most, server_.receive_flags());
     if (got <= 0) return nothing_received(worker, got);
     body_to_skip_bytes_ -= static_cast<std::uint64_t>(got);
   }
-  phase_ = Phase::receiving;
-  deadline_ms_ = worker.clock.now_ms() + server_.options().idle_timeout_ms;
-  if (unparsed().empty()) release_input();
+  if (body_to_skip_bytes_ == 0) await_request(worker);
   return Want::readable;
 }
 
 Want Connection::drain(Worker& worker) {
-  for (;;) {
-    const ssize_t got = ::recv(fd_, worker.scratch.data(), worker.scratch.size(), server_.receive_flags());
-    if (got > 0 && worker.clock.now_ms() < deadline_ms_) continue;
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Want::readable;
-    worker.stats.closed_by_us.add();
-    return Want::close;
-  }
+  const ssize_t got = ::recv(fd_, worker.scratch.data(), worker.scratch.size(), server_.receive_flags());
+  if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return Want::readable;
+  worker.stats.closed_by_us.add();
+  return Want::close;
 }
 
 std::optional<Want> Connection::wait_for_disk(Worker& worker) {
@@ -354,8 +363,9 @@ DiskJob Connection::disk_job() const {
     name = file.name;
     job.length = std::min(end_ - offset_, residency_range_bytes);
   }
-  job.path_bytes = static_cast<std::uint32_t>(std::min(name.size(), job.path.size()));
-  std::copy_n(name.data(), job.path_bytes, job.path.data());
+  const std::string_view path = std::string_view(name).substr(1);  // below the root: without its slash
+  job.path_bytes = static_cast<std::uint32_t>(std::min(path.size(), job.path.size()));
+  std::copy_n(path.data(), job.path_bytes, job.path.data());
   return job;
 }
 
@@ -373,9 +383,11 @@ Want Connection::expire(Worker& worker) {
     case Phase::sending:
       worker.stats.closed_send_timeout.add();
       return Want::close;
+    case Phase::draining:
+      worker.stats.closed_by_us.add();
+      return Want::close;
     case Phase::resolving:
     case Phase::skipping:
-    case Phase::draining:
       worker.stats.closed_request_timeout.add();
       return Want::close;
   }
@@ -422,6 +434,7 @@ void Connection::release_input() {
 }
 
 void Connection::refuse(int fd, Worker& worker) {
+  worker.stats.refused.add();
   const Refusal& refusal = refusal_of(503);
   const std::array<std::string_view, 2> head = {refusal.head,
                                                 worker.head_end.get(HeadEnd::Connection::close, worker.clock.unix_s())};

@@ -82,7 +82,9 @@ class Connection {
   void release_input();
   void begin_reply(Worker& worker, int status);
   Want begin_refusal(Worker& worker, int status);
+  Want file_changed(Worker& worker);
   Want end_reply(Worker& worker);
+  void await_request(Worker& worker);
   Want skip_body(Worker& worker);
   Want drain(Worker& worker);
   Want nothing_received(Worker& worker, ssize_t got);

@@ -49,8 +49,12 @@ FileCache::Settings cache_settings(const Options& options) {
 
 }  // namespace
 
-Worker::Worker(Server& its_server, WorkerStats& its_stats)
-    : server(its_server), stats(its_stats), scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
+Worker::Worker(Server& its_server, WorkerStats& its_stats, std::unique_ptr<Clock> its_clock)
+    : server(its_server),
+      stats(its_stats),
+      clock(*its_clock),
+      own_clock_(std::move(its_clock)),
+      scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
   scratch = {scratch_memory_.get(), scratch_bytes};
 }
 

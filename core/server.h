@@ -26,11 +26,11 @@ class SharedCacheMemory;
 
 // One thread of control that serves connections: its buffers, its time, its counters.
 struct Worker {
-  Worker(Server& server, WorkerStats& stats);
+  Worker(Server& server, WorkerStats& stats, std::unique_ptr<Clock> clock = std::make_unique<SystemClock>());
 
   Server& server;
   WorkerStats& stats;
-  SystemClock clock;
+  Clock& clock;
   HeadEnd head_end;
   std::span<char> scratch;  // holds nothing between two calls
 
@@ -38,6 +38,7 @@ struct Worker {
   void waited(const Poller& poller, std::size_t ready);
 
  private:
+  std::unique_ptr<Clock> own_clock_;
   std::unique_ptr<char[]> scratch_memory_;
 };
 
