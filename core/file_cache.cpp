@@ -71,11 +71,7 @@ FileCache::~FileCache() {
   if (memory_.ledger() != nullptr) return;  // other processes go on using it
   Guard guard(memory_);
   CacheTable& table = *memory_.table();
-  while (!table.uses_.empty()) {
-    CachedFile& file = table.uses_.back();
-    unlink(table, file);
-    if (file.pins_ == 0) destroy(&file, memory_.heap());
-  }
+  while (!table.uses_.empty()) drop(table, table.uses_.back());
 }
 
 bool FileCache::find(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
@@ -104,7 +100,6 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
   if (loaded.file.status != 200) return loaded.file.status;
 
   const bool keep_files = settings_.files && strategy_.kind() != BodyKind::uncached;
-  bool known_listed = false;
   {
     Guard guard(memory_);
     CacheTable* table = memory_.table();
@@ -113,8 +108,7 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
       const bool same = known->inode == loaded.file.inode && known->device == loaded.file.device &&
                         known->mtime_ns == loaded.file.mtime_ns && known->bytes.size_bytes == loaded.file.size_bytes;
       if (!same) {
-        unlink(*table, *known);
-        if (known->pins_ == 0) destroy(known, memory_.heap());
+        drop(*table, *known);
       } else {
         known->checked_ms_ = now_ms;
         table->uses_.splice(table->uses_.begin(), table->uses_, table->uses_.iterator_to(*known));
@@ -123,7 +117,6 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
           ++known->pins_;
           return 200;
         }
-        known_listed = true;
         loaded.head = known->head;
         loaded.not_modified_head = known->not_modified_head;
         loaded.tag = known->tag;
@@ -170,15 +163,13 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
   Guard guard(memory_);
   CacheTable* table = memory_.table();
   if (table != nullptr) {
-    if (keep_files) {
-      if (CachedFile* raced = find_linked(*table, name)) {  // another worker loaded it meanwhile: one entry is enough
-        unlink(*table, *raced);
-        if (raced->pins_ == 0) destroy(raced, memory_.heap());
-      }
+    CachedFile* listed_already = find_linked(*table, name);
+    if (listed_already != nullptr && keep_files) {  // another worker loaded it meanwhile: one entry is enough
+      drop(*table, *std::exchange(listed_already, nullptr));
     }
     const std::uint64_t charge = keep_files && loaded.bytes.fd < 0 ? loaded.file.size_bytes : 0;
     const bool worth_keeping = charge <= settings_.bytes && settings_.entries > 0;
-    if (worth_keeping && (keep_files || ((settings_.paths || settings_.heads) && !known_listed))) {
+    if (worth_keeping && listed_already == nullptr && (keep_files || settings_.paths || settings_.heads)) {
       try {
         make_room(*table, charge);
         // Without the file part, the listed entry keeps name and head, and a second one carries this request's bytes.
@@ -297,11 +288,14 @@ void FileCache::unlink(CacheTable& table, CachedFile& file) {
   file.linked_ = false;
 }
 
+void FileCache::drop(CacheTable& table, CachedFile& file) {
+  unlink(table, file);
+  if (file.pins_ == 0) destroy(&file, memory_.heap());  // else its last pin does
+}
+
 void FileCache::make_room(CacheTable& table, std::uint64_t bytes) {
   while (!table.uses_.empty() && (table.uses_.size() >= settings_.entries || table.bytes_ + bytes > settings_.bytes)) {
-    CachedFile& oldest = table.uses_.back();
-    unlink(table, oldest);
-    if (oldest.pins_ == 0) destroy(&oldest, memory_.heap());  // else its last pin does
+    drop(table, table.uses_.back());
   }
 }
 

@@ -144,6 +144,7 @@ class FileCache {
   CachedFile* make_entry(std::string_view name, Loaded& loaded, std::pmr::memory_resource* heap) const;
   void insert(CacheTable& table, CachedFile& file);
   void unlink(CacheTable& table, CachedFile& file);
+  void drop(CacheTable& table, CachedFile& file);
   void make_room(CacheTable& table, std::uint64_t bytes);
   void destroy(CachedFile* file, std::pmr::memory_resource* heap);
   void release_bytes(FileBytes& bytes);
