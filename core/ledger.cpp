@@ -9,6 +9,13 @@
 #include "core/check.h"
 
 namespace bakeoff {
+namespace {
+
+// Where the file offset of a suspect is put, which nobody here reads by: a file opened again under the same number and
+// name has it at 0, and so is not taken for the stray that it followed.
+constexpr off_t suspect_mark_bytes = 1;
+
+}  // namespace
 
 Ledger::Ledger(int descriptors, int workers)
     : descriptors_(descriptors),
@@ -82,6 +89,7 @@ void Ledger::give_back(int worker, FileCache& cache) {
 
   // What nobody had noted is a stray of the dead worker, or is just about to be noted by a live one.
   suspects_ = unnoted();
+  for (const auto& [fd, what] : suspects_) ::lseek(fd, suspect_mark_bytes, SEEK_SET);
   seen_steps_.clear();
   for (int other = 0; other < workers_; ++other) seen_steps_.push_back(progress_[other].steps.load(std::memory_order_acquire));
 }
@@ -95,7 +103,10 @@ bool Ledger::sweep_strays() {
   // Every worker has left the Window it was in: what is unnoted still, and still the same thing, belongs to nobody.
   const std::map<int, std::string> now = unnoted();
   for (const auto& [fd, what] : suspects_) {
-    if (const auto same = now.find(fd); same != now.end() && same->second == what) ::close(fd);
+    const auto same = now.find(fd);
+    if (same == now.end() || same->second != what) continue;
+    if (what.starts_with('/') && ::lseek(fd, 0, SEEK_CUR) != suspect_mark_bytes) continue;
+    ::close(fd);
   }
   suspects_.clear();
   return true;
@@ -104,13 +115,14 @@ bool Ledger::sweep_strays() {
 std::map<int, std::string> Ledger::unnoted() const {
   std::map<int, std::string> found;
   std::error_code gone;
+  const std::string this_look = "/proc/" + std::to_string(::getpid()) + "/fd";  // open only while it lasts
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", gone)) {
     const std::string number = entry.path().filename();
     int fd = -1;
     std::from_chars(number.data(), number.data() + number.size(), fd);
     if (fd < 0 || fd >= descriptors_ || slots_[fd].owner.load(std::memory_order_acquire) != nobody) continue;
     const std::filesystem::path what = std::filesystem::read_symlink(entry.path(), gone);
-    if (!gone) found.emplace(fd, what.string());
+    if (!gone && what != this_look) found.emplace(fd, what.string());
   }
   return found;
 }
