@@ -198,6 +198,10 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
   // Processes with tables of their own share the connections between them.
   const int tables = architecture.descriptors_are_per_worker ? options.workers : 1;
   const int room = options.descriptors - reserved_descriptors(options, architecture);
+  if (room < 2) {
+    throw UsageError("the " + std::to_string(options.descriptors) +
+                     " descriptors that this process may have are too few to serve with; raise the limit (ulimit -n)");
+  }
   if (options.connections == 0 && architecture.connections_are_threads) {
     options.connections = std::min(1024, room / 2);
   } else if (options.connections == 0) {
@@ -206,7 +210,7 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
   }
   const int each = (options.connections + tables - 1) / tables;
   if (each > room - 1) {
-    const int needed = (options.connections + room - 2) / std::max(1, room - 1);
+    const int needed = (options.connections - 1) / (room - 1) + 1;
     throw UsageError("--connections=" + std::to_string(options.connections) + " needs more descriptors than the " +
                      std::to_string(options.descriptors) + " that this process may have; raise the limit (ulimit -n), or use symped with --workers=" +
                      std::to_string(needed));
@@ -247,7 +251,7 @@ std::uint64_t parse_size_bytes(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  if (unit.ends_with("iB")) unit.remove_suffix(2);
+  if (unit.size() == 3 && unit.ends_with("iB")) unit.remove_suffix(2);
   if (unit == "B") unit = "";
   const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : unit == "T" ? 40 : -1;
   if (error != std::errc() || shift < 0 || value > (std::numeric_limits<std::uint64_t>::max() >> 1 >> shift)) {
