@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -395,31 +396,32 @@ TEST_CASE("two loads of one name leave one entry, and both serve") {
   const BodyKind kind = GENERATE(BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer);
   FileCache::Settings settings;
   settings.entries = 4;
-  // The second begins while the first reads: as the lock is given back there, threads meet in every order.
   Cache cache(settings, kind, std::make_unique<ThreadLock>());
   const std::string content = cache.write("/a", 3000);
   const std::ptrdiff_t before = open_descriptors();
-  for (int round = 0; round < 200; ++round) {
-    std::atomic<int> at_the_line{0};
-    std::array<PinSlot, 2> slots;
-    std::array<int, 2> statuses{};
-    const auto load = [&](std::size_t i) {
-      ++at_the_line;
-      while (at_the_line < 2) std::this_thread::yield();
-      statuses[i] = cache.files->load("/a", cache.now_ms, slots[i]);
-    };
-    std::thread other(load, 1);
+  constexpr int rounds = 50;
+  std::barrier both(2);
+  std::array<PinSlot, 2> slots;
+  std::array<int, 2> statuses{};
+  const auto load = [&](std::size_t i) {
+    both.arrive_and_wait();
+    statuses[i] = cache.files->load("/a", cache.now_ms, slots[i]);
+    both.arrive_and_wait();
+  };
+  std::jthread other([&] {
+    for (int round = 0; round < rounds; ++round) load(1);
+  });
+  for (int round = 0; round < rounds; ++round) {
     load(0);
-    other.join();
-    REQUIRE(statuses == std::array{200, 200});
+    CHECK(statuses == std::array{200, 200});
     PinSlot listed;
-    REQUIRE(cache.files->find("/a", cache.now_ms, listed));
-    REQUIRE((listed.file == slots[0].file || listed.file == slots[1].file));
-    for (const PinSlot& slot : slots) REQUIRE(bytes_of(*slot.file) == content);
+    CHECK(cache.files->find("/a", cache.now_ms, listed));
+    CHECK((listed.file == slots[0].file || listed.file == slots[1].file));
+    for (const PinSlot& slot : slots) CHECK(bytes_of(*slot.file) == content);
     cache.files->doom(listed);
     cache.files->unpin(listed);
     for (PinSlot& slot : slots) cache.files->unpin(slot);
-    REQUIRE(open_descriptors() == before);
+    CHECK(open_descriptors() == before);
   }
 }
 
