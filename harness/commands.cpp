@@ -7,10 +7,12 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <optional>
 
 #include "core/errors.h"
 #include "harness/command_line.h"
 #include "harness/experiment.h"
+#include "harness/outside.h"
 #include "harness/plan.h"
 #include "harness/preset.h"
 #include "harness/progress.h"
@@ -43,13 +45,14 @@ nlohmann::json read_json(const std::filesystem::path& file) {
   return json;
 }
 
-int with_folder(Programs& programs, const Specification& spec, RunFolder& folder) {
+int with_folder(Programs& programs, const Specification& spec, RunFolder& folder, Search search) {
   const std::string path = folder.path().string();
   ExperimentResult result;
   try {
-    result = run_experiment(programs, spec, folder);
+    result = run_experiment(programs, spec, folder, search);
   } catch (const Interrupted&) {
-    std::fprintf(stderr, "bakeoff: interrupted; what was measured is in %s. Go on with: bakeoff run --resume --out %s\n", path.c_str(), path.c_str());
+    std::fprintf(stderr, "bakeoff: interrupted; what was measured is in %s. Go on with: bakeoff %s --resume --out %s\n", path.c_str(),
+                 search == Search::tuned ? "tune" : "run", path.c_str());
     return exit_status::interrupted;
   }
   const TableStyle style{may_colour()};
@@ -63,51 +66,94 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
 const std::vector<SubCommand>& sub_commands() {
   static const std::vector<SubCommand> commands = {
       {"run", "SPEC [--out DIR] [--resume]", "run an experiment: a shipped one by its name, or a TOML file", run_command},
+      {"tune", "SPEC [--out DIR] [--resume]", "find each server's best cell in a third of the trials, then measure it again", tune_command},
+      {"plan", "SPEC", "print an experiment's cells and how long it will take, run nothing", plan_command},
+      {"check", "SPEC", "say what is wrong with a specification, run nothing", check_command},
+      {"compare", "--baseline DIR --candidate DIR SPEC", "two builds' binaries, interleaved: is the candidate slower?", compare_command},
       {"verify", "SPEC", "have every server answer every file, measure nothing", verify_command},
       {"report", "DIR", "print a run's tables again", report_command},
       {"serve", "PRESET|ARCHITECTURE --root DIR [...]", "run one server by hand", serve_command},
-      {"list", "[architectures|presets|workloads|experiments]", "what there is", list_command},
+      {"list", "[architectures|presets|outside|workloads|experiments]", "what there is", list_command},
   };
   return commands;
 }
 
-int run_command(Reactor& reactor, const Arguments& arguments) {
+namespace {
+
+int run_or_tune(Reactor& reactor, const Arguments& arguments, Search search) {
+  const std::string command = search == Search::tuned ? "tune" : "run";
   po::options_description options("Options");
   std::string out;
   bool resume = false;
   options.add_options()("out", po::value(&out), "the run's folder (default: runs/NAME-DATE-TIME)")(
       "resume", po::bool_switch(&resume), "go on with the run in --out; SPEC may be left out");
   po::variables_map given;
-  if (!read_options("run", arguments, options, 1, given)) return exit_status::fine;
+  if (!read_options(command, arguments, options, 1, given)) return exit_status::fine;
   Programs programs(reactor);
   if (resume) {
-    if (out.empty()) throw UsageError("bakeoff run: --resume needs the folder of the run to go on with, --out DIR");
+    if (out.empty()) throw UsageError("bakeoff " + command + ": --resume needs the folder of the run to go on with, --out DIR");
     RunFolder folder = RunFolder::reopen(out);
     Specification spec = load_specification(folder.spec_file().string());
-    spec.name = read_json(folder.path() / "plan.json").value("name", spec.name);
-    if (given.count("words") != 0 && load_specification(word(given, 0, "run", "a specification")).sha256 != spec.sha256) {
+    const nlohmann::json plan = read_json(folder.path() / "plan.json");
+    spec.name = plan.value("name", spec.name);
+    if (plan.value("search", "full") != (search == Search::tuned ? "tuned" : "full")) {
+      throw UsageError(out + " was begun by bakeoff " + (search == Search::tuned ? "run" : "tune") + "; go on with it by that");
+    }
+    if (given.count("words") != 0 && load_specification(word(given, 0, command, "a specification")).sha256 != spec.sha256) {
       throw UsageError(out + " holds a run of another specification; leave SPEC out, or choose another --out");
     }
     programs.check(spec);
-    return with_folder(programs, spec, folder);
+    return with_folder(programs, spec, folder, search);
   }
-  const Specification spec = load_specification(word(given, 0, "run", "an experiment's name or file"));
+  const Specification spec = load_specification(word(given, 0, command, "an experiment's name or file"));
   programs.check(spec);
-  plan_cells(spec, spec.workload);  // whatever is wrong with it is said before anything is made
+  check_descriptors(plan_cells(spec, spec.workload));  // whatever is wrong with it is said before anything is made
   load_workload(spec.workload, spec.workload_overrides);
   RunFolder folder = RunFolder::create(out.empty() ? fresh_folder(spec.name) : std::filesystem::path(out));
   folder.write("spec.toml", spec.source_text);
-  return with_folder(programs, spec, folder);
+  return with_folder(programs, spec, folder, search);
+}
+
+// The one word of a sub-command that takes a specification and nothing else; empty when only help was wanted.
+std::optional<Specification> only_specification(const std::string& command, const Arguments& arguments) {
+  po::options_description options("Options");
+  po::variables_map given;
+  if (!read_options(command, arguments, options, 1, given)) return std::nullopt;
+  return load_specification(word(given, 0, command, "an experiment's name or file"));
+}
+
+}  // namespace
+
+int run_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::full); }
+int tune_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::tuned); }
+
+int plan_command(Reactor& reactor, const Arguments& arguments) {
+  const auto spec = only_specification("plan", arguments);
+  if (!spec) return exit_status::fine;
+  Programs(reactor).check(*spec);
+  const std::vector<Cell> cells = plan_cells(*spec, load_workload(spec->workload, spec->workload_overrides).name);
+  check_descriptors(cells);
+  for (const Cell& cell : cells) std::cout << cell.id << "\n";
+  std::fprintf(stderr, "%zu cells, %u trials each, then %u of each server's best: %zu trials of %.1f s, about %s\n", cells.size(), spec->sweep_trials, spec->final_trials,
+               cells.size() * spec->sweep_trials + spec->servers.size() * spec->final_trials, expected_trial_s(*spec), duration_words(expected_run_s(*spec, cells.size())).c_str());
+  return exit_status::fine;
+}
+
+int check_command(Reactor& reactor, const Arguments& arguments) {
+  const auto spec = only_specification("check", arguments);
+  if (!spec) return exit_status::fine;
+  Programs(reactor).check(*spec);
+  check_descriptors(plan_cells(*spec, load_workload(spec->workload, spec->workload_overrides).name));
+  std::fprintf(stderr, "%s: fine\n", spec->name.c_str());
+  return exit_status::fine;
 }
 
 int verify_command(Reactor& reactor, const Arguments& arguments) {
-  po::options_description options("Options");
-  po::variables_map given;
-  if (!read_options("verify", arguments, options, 1, given)) return exit_status::fine;
-  const Specification spec = load_specification(word(given, 0, "verify", "an experiment's name or file"));
+  const auto spec = only_specification("verify", arguments);
+  if (!spec) return exit_status::fine;
   Programs programs(reactor);
-  programs.check(spec);
-  verify_experiment(programs, spec);
+  programs.check(*spec);
+  verify_experiment(programs, *spec);
   return exit_status::fine;
 }
 
@@ -152,8 +198,8 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
 int list_command(Reactor& reactor, const Arguments& arguments) {
   po::options_description options("Options");
   po::variables_map given;
-  if (!read_options("list", arguments, options, 4, given)) return exit_status::fine;
-  const std::vector<std::string> kinds = {"architectures", "presets", "workloads", "experiments"};
+  if (!read_options("list", arguments, options, 5, given)) return exit_status::fine;
+  const std::vector<std::string> kinds = {"architectures", "presets", "outside", "workloads", "experiments"};
   const auto wanted = given.count("words") == 0 ? kinds : given["words"].as<std::vector<std::string>>();
   for (const std::string& kind : wanted) {
     std::vector<std::pair<std::string, std::string>> lines;
@@ -165,12 +211,14 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
       }
     } else if (kind == "presets") {
       for (const Preset& preset : list_presets()) lines.emplace_back(preset.name, preset.architecture + "; " + preset.description);
+    } else if (kind == "outside") {
+      for (const OutsideServer& server : list_outside()) lines.emplace_back(server.name, server.title);
     } else if (kind == "workloads") {
       for (const WorkloadInfo& workload : list_workloads()) lines.emplace_back(workload.name, workload.description);
     } else if (kind == "experiments") {
       for (const ExperimentInfo& experiment : list_experiments()) lines.emplace_back(experiment.name, experiment.title);
     } else {
-      throw UsageError("bakeoff list: `" + kind + "` is none of architectures, presets, workloads, experiments");
+      throw UsageError("bakeoff list: `" + kind + "` is none of architectures, presets, outside, workloads, experiments");
     }
     if (wanted.size() > 1) std::cout << kind << ":\n";
     for (const auto& [name, what] : lines) std::printf("%s%-24s%s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());

@@ -31,6 +31,10 @@ struct SubCommand {
 const std::vector<SubCommand>& sub_commands();
 
 int run_command(Reactor& reactor, const Arguments& arguments);
+int tune_command(Reactor& reactor, const Arguments& arguments);
+int plan_command(Reactor& reactor, const Arguments& arguments);
+int check_command(Reactor& reactor, const Arguments& arguments);
+int compare_command(Reactor& reactor, const Arguments& arguments);
 int list_command(Reactor& reactor, const Arguments& arguments);
 int serve_command(Reactor& reactor, const Arguments& arguments);
 int verify_command(Reactor& reactor, const Arguments& arguments);

@@ -100,10 +100,11 @@ Placement place(const Specification& spec) {
 json capture_environment(const Specification& spec, const Programs& programs, const Placement& placement) {
   utsname names{};
   uname(&names);
-  std::set<std::string> used = {"bakeoff-load", "bakeoff-ceiling"};
-  for (const ServerSpec& server : spec.servers) used.insert(server.architecture);
   json binaries = json::object();
-  for (const std::string& name : used) binaries[name] = sha256_of_file(programs.find(name));
+  for (const char* name : {"bakeoff-load", "bakeoff-ceiling"}) binaries[name] = sha256_of_file(programs.find(name));
+  for (const ServerSpec& server : spec.servers) {
+    if (!binaries.contains(server.architecture)) binaries[server.architecture] = sha256_of_file(programs.program_of(server));
+  }
   return {{"captured", utc_now()},
           {"kernel", std::string(names.sysname) + " " + names.release + " " + names.machine},
           {"cpu", cpu_model()},

@@ -14,6 +14,7 @@
 #include "harness/plan.h"
 #include "harness/progress.h"
 #include "harness/trial_runner.h"
+#include "harness/tuner.h"
 #include "results/tables.h"
 
 namespace bakeoff {
@@ -23,20 +24,6 @@ using nlohmann::json;
 
 // A server's start and end, the client's start, the ceiling's warm-up: what a trial takes beside its own times.
 constexpr double trial_overhead_s = 0.4;
-
-std::filesystem::path make_files(Reactor& reactor, const Workload& workload) {
-  MaterialiseOptions options;
-  bool told = false;
-  options.progress = [&](std::uint64_t done, std::uint64_t total) {
-    // Called often enough for a signal to be heard between two calls; without it, Ctrl-C would wait for gigabytes.
-    reactor.wait_until([] { return true; }, after_s(0));
-    if (!told && done < total) {
-      std::fprintf(stderr, "making the files of %s: %.0f MB in %s\n", workload.name.c_str(), static_cast<double>(total) * 1e-6, file_sets_dir().c_str());
-      told = true;
-    }
-  };
-  return materialise(workload.files, file_sets_dir(), options).root;
-}
 
 // One cell of each server configuration: how many connections or workers there are does not change what is served.
 std::vector<const Cell*> cells_to_verify(const std::vector<Cell>& cells) {
@@ -61,9 +48,10 @@ void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const Workl
 
 class Run {
  public:
-  Run(Programs& programs, const Specification& spec, RunFolder& folder)
+  Run(Programs& programs, const Specification& spec, RunFolder& folder, Search search)
       : programs_(programs),
         spec_(spec),
+        search_(search),
         folder_(folder),
         workload_(load_workload(spec.workload, spec.workload_overrides)),
         cells_(plan_cells(spec, workload_.name)),
@@ -130,20 +118,23 @@ class Run {
                        {"connections", cell.connections}, {"workers", cell.workers}});
     }
     for (const TrialKey& key : sweep) order.push_back({{"block", key.block}, {"cell", key.cell_id}});
-    folder_.write("plan.json", json{{"schema_version", result_schema_version}, {"name", spec_.name}, {"cells", cells}, {"sweep", order}, {"final_trials", spec_.final_trials}}.dump(1) + "\n");
+    folder_.write("plan.json", json{{"schema_version", result_schema_version}, {"name", spec_.name}, {"search", search_ == Search::tuned ? "tuned" : "full"}, {"cells", cells}, {"sweep", order}, {"final_trials", spec_.final_trials}}.dump(1) + "\n");
   }
-
-  double trial_s() const { return spec_.warmup_s + spec_.duration_s + spec_.ceiling_s + trial_overhead_s; }
 
   void measure(TrialRunner& runner, const std::vector<TrialKey>& sweep) {
     std::set<std::string> servers;
     for (const Cell& cell : cells_) servers.insert(cell.server);
     planned_ = sweep.size() + servers.size() * spec_.final_trials;
+    if (search_ == Search::tuned) planned_ = sweep.size() / 3 + servers.size() * spec_.final_trials;  // about: the path decides
     for (const Trial& trial : trials_) repeats_ += trial.attempt > 0 ? 1 : 0;
     const std::size_t left = planned_ - std::min(planned_, done().size());
-    Progress progress(left, trial_s());
+    Progress progress(left, expected_trial_s(spec_));
     if (left < planned_) progress.say("going on: " + std::to_string(planned_ - left) + " of " + std::to_string(planned_) + " trials are there");
-    run_all(runner, sweep, progress);
+    if (search_ == Search::full) {
+      run_all(runner, sweep, progress);
+    } else {
+      tune(runner, progress);
+    }
 
     if (spec_.final_trials == 0) return;
     const std::vector<CellResult> results = make_result(spec_, cells_, sweep_trials(), environment_).cells;
@@ -156,6 +147,26 @@ class Run {
       }
     }
     run_all(runner, interleave(winners, Phase::final, spec_.final_trials, spec_.seed), progress);
+  }
+
+  // Trials that a resumed run finds are taken as they are, so it takes the same path again up to where it was.
+  void tune(TrialRunner& runner, Progress& progress) {
+    Tuner tuner(cells_, spec_.ceiling_difference);
+    std::map<std::string, Figure> known;
+    std::string path;
+    for (;;) {
+      const std::vector<std::string> wanted = tuner.next(known);
+      for (const std::string& line : tuner.decisions()) {
+        progress.say(line);
+        path += line + "\n";
+      }
+      folder_.write("path.txt", path);
+      if (wanted.empty()) return;
+      run_all(runner, interleave(wanted, Phase::sweep, spec_.sweep_trials, spec_.seed), progress);
+      for (const CellResult& cell : make_result(spec_, cells_, sweep_trials(), environment_).cells) {
+        if (!cell.trials.empty()) known[cell.cell.id] = cell.valid ? ranking_figure(cell) : Figure{};
+      }
+    }
   }
 
   std::vector<Trial> sweep_trials() const {
@@ -200,6 +211,7 @@ class Run {
 
   Programs& programs_;
   const Specification& spec_;
+  Search search_;
   RunFolder& folder_;
   Workload workload_;
   std::vector<Cell> cells_;
@@ -221,6 +233,26 @@ std::filesystem::path file_sets_dir() {
   if (const auto cache = from("XDG_CACHE_HOME"); !cache.empty()) return cache / "bakeoff";
   if (const auto home = from("HOME"); !home.empty()) return home / ".cache" / "bakeoff";
   return "/var/tmp/bakeoff-" + std::to_string(getuid());
+}
+
+std::filesystem::path make_files(Reactor& reactor, const Workload& workload) {
+  MaterialiseOptions options;
+  bool told = false;
+  options.progress = [&](std::uint64_t done, std::uint64_t total) {
+    // Called often enough for a signal to be heard between two calls; without it, Ctrl-C would wait for gigabytes.
+    reactor.wait_until([] { return true; }, after_s(0));
+    if (!told && done < total) {
+      std::fprintf(stderr, "making the files of %s: %.0f MB in %s\n", workload.name.c_str(), static_cast<double>(total) * 1e-6, file_sets_dir().c_str());
+      told = true;
+    }
+  };
+  return materialise(workload.files, file_sets_dir(), options).root;
+}
+
+double expected_trial_s(const Specification& spec) { return spec.warmup_s + spec.duration_s + spec.ceiling_s + trial_overhead_s; }
+
+double expected_run_s(const Specification& spec, std::size_t cells) {
+  return expected_trial_s(spec) * static_cast<double>(cells * spec.sweep_trials + spec.servers.size() * spec.final_trials);
 }
 
 ExperimentResult make_result(const Specification& spec, const std::vector<Cell>& cells, const std::vector<Trial>& trials, const json& environment) {
@@ -254,7 +286,9 @@ std::string outcome_words(const Trial& trial) {
   return words;
 }
 
-ExperimentResult run_experiment(Programs& programs, const Specification& spec, RunFolder& folder) { return Run(programs, spec, folder).run(); }
+ExperimentResult run_experiment(Programs& programs, const Specification& spec, RunFolder& folder, Search search) {
+  return Run(programs, spec, folder, search).run();
+}
 
 void verify_experiment(Programs& programs, const Specification& spec) {
   const Workload workload = load_workload(spec.workload, spec.workload_overrides);

@@ -9,21 +9,32 @@
 #include "harness/run_folder.h"
 #include "harness/specification.h"
 #include "results/model.h"
+#include "workloads/workload.h"
 
 namespace bakeoff {
 
 // Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or ~/.cache, else in /var/tmp.
 std::filesystem::path file_sets_dir();
 
+// How the best cells are looked for: in the whole matrix, or by tuning (tuner.h).
+enum class Search { full, tuned };
+
 // Runs what is not measured yet and returns the result, which is in the folder, too. On Interrupted and StartError what
 // was measured stays in the folder, with a result of it. BLOCKS: for the whole run.
-ExperimentResult run_experiment(Programs& programs, const Specification& spec, RunFolder& folder);
+ExperimentResult run_experiment(Programs& programs, const Specification& spec, RunFolder& folder, Search search = Search::full);
 
 // Every server of the specification, every file; nothing is measured. StartError for the first that is wrong.
 void verify_experiment(Programs& programs, const Specification& spec);
 
 // The result of the trials there are.
 ExperimentResult make_result(const Specification& spec, const std::vector<Cell>& cells, const std::vector<Trial>& trials, const nlohmann::json& environment);
+
+// How long a trial takes with all that belongs to it, and the whole run at least.
+double expected_trial_s(const Specification& spec);
+double expected_run_s(const Specification& spec, std::size_t cells);
+
+// Makes the workload's files, or finds them, and returns where they are. BLOCKS: disk.
+std::filesystem::path make_files(Reactor& reactor, const Workload& workload);
 
 // "[label] 812 Mbit/s" and the like, for progress.
 std::string outcome_words(const Trial& trial);

@@ -1,6 +1,10 @@
 #include "harness/plan.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <set>
 
 #include "core/errors.h"
@@ -10,6 +14,7 @@ namespace bakeoff {
 namespace {
 
 constexpr std::size_t most_cells = 100'000;
+constexpr std::uint64_t spare_descriptors = 64;  // of the client and of servers, beside their connections
 
 using Options = std::map<std::string, std::string>;
 
@@ -111,6 +116,21 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
   }
   if (cells.empty()) throw UsageError(spec.name + ": no cell is left; `exclude` takes out all of them");
   return cells;
+}
+
+void check_descriptors(const std::vector<Cell>& cells) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  std::uint64_t most = limit.rlim_max;
+  // Who may raise the limit raises it up to what the kernel allows.
+  if (geteuid() == 0) std::ifstream("/proc/sys/fs/nr_open") >> most;
+  const std::uint64_t most_connections = most - std::min(most, spare_descriptors);
+  for (const Cell& cell : cells) {
+    if (cell.connections <= most_connections) continue;
+    const std::uint64_t processes = most_connections == 0 ? 0 : (cell.connections + most_connections - 1) / most_connections;
+    throw UsageError(cell.id + ": a process may have " + std::to_string(most) + " descriptors, so one client can open " + std::to_string(most_connections) +
+                     " connections; ask for no more, or raise the limit (ulimit -Hn). A server would need " + std::to_string(processes) + " processes");
+  }
 }
 
 std::vector<TrialKey> interleave(const std::vector<std::string>& cell_ids, Phase phase, std::uint32_t blocks, std::uint64_t seed) {

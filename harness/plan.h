@@ -15,4 +15,8 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
 // One trial of each cell a block, in an order drawn anew for each block: whatever drifts meets all cells alike.
 std::vector<TrialKey> interleave(const std::vector<std::string>& cell_ids, Phase phase, std::uint32_t blocks, std::uint64_t seed);
 
+// The client is one process: it must be able to open the connections. UsageError when one of `cells` asks for more, with
+// how many it may have and what a server would need.
+void check_descriptors(const std::vector<Cell>& cells);
+
 }  // namespace bakeoff

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/errors.h"
+#include "harness/outside.h"
 #include "workloads/strict_toml.h"
 
 namespace bakeoff {
@@ -26,6 +27,7 @@ std::string joined(const std::vector<std::string>& words) {
 }  // namespace
 
 Programs::Programs(Reactor& reactor) : Programs(reactor, program_dir()) {}
+Programs::Programs(Reactor& reactor, std::filesystem::path dir) : reactor_(reactor), dir_(std::move(dir)), own_dir_(program_dir()) {}
 
 std::vector<std::string> Programs::architectures() {
   std::vector<std::string> names;
@@ -37,7 +39,7 @@ std::vector<std::string> Programs::architectures() {
 }
 
 std::filesystem::path Programs::find(const std::string& name) const {
-  const std::filesystem::path program = dir_ / name;
+  const std::filesystem::path program = (name.starts_with("bakeoff-") ? own_dir_ : dir_) / name;
   if (name.find('/') == std::string::npos && access(program.c_str(), X_OK) == 0) return program;
   const std::vector<std::string> known = architectures();
   if (std::find(known.begin(), known.end(), name) != known.end() || name.starts_with("bakeoff-")) {
@@ -60,15 +62,26 @@ const nlohmann::json& Programs::describe(const std::string& architecture) {
   }
 }
 
+std::filesystem::path Programs::program_of(const ServerSpec& server) const {
+  return server.outside ? load_outside(server.architecture).program() : find(server.architecture);
+}
+
+nlohmann::json Programs::description_of(const ServerSpec& server) {
+  if (!server.outside) return describe(server.architecture);
+  const OutsideServer outside = load_outside(server.architecture);
+  nlohmann::json options = outside.options;
+  return {{"workers", {{"min", outside.least_workers}, {"max", outside.most_workers}}}, {"options", std::move(options)}};
+}
+
 void Programs::check(const Specification& spec) {
   for (const ServerSpec& server : spec.servers) {
     const auto fail = [&](const std::string& what) { throw UsageError(server.where + ": server `" + server.name + "`: " + what); };
     try {
-      find(server.architecture);
+      program_of(server);
     } catch (const UsageError& error) {
       fail(error.what());
     }
-    const nlohmann::json& description = describe(server.architecture);
+    const nlohmann::json description = description_of(server);
     const auto least = description.at("workers").value("min", 1u);
     const auto most = description.at("workers").at("max").get<std::uint32_t>();
     for (const std::string& workers : server.workers) {
@@ -83,7 +96,9 @@ void Programs::check(const Specification& spec) {
     const auto& factors = description.value("options", nlohmann::json::object());
     for (const auto& [key, values] : server.options) {
       const auto factor = factors.find(key);
-      if (factor == factors.end() || !factor->is_array()) continue;  // a number, say: the server itself judges it
+      // Ours judge numbers and the like themselves; an outside server knows no more than its file says, and congestion
+      // control, which the harness sets for it. What is common to all servers is not its business.
+      if (factor == factors.end() || !factor->is_array()) continue;
       const auto allowed = factor->get<std::vector<std::string>>();
       for (const std::string& value : values) {
         if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) continue;

@@ -16,7 +16,8 @@ namespace bakeoff {
 class Programs {
  public:
   explicit Programs(Reactor& reactor);
-  Programs(Reactor& reactor, std::filesystem::path dir) : reactor_(reactor), dir_(std::move(dir)) {}
+  // Servers from `dir`, another build's say; load generator and ceiling always from our own.
+  Programs(Reactor& reactor, std::filesystem::path dir);
 
   Reactor& reactor() const { return reactor_; }
   const std::filesystem::path& dir() const { return dir_; }
@@ -27,12 +28,17 @@ class Programs {
   // What `NAME --describe` says; asked once. StartError when it does not say it.
   const nlohmann::json& describe(const std::string& architecture);
 
+  // The program of a server, ours or an outside one.
+  std::filesystem::path program_of(const ServerSpec& server) const;
   // UsageError for the first server whose options or workers its binary would refuse.
   void check(const Specification& spec);
 
  private:
+  nlohmann::json description_of(const ServerSpec& server);
+
   Reactor& reactor_;
-  std::filesystem::path dir_;
+  std::filesystem::path dir_;      // of servers
+  std::filesystem::path own_dir_;  // of clients
   std::map<std::string, nlohmann::json> described_;
 };
 

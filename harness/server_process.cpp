@@ -1,5 +1,6 @@
 #include "harness/server_process.h"
 
+#include <boost/asio/ip/tcp.hpp>
 #include <sstream>
 
 #include "core/errors.h"
@@ -30,12 +31,35 @@ ServerProcess::ServerProcess(Reactor& reactor, const std::string& name, const Co
     if (!child_.wait_for_end(std::min(deadline, after_s(2)))) {
       throw StartError(name + " did not start: not ready after " + std::to_string(static_cast<int>(timeout_s)) + " s");
     }
-    const std::string said = last_line(child_.errors());
-    throw StartError(name + " did not start: " + (said.empty() ? "it ended with " + child_.how_it_ended() + " and said nothing" : said));
+    throw StartError(name + " did not start: " + cause_of_end());
   }
   ready_ = event_of(*line, "ready");
   if (ready_.is_null() || !ready_.contains("port")) throw StartError(name + " did not start: expected its ready line, got " + *line);
   port_ = ready_.at("port").get<std::uint16_t>();
+}
+
+ServerProcess::ServerProcess(Reactor& reactor, const std::string& name, const Command& command, std::uint16_t port, double timeout_s)
+    : child_(reactor, command), port_(port) {
+  namespace asio = boost::asio;
+  const asio::ip::tcp::endpoint endpoint(asio::ip::address_v4::loopback(), port);
+  const SteadyTime deadline = after_s(timeout_s);
+  for (;;) {
+    asio::ip::tcp::socket socket(reactor.io());
+    boost::system::error_code error;
+    socket.connect(endpoint, error);  // to this machine: answered or refused at once
+    if (!error) break;
+    if (child_.has_ended()) throw StartError(name + " did not start: " + cause_of_end());
+    if (std::chrono::steady_clock::now() >= deadline) {
+      throw StartError(name + " did not start: no connections after " + std::to_string(static_cast<int>(timeout_s)) + " s");
+    }
+    reactor.sleep_until(after_s(0.005));
+  }
+  ready_ = {{"event", "ready"}, {"server", name}, {"port", port}};
+}
+
+std::string ServerProcess::cause_of_end() const {
+  const std::string said = last_line(child_.errors());
+  return said.empty() ? "it ended with " + child_.how_it_ended() + " and said nothing" : said;
 }
 
 std::string ServerProcess::obituary() const {

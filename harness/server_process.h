@@ -14,6 +14,9 @@ class ServerProcess {
   // Starts it and waits for its ready line. StartError "NAME did not start: ..." with what it said on standard error.
   ServerProcess(Reactor& reactor, const std::string& name, const Command& command, double timeout_s = 10);
 
+  // A server of others, which says nothing when it is ready: it is when it takes connections on that port.
+  ServerProcess(Reactor& reactor, const std::string& name, const Command& command, std::uint16_t port, double timeout_s = 10);
+
   std::uint16_t port() const { return port_; }
   pid_t group() const { return child_.pid(); }
   const nlohmann::json& ready() const { return ready_; }
@@ -26,6 +29,8 @@ class ServerProcess {
   bool stopped_in_order() const { return in_order_; }
 
  private:
+  std::string cause_of_end() const;
+
   Child child_;
   nlohmann::json ready_;
   std::uint16_t port_ = 0;

@@ -13,7 +13,7 @@
 namespace bakeoff {
 namespace {
 
-constexpr std::int64_t most_connections = 1'000'000;
+constexpr std::int64_t most_connections = 100'000'000;
 constexpr std::int64_t most_workers = 65'536;
 
 std::vector<std::uint32_t> connection_counts(const TomlTable& table, std::vector<std::uint32_t> fallback) {
@@ -58,8 +58,9 @@ void read_options(const TomlTable& table, OptionAxes& options) {
 
 std::vector<ServerSpec> read_servers(const TomlTable& table, const OptionAxes& common, const std::vector<std::uint32_t>& connections) {
   const bool by_preset = table.has("preset");
-  if (by_preset && table.has("architecture")) table.fail("preset", "a preset says its architecture itself: give one of the two");
-  const std::vector<std::string> names = by_preset ? table.strings("preset") : table.strings("architecture");
+  const bool outside = table.has("outside");
+  if (by_preset + outside + table.has("architecture") > 1) table.fail(by_preset ? "preset" : "outside", "give one of architecture, preset and outside");
+  const std::vector<std::string> names = table.strings(by_preset ? "preset" : outside ? "outside" : "architecture");
   if (table.has("name") && names.size() > 1) table.fail("name", "one name for " + std::to_string(names.size()) + " servers; give each its own [[server]]");
   std::vector<ServerSpec> servers;
   for (const std::string& name : names) {
@@ -67,6 +68,7 @@ std::vector<ServerSpec> read_servers(const TomlTable& table, const OptionAxes& c
     server.where = table.where();
     server.options = common;
     server.architecture = name;
+    server.outside = outside;
     if (by_preset) {
       const auto preset = find_preset(name);
       if (!preset) {

@@ -16,7 +16,8 @@ using OptionAxes = std::vector<std::pair<std::string, std::vector<std::string>>>
 
 struct ServerSpec {
   std::string name;          // in tables and cell ids
-  std::string architecture;  // the binary
+  std::string architecture;  // the binary, or the outside server
+  bool outside = false;
   std::vector<std::string> workers;       // numbers, or "connections": as many as the load has
   std::vector<std::uint32_t> connections;
   OptionAxes options;        // common ones and a preset's included

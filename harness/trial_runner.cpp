@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "core/errors.h"
+#include "harness/outside.h"
 #include "harness/process_probe.h"
 #include "harness/verifier.h"
 
@@ -126,7 +127,14 @@ TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const Wo
       Command{{programs_.find("bakeoff-ceiling").string(), "--port", "0", "--body-bytes", std::to_string(body)}, placement_.server_processors});
 }
 
-Command TrialRunner::server_command(const Cell& cell) const {
+TrialRunner::~TrialRunner() {
+  std::error_code ignored;
+  if (!scratch_.empty()) std::filesystem::remove_all(scratch_, ignored);
+}
+
+std::unique_ptr<ServerProcess> TrialRunner::start(const Cell& cell) {
+  const bool outside = std::any_of(spec_.servers.begin(), spec_.servers.end(), [&](const ServerSpec& server) { return server.name == cell.server && server.outside; });
+  if (outside) return start_outside(cell);
   Command command{{programs_.find(cell.architecture).string(), "--root", root_.string(), "--address", "127.0.0.1", "--port", "0", "--workers",
                    std::to_string(cell.workers)},
                   placement_.server_processors};
@@ -134,7 +142,27 @@ Command TrialRunner::server_command(const Cell& cell) const {
     command.arguments.push_back("--" + key);
     command.arguments.push_back(value);
   }
-  return command;
+  return std::make_unique<ServerProcess>(reactor_, cell.server, command);
+}
+
+std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell) {
+  std::error_code ignored;
+  if (scratch_.empty()) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "bakeoff-outside-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) throw StartError("cannot make a directory for " + cell.server + " in " + std::filesystem::temp_directory_path().string());
+    scratch_ = pattern;
+  }
+  // A fresh one each time, so that no trial finds what another left.
+  const std::filesystem::path dir = scratch_ / cell.server;
+  std::filesystem::remove_all(dir, ignored);
+  std::filesystem::create_directories(dir, ignored);
+  const std::uint16_t port = free_port();
+  auto server = std::make_unique<ServerProcess>(reactor_, cell.server,
+                                                Command{prepare_outside(load_outside(cell.architecture), cell, root_, dir, port), placement_.server_processors}, port);
+  if (const auto congestion = cell.options.find("congestion"); congestion != cell.options.end()) {
+    set_congestion_of_listener(server->group(), port, congestion->second);
+  }
+  return server;
 }
 
 Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed) const {
@@ -151,23 +179,36 @@ Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uin
 }
 
 void TrialRunner::verify(const Cell& cell) {
-  ServerProcess server(reactor_, cell.server, server_command(cell));
+  const std::unique_ptr<ServerProcess> server = start(cell);
   try {
-    verify_files(reactor_, cell.server, server.port(), workload_.files, [&] { return !server.has_ended(); });
+    verify_files(reactor_, cell.server, server->port(), workload_.files, [&] { return !server->has_ended(); });
   } catch (const StartError& error) {
-    if (server.has_ended()) throw StartError(std::string(error.what()) + "; the server " + server.obituary());
+    if (server->has_ended()) throw StartError(std::string(error.what()) + "; the server " + server->obituary());
     throw;
   }
 }
 
-std::optional<double> TrialRunner::read_ceiling() {
-  if (!ceiling_) return std::nullopt;
+TrialRunner::CeilingReading TrialRunner::read_ceiling() {
+  CeilingReading reading;
+  if (!ceiling_) return reading;
   const Command command{{programs_.find("bakeoff-load").string(), url(ceiling_->port()), "--connections", std::to_string(ceiling_connections), "--warmup",
                          seconds(ceiling_warmup_s), "--duration", seconds(spec_.ceiling_s), "--json", "-"},
                         placement_.client_processors};
-  std::optional<double> reading;
   try {
-    reading = optional_number(json::parse(output_of(reactor_, command, spec_.ceiling_s + 30)), "replies_per_s");
+    Child load(reactor_, command);
+    GroupProbe probe(ceiling_->group());
+    const SteadyTime begun = std::chrono::steady_clock::now();
+    const auto sample_at = [&](double share) {
+      reactor_.wait_until([&] { return load.has_ended(); },
+                          begun + std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(ceiling_warmup_s + share * spec_.ceiling_s)));
+      return probe.sample();
+    };
+    const GroupUse from = sample_at(sample_from), to = sample_at(sample_to);
+    if (load.wait_for_end(after_s(spec_.ceiling_s + 30)) && load.exit_status() == 0) {
+      reading.replies_per_s = optional_number(json::parse(load.rest_of_output()), "replies_per_s");
+      const double cpu_share = static_cast<double>(to.total.cpu_ns - from.total.cpu_ns) * 1e-9 / elapsed_s(from.at, to.at);
+      if (reading.replies_per_s && *reading.replies_per_s > 0 && cpu_share > 0) reading.cpu_us_per_reply = cpu_share / *reading.replies_per_s * 1e6;
+    }
   } catch (const StartError&) {
   } catch (const json::exception&) {
   }
@@ -180,8 +221,9 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
   Trial trial;
   trial.key = key;
   trial.attempt = attempt;
-  const bool fresh = last_ceiling_ && elapsed_s(last_ceiling_at_, std::chrono::steady_clock::now()) < ceiling_fresh_s;
-  trial.ceiling_before = fresh ? last_ceiling_ : read_ceiling();
+  const bool fresh = last_ceiling_.replies_per_s && elapsed_s(last_ceiling_at_, std::chrono::steady_clock::now()) < ceiling_fresh_s;
+  const CeilingReading before = fresh ? last_ceiling_ : read_ceiling();
+  trial.ceiling_before = before.replies_per_s;
   trial.started = utc_now();
   try {
     measure(cell, trial);
@@ -191,18 +233,24 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
     trial.reasons.push_back(std::string("the client's report cannot be read: ") + error.what());
   }
   trial.valid = trial.reasons.empty();
-  trial.ceiling_after = read_ceiling();
-  if (trial.ceiling_before && trial.ceiling_after) {
-    const double before = *trial.ceiling_before, after = *trial.ceiling_after, mean = (before + after) / 2;
-    trial.steady = std::fabs(after - before) <= spec_.ceiling_difference * std::max(before, after);
+  const CeilingReading after = read_ceiling();
+  trial.ceiling_after = after.replies_per_s;
+  if (before.replies_per_s && after.replies_per_s) {
+    const double greater = std::max(*before.replies_per_s, *after.replies_per_s);
+    trial.steady = std::fabs(*after.replies_per_s - *before.replies_per_s) <= spec_.ceiling_difference * greater;
     const auto& replies = trial.figures[Metric::replies_per_s];
-    if (replies && mean > 0) trial.figures[Metric::relative_to_ceiling] = *replies / mean;
+    if (replies && greater > 0) trial.figures[Metric::relative_to_ceiling] = *replies / ((*before.replies_per_s + *after.replies_per_s) / 2);
+  }
+  const auto& cpu = trial.figures[Metric::server_cpu_us_per_reply];
+  if (cpu && before.cpu_us_per_reply && after.cpu_us_per_reply) {
+    trial.figures[Metric::cpu_relative_to_ceiling] = *cpu / ((*before.cpu_us_per_reply + *after.cpu_us_per_reply) / 2);
   }
   return trial;
 }
 
 void TrialRunner::measure(const Cell& cell, Trial& trial) {
-  ServerProcess server(reactor_, cell.server, server_command(cell));
+  const std::unique_ptr<ServerProcess> started = start(cell);
+  ServerProcess& server = *started;
   GroupProbe probe(server.group());
   json use = json::object();
   trial.evidence["ready"] = server.ready();

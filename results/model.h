@@ -35,6 +35,7 @@ enum class Metric {
   memory_bytes,
   page_cache_bytes,
   relative_to_ceiling,
+  cpu_relative_to_ceiling,
 };
 
 struct MetricName {
@@ -43,7 +44,7 @@ struct MetricName {
   const char* name;
 };
 
-constexpr std::array<MetricName, 17> metric_table = {{
+constexpr std::array<MetricName, 18> metric_table = {{
     {Metric::throughput_mbps, "", "throughput_mbps"},            // all bytes received, heads too, * 8 / 1e6 / s
     {Metric::replies_per_s, "", "replies_per_s"},
     {Metric::connections_per_s, "", "connections_per_s"},
@@ -61,6 +62,7 @@ constexpr std::array<MetricName, 17> metric_table = {{
     {Metric::memory_bytes, "", "memory_bytes"},                  // proportional set size of the server's process tree
     {Metric::page_cache_bytes, "", "page_cache_bytes"},          // of the machine, files only
     {Metric::relative_to_ceiling, "", "relative_to_ceiling"},    // replies/s over those of the ceiling program just before and after
+    {Metric::cpu_relative_to_ceiling, "", "cpu_relative_to_ceiling"},  // server CPU time a reply over the ceiling program's
 }};
 
 // The figures of one trial; empty: could not be had.

@@ -10,13 +10,7 @@ namespace {
 
 std::string number(double value) {
   char text[48];
-  if (value != 0 && value < 0.995) {
-    std::snprintf(text, sizeof text, "%.2f", value);
-  } else if (value < 9.95) {
-    std::snprintf(text, sizeof text, "%.1f", value);
-  } else {
-    std::snprintf(text, sizeof text, "%.0f", value);
-  }
+  std::snprintf(text, sizeof text, value > -9.995 && value < 9.995 ? "%.2f" : "%.0f", value);
   return text;
 }
 
@@ -171,7 +165,7 @@ std::string ranking(const ExperimentResult& result, const TableStyle& style) {
   text += confirmed ? ", measured again with fresh trials" : "";
   text += "; intervals hold the median with 95 % confidence.\n\n";
   const std::vector<Column> columns = {{"rank"},    {"server", true},   {"connections"}, {"workers"},       {"variant", true}, {"Mbit/s"}, {"interval", true},
-                                       {"replies/s"}, {"of ceiling"}, {"interval", true}, {"p50 ms"}, {"p99 ms"}, {"CPU us/reply"}, {"trials"}};
+                                       {"replies/s"}, {"of ceiling"}, {"interval", true}, {"p50 ms"}, {"p99 ms"}, {"CPU us/reply"}, {"of ceiling's"}, {"trials"}};
   std::vector<std::vector<Text>> rows;
   for (const Best& best : result.best) {
     const auto found = std::find_if(result.cells.begin(), result.cells.end(), [&](const CellResult& cell) { return cell.cell.id == best.cell_id; });
@@ -193,6 +187,7 @@ std::string ranking(const ExperimentResult& result, const TableStyle& style) {
                     {number(summary[Metric::latency_p50_ms].median)},
                     {number(summary[Metric::latency_p99_ms].median)},
                     {number(summary[Metric::server_cpu_us_per_reply].median)},
+                    {number(summary[Metric::cpu_relative_to_ceiling].median)},
                     {std::to_string(mbps.n)}});
   }
   // A column that says nothing is left out.

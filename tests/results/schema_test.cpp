@@ -1,35 +1,14 @@
 // result.json against results/schema/result.schema.json.
-#include <fstream>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
-
 #include "core/data_dir.h"
 #include "tests/catch.h"
+#include "tests/results/result_schema.h"
 #include "tests/results/samples.h"
 
 using namespace bakeoff;
 
 namespace {
 
-class ResultSchema {
- public:
-  ResultSchema() {
-    std::ifstream in(data_dir() / "results/schema/result.schema.json");
-    text_ = nlohmann::json::parse(in);
-    valijson::SchemaParser parser;
-    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(text_), schema_);
-  }
-  bool accepts(const nlohmann::json& result) const {
-    valijson::Validator validator(valijson::Validator::kStrongTypes);
-    return validator.validate(schema_, valijson::adapters::NlohmannJsonAdapter(result), nullptr);
-  }
-
- private:
-  nlohmann::json text_;
-  valijson::Schema schema_;
-};
+test::ResultSchema result_schema() { return test::ResultSchema((data_dir() / "results/schema/result.schema.json").string()); }
 
 nlohmann::json sample() {
   const Cell cell = sample_cell("sped", 64, 1);
@@ -39,10 +18,10 @@ nlohmann::json sample() {
 
 }  // namespace
 
-TEST_CASE("what is written is what the schema says") { CHECK(ResultSchema().accepts(sample())); }
+TEST_CASE("what is written is what the schema says") { CHECK(result_schema().accepts(sample())); }
 
 TEST_CASE("the schema refuses what is not a result") {
-  const ResultSchema schema;
+  const test::ResultSchema schema = result_schema();
   const auto broken = [&](const char* pointer, const nlohmann::json& value) {
     nlohmann::json result = sample();
     result[nlohmann::json::json_pointer(pointer)] = value;

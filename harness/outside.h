@@ -1,0 +1,58 @@
+// Servers of others, run beside our own: one TOML file each in harness/outside. In its arguments and files these words
+// stand for what the harness chooses: @root@ @port@ @workers@ @connections@ @dir@ (a scratch directory of the server's own)
+// @user@ (who runs the harness), and @KEY@ for each key of [options].
+//     title = "nginx, configured as its friends would"
+//     program = ["/usr/sbin/nginx"]           # the first that is there
+//     package = "nginx-light"                 # Debian's, for the message when none is
+//     arguments = ["-c", "@dir@/nginx.conf"]
+//     workers = [1, 64]                       # least and most
+//     [files]
+//     "nginx.conf" = """..."""
+//     [options]
+//     sendfile = ["on", "off"]                # values, the default first
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "results/model.h"
+
+namespace bakeoff {
+
+struct OutsideServer {
+  std::string name;
+  std::string title;
+  std::vector<std::string> programs;
+  std::string package;
+  std::vector<std::string> arguments;
+  std::uint32_t least_workers = 1;
+  std::uint32_t most_workers = 1;
+  std::map<std::string, std::string> files;
+  std::map<std::string, std::vector<std::string>> options;
+
+  // StartError with the package to install when it is not there.
+  std::filesystem::path program() const;
+};
+
+// UsageError for an unknown name, and for what is wrong in its file. BLOCKS: disk.
+OutsideServer load_outside(const std::string& name);
+std::vector<OutsideServer> list_outside();
+
+// Writes the server's files into `dir` and returns its command line. UsageError for a word that stands for nothing.
+std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell, const std::filesystem::path& root, const std::filesystem::path& dir,
+                                         std::uint16_t port);
+
+// Replaces each @WORD@; UsageError for one that `values` does not have.
+std::string fill_in(const std::string& text, const std::map<std::string, std::string>& values, const std::string& where);
+
+// What our servers set themselves on their sockets, these cannot: the harness sets it on their listening socket, from which
+// each connection inherits it. StartError when that is not possible.
+void set_congestion_of_listener(pid_t server, std::uint16_t port, const std::string& congestion);
+
+// A port that is free now.
+std::uint16_t free_port();
+
+}  // namespace bakeoff

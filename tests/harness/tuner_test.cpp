@@ -1,0 +1,105 @@
+#include "harness/tuner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "tests/catch.h"
+#include "workloads/random.h"
+
+using namespace bakeoff;
+
+namespace {
+
+std::vector<Cell> matrix_of(std::size_t connections, std::size_t workers) {
+  std::vector<Cell> cells;
+  for (std::size_t c = 0; c < connections; ++c) {
+    for (std::size_t w = 0; w < workers; ++w) {
+      Cell cell;
+      cell.server = "symped";
+      cell.connections = 1u << c;
+      cell.workers = 1u << w;
+      cell.id = std::to_string(c) + "," + std::to_string(w);
+      cells.push_back(cell);
+    }
+  }
+  return cells;
+}
+
+std::pair<int, int> place(const std::string& id) { return {std::stoi(id), std::stoi(id.substr(id.find(',') + 1))}; }
+
+// Throughput that rises to a peak at (peak_c, peak_w) and falls beyond it.
+double hill(const std::string& id, double peak_c, double peak_w) {
+  const auto [c, w] = place(id);
+  return 1000 * std::exp(-0.03 * (c - peak_c) * (c - peak_c) - 0.05 * (w - peak_w) * (w - peak_w));
+}
+
+struct Found {
+  std::string best;
+  std::size_t measured;
+};
+
+Found tune(const std::vector<Cell>& cells, const std::function<double(const std::string&)>& measure, double margin = 0.1) {
+  Tuner tuner(cells, margin);
+  std::map<std::string, Figure> known;
+  for (;;) {
+    const auto wanted = tuner.next(known);
+    if (wanted.empty()) break;
+    for (const std::string& id : wanted) {
+      REQUIRE_FALSE(known.count(id));  // nothing is measured twice
+      known[id] = figure_of({measure(id)});
+    }
+  }
+  const auto best = std::max_element(known.begin(), known.end(), [](const auto& a, const auto& b) { return *a.second.median < *b.second.median; });
+  return {best->first, known.size()};
+}
+
+}  // namespace
+
+TEST_CASE("the tuner finds the peak of a full matrix with a third of its cells") {
+  const auto cells = matrix_of(10, 8);
+  for (int peak_c = 0; peak_c < 10; ++peak_c) {
+    for (int peak_w = 0; peak_w < 8; ++peak_w) {
+      CAPTURE(peak_c, peak_w);
+      const Found found = tune(cells, [&](const std::string& id) { return hill(id, peak_c, peak_w); });
+      CHECK(found.measured <= 27);
+      CHECK(hill(found.best, peak_c, peak_w) >= 950);  // the winner, within what trials can tell
+    }
+  }
+}
+
+TEST_CASE("noise of a few per cent does not lead the tuner far astray") {
+  const auto cells = matrix_of(10, 8);
+  Random random(1);
+  int near = 0;
+  for (int i = 0; i < 100; ++i) {
+    const Found found = tune(cells, [&](const std::string& id) { return hill(id, 6, 3) * (1 + 0.06 * (random.unit() - 0.5)); });
+    CHECK(found.measured <= 27);
+    near += hill(found.best, 6, 3) >= 900 ? 1 : 0;
+  }
+  CHECK(near >= 95);
+}
+
+TEST_CASE("a small matrix is measured as its coarse one, a diagonal as a line") {
+  const Found small = tune(matrix_of(2, 2), [](const std::string& id) { return hill(id, 1, 1); });
+  CHECK(small.measured == 4);
+  CHECK(small.best == "1,1");
+  std::vector<Cell> diagonal;
+  for (std::uint32_t c = 0; c < 9; ++c) {
+    Cell cell;
+    cell.server = "mt";
+    cell.connections = cell.workers = 1u << c;
+    cell.id = std::to_string(c) + ",0";
+    diagonal.push_back(cell);
+  }
+  const Found line = tune(diagonal, [](const std::string& id) { return hill(id, 5, 0); });
+  CHECK(line.measured < 9);
+  CHECK(hill(line.best, 5, 0) > 850);
+}
+
+TEST_CASE("invalid cells lead nowhere, and a server without any valid one ends the search") {
+  Tuner tuner(matrix_of(4, 4), 0.1);
+  std::map<std::string, Figure> known;
+  for (const std::string& id : tuner.next(known)) known[id] = Figure{};
+  CHECK(tuner.next(known).empty());
+}
