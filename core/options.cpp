@@ -118,7 +118,7 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
       {"connections", "N", "most connections at once, over all workers [what descriptors allow]", number("connections", options.connections, 1, most)},
       {"poller", "NAME", "event mechanism: " + names(architecture.pollers), one_of("poller", options.poller, architecture.pollers)},
       {"body", "NAME", "how bodies are sent: " + names(architecture.bodies), one_of("body", options.body, architecture.bodies)},
-      {"auto-limit", "SIZE", "largest body that --body=auto sends from user memory together with the head [32K]",
+      {"auto-limit", "SIZE", "largest body that --body=auto sends from user memory together with the head [24K]",
        [&](const std::string& text) { options.auto_limit_bytes = parse_size_bytes(text); }},
       {"send", "NAME", "sockets while sending: " + names(architecture.sends), one_of("send", options.send, architecture.sends)},
       {"accept-limit", "N", "accepts per readiness of the listening socket; 0: until there are no more [0]", number("accept-limit", options.accept_limit, 0, most)},

@@ -23,8 +23,8 @@ enum class Dispatch : std::uint8_t { boss, accept };
 enum class ThreadKind : std::uint8_t { user, kernel };
 
 // Largest body that --body=auto sends from user memory in one call with the head: above it sendfile costs less
-// (docs: core/README.md, "Where auto changes over").
-inline constexpr std::uint64_t auto_limit_default_bytes = 32 * 1024;
+// (core/README.md, "Where auto changes over").
+inline constexpr std::uint64_t auto_limit_default_bytes = 24 * 1024;
 
 struct Options {
   std::string root;
