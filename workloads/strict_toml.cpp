@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "core/check.h"
 #include "core/errors.h"
 
 namespace bakeoff {
@@ -82,7 +83,7 @@ template <std::size_t N>
 std::optional<double> with_unit(std::string_view text, const Unit (&units)[N]) {
   double value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  if (error != std::errc() || !(value >= 0)) return std::nullopt;
+  if (error != std::errc() || !(value >= 0) || !std::isfinite(value)) return std::nullopt;
   std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
   if (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
   for (const Unit& candidate : units) {
@@ -434,6 +435,7 @@ TomlDocument TomlDocument::parse(std::string_view text, std::string name) {
 }
 
 void TomlDocument::set(std::string_view assignment) {
+  BAKEOFF_CHECK(state_->known.size() == 1 && state_->known.begin()->second.empty());  // handles of tables would dangle
   const std::size_t equals = assignment.find('=');
   const std::string typed(assignment);
   if (equals == std::string_view::npos || equals == 0) throw UsageError(backticked(typed) + ": expected key=value");

@@ -49,10 +49,10 @@ class TomlTable {
   std::int64_t integer(std::string_view key, IntegerRange range, std::int64_t fallback) const;
   double number(std::string_view key, NumberRange range) const;  // an integer will do
   double number(std::string_view key, NumberRange range, double fallback) const;
-  // Seconds: a number, or a string with a unit: "250us", "340ms", "15s", "2min", "1h".
+  // Seconds: a number, or a string with a unit: "250us", "340ms", "15s", "2m" or "2min", "1h".
   double duration_s(std::string_view key, NumberRange range_s) const;
   double duration_s(std::string_view key, NumberRange range_s, double fallback_s) const;
-  // Bytes: an integer, or a string with a unit: "100KB" (1000), "64KiB" (1024), MB, MiB, GB, GiB.
+  // Bytes: an integer, or a string with a unit: "100KB" (1000), "64KiB" or, as on command lines, "64K" (1024); M and G likewise.
   std::int64_t bytes(std::string_view key, IntegerRange range) const;
   std::int64_t bytes(std::string_view key, IntegerRange range, std::int64_t fallback) const;
 
@@ -100,7 +100,7 @@ class TomlDocument {
   // `name` stands where errors would name the file.
   static TomlDocument parse(std::string_view text, std::string name);
 
-  // An override as typed, "key=value" or "table.key=value": the value is read as TOML and, if it is not TOML, as a
+  // Before anything is read: an override as typed, "key=value" or "table.key=value": the value is read as TOML and, if it is not TOML, as a
   // plain string, so that nobody has to quote twice in a shell. UsageError without a "=" or with an empty key.
   void set(std::string_view assignment);
 
