@@ -181,3 +181,27 @@ TEST_CASE("a log that is missing or empty is refused") {
   std::ofstream(file) << "# nothing\n\n";
   REQUIRE_THROWS_AS(LogModel({file, 0, 1, 0, 1}, url, nullptr, std::nullopt, 1), UsageError);
 }
+
+TEST_CASE("no text at all breaks the reader") {
+  Random random(8);
+  const std::string alphabet = "/a \t\n\n#='\"\\" + std::string(1, '\0') + "\xff";
+  const std::vector<std::string> words = {"method=", "think=", "contents=", "GET", "POST", "1.5", "/x"};
+  int refused = 0;
+  for (int round = 0; round < 5'000; ++round) {
+    std::string text;
+    for (std::uint32_t length = random.below(30); length > 0; --length) {
+      if (random.below(3) == 0) text += words[random.below(static_cast<std::uint32_t>(words.size()))];
+      text += alphabet[random.below(static_cast<std::uint32_t>(alphabet.size()))];
+    }
+    try {
+      for (const LogSession& session : read_all(text)) {
+        REQUIRE_FALSE(session.bursts.empty());
+        for (const LogBurst& burst : session.bursts) REQUIRE_FALSE(burst.requests.empty());
+      }
+    } catch (const UsageError&) {
+      ++refused;
+    }
+  }
+  REQUIRE(refused > 100);
+  REQUIRE(refused < 4'900);
+}
