@@ -24,16 +24,24 @@ std::optional<Reply> get_unless_broken_off(const Server& server, const std::stri
   }
 }
 
-bool becomes(const Server& server, const std::string& target, const std::string& content) {
-  return eventually([&] {
+// How long an entry is used here, and until it certainly is not used any more.
+const Options valid_shortly = {{"cache-valid", "50ms"}};
+constexpr int no_longer_valid_ms = 100;
+
+// Whichever worker answers: each may have a cache of its own.
+void check_becomes(const Server& server, const std::string& target, const std::string& content) {
+  sleep_ms(no_longer_valid_ms);
+  for (int round = 0; round < 8; ++round) {
     const std::optional<Reply> reply = get_unless_broken_off(server, target);
-    return reply && reply->status == 200 && reply->body == content;
-  });
+    REQUIRE(reply);
+    CHECK(reply->status == 200);
+    CHECK((reply->body == content));
+  }
 }
 
 }  // namespace
 
-TEST_CASE("every combination of caches serves the same") {
+TEST_CASE("every combination of caches serves the same", "[once]") {
   for (const Options& body : combinations({"body"})) {
     for (int bits = 0; bits < 8; ++bits) {
       Options options = body;
@@ -43,8 +51,8 @@ TEST_CASE("every combination of caches serves the same") {
       INFO(in_words(options));
       Server server = serve(options);
       Client client = server.connect();
-      for (int round = 0; round < 3; ++round) {
-        for (const std::size_t bytes : {std::size_t{0}, std::size_t{102}, std::size_t{65537}, std::size_t{262144}}) {
+      for (int round = 0; round < 2; ++round) {
+        for (const std::size_t bytes : {std::size_t{0}, std::size_t{102}, std::size_t{65537}}) {
           const Reply reply = client.get(sized(bytes));
           CHECK(reply.status == 200);
           CHECK((reply.body == sized_content(bytes)));
@@ -59,7 +67,7 @@ TEST_CASE("every combination of caches serves the same") {
   }
 }
 
-TEST_CASE("a cache that is too small for its files gives way to them") {
+TEST_CASE("a cache that is too small for its files gives way to them", "[once]") {
   for (const Options& body : combinations({"body"})) {
     for (const Options& bound : {Options{{"cache-entries", "2"}}, Options{{"cache-bytes", "100000"}}, Options{{"cache-bytes", "0"}}, Options{{"cache-entries", "0"}}}) {
       Options options = body;
@@ -77,17 +85,18 @@ TEST_CASE("a cache that is too small for its files gives way to them") {
           CHECK((reply.body == sized_content(bytes)));
         }
       }
-      if (bound.count("cache-entries") != 0) CHECK(server.descriptors() <= descriptors + 2);
+      // Counted once a process, and processes that share a table count each other's.
+      if (bound.count("cache-entries") != 0) CHECK(server.descriptors() <= descriptors + 2 * server.processes());
       client.close();
       finish(server);
     }
   }
 }
 
-TEST_CASE("a file that changes is served anew once its entry is no longer valid") {
+TEST_CASE("a file that changes is served anew once its entry is no longer valid", "[once]") {
   for (const Options& body : combinations({"body"})) {
     Options options = body;
-    options["cache-valid"] = "50ms";
+    options.insert(valid_shortly.begin(), valid_shortly.end());
     INFO(in_words(options));
     TempDir root;
     const std::string first = test_content("first", 40'000);
@@ -100,7 +109,7 @@ TEST_CASE("a file that changes is served anew once its entry is no longer valid"
 
     const std::string second = test_content("second", 70'000);
     root.replace("file.bin", second);
-    CHECK(becomes(server, "/file.bin", second));
+    check_becomes(server, "/file.bin", second);
     const Reply renewed = server.get("/file.bin", "If-None-Match: " + original.header("etag") + "\r\n");
     CHECK(renewed.status == 200);
     CHECK(renewed.header("etag") != original.header("etag"));
@@ -108,33 +117,34 @@ TEST_CASE("a file that changes is served anew once its entry is no longer valid"
 
     const std::string same_size = test_content("third", 70'000);
     root.replace("file.bin", same_size);
-    CHECK(becomes(server, "/file.bin", same_size));
+    check_becomes(server, "/file.bin", same_size);
 
     const std::string grown = same_size + test_content("more", 200'000);
     root.write("file.bin", grown);  // in place
-    CHECK(becomes(server, "/file.bin", grown));
+    check_becomes(server, "/file.bin", grown);
 
     const std::string shrunk = test_content("less", 10);
     root.write("file.bin", shrunk);
-    CHECK(becomes(server, "/file.bin", shrunk));
+    check_becomes(server, "/file.bin", shrunk);
 
     root.write("file.bin", "");
-    CHECK(becomes(server, "/file.bin", ""));
+    check_becomes(server, "/file.bin", "");
 
     std::filesystem::remove(root.path() / "file.bin");
-    CHECK(eventually([&] { return server.get("/file.bin").status == 404; }));
+    sleep_ms(no_longer_valid_ms);
+    for (int round = 0; round < 8; ++round) CHECK(server.get("/file.bin").status == 404);
     root.write("file.bin", first);
-    CHECK(becomes(server, "/file.bin", first));
+    check_becomes(server, "/file.bin", first);
     std::filesystem::remove(root.path() / "file.bin");
     root.write("file.bin/index.html", "now a directory");
-    CHECK(becomes(server, "/file.bin/", "now a directory"));
+    check_becomes(server, "/file.bin/", "now a directory");
     CHECK(server.get("/other.txt").body == "other");
     before.close();
     finish(server);
   }
 }
 
-TEST_CASE("a file that is cut short while it is served or cached harms its own reply only") {
+TEST_CASE("a file that is cut short while it is served or cached harms its own reply only", "[once]") {
   for (const Options& options : combinations({"body", "residency"})) {
     INFO(in_words(options));
     TempDir root;
@@ -143,7 +153,7 @@ TEST_CASE("a file that is cut short while it is served or cached harms its own r
     root.write("small.bin", content.substr(0, 30'000));
     root.write("other.txt", "other");
     Options valid_long = options;
-    valid_long["send-buffer"] = "16384";
+    valid_long["send-buffer"] = "65536";
     const std::unique_ptr<Server> started = serve_unless_refused(valid_long, root.path().string());
     if (!started) {
       CHECK(options.at("residency") != "none");
@@ -158,7 +168,7 @@ TEST_CASE("a file that is cut short while it is served or cached harms its own r
     // In the middle of a reply: what comes is a prefix of what was, then the end, or the whole of it.
     Client half_way = server.connect(8192);
     half_way.send(request("/large.bin", "Connection: close\r\n"));
-    REQUIRE(eventually([&] { return half_way.pending().size() > 10'000 || half_way.take_now(4096) == 0; }));
+    REQUIRE(eventually([&] { return half_way.take_now(4096) > 0 && half_way.pending().size() > 10'000; }));
     REQUIRE(truncate((root.path() / "large.bin").c_str(), 1'000'000) == 0);
     REQUIRE(truncate((root.path() / "small.bin").c_str(), 0) == 0);
     const std::string received = half_way.read_to_end();
@@ -180,7 +190,7 @@ TEST_CASE("a file that is cut short while it is served or cached harms its own r
   }
 }
 
-TEST_CASE("files that are replaced all the time are served from one state or the other") {
+TEST_CASE("files that are replaced all the time are served from one state or the other", "[once]") {
   for (const Options& body : combinations({"body"})) {
     Options options = body;
     options["cache-valid"] = "1ms";

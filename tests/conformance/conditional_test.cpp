@@ -26,7 +26,7 @@ constexpr const char* imf = "%a, %d %b %Y %H:%M:%S GMT";
 
 }  // namespace
 
-TEST_CASE("replies carry Date, Last-Modified and a strong ETag") {
+TEST_CASE("replies carry Date, Last-Modified and a strong ETag", "[once]") {
   Server server = serve();
   Client client = server.connect();
   const std::time_t before = std::time(nullptr);
@@ -49,7 +49,7 @@ TEST_CASE("replies carry Date, Last-Modified and a strong ETag") {
   finish(server);
 }
 
-TEST_CASE("a client that has the file gets a 304") {
+TEST_CASE("a client that has the file gets a 304", "[once]") {
   Server server = serve();
   Client client = server.connect();
   const Reply whole = client.get(sized(1024));

@@ -31,7 +31,7 @@ void check_refused(const Reply& reply) {
 
 }  // namespace
 
-TEST_CASE("targets name files by their normal form") {
+TEST_CASE("targets name files by their normal form", "[once]") {
   TempDir root;
   const std::pair<const char*, const char*> files[] = {
       {"index.html", "index"},    {"sub/index.html", "sub's index"}, {"sub/file.txt", "file"},  {"with space.txt", "space"},
@@ -110,7 +110,7 @@ TEST_CASE("targets name files by their normal form") {
   finish(server);
 }
 
-TEST_CASE("a directory without an index is not listed") {
+TEST_CASE("a directory without an index is not listed", "[once]") {
   Server server = serve();
   const Reply reply = ask(server, "/empty/");
   CHECK((reply.status == 403 || reply.status == 404));
@@ -119,7 +119,7 @@ TEST_CASE("a directory without an index is not listed") {
   finish(server);
 }
 
-TEST_CASE("no spelling of a target leads out of the root") {
+TEST_CASE("no spelling of a target leads out of the root", "[once]") {
   Server server = serve();
   const std::string up[] = {"..", "%2e%2e", "%2E%2E", ".%2e", "%2e.", "..%2f", "%2e%2e%2f", "..%5c", "..\\", "%252e%252e", "%c0%ae%c0%ae", "..;", "....//", "..%00"};
   std::set<std::string> targets = {"/..", "/../", "/sub/../..", "/sub/../../", "http://localhost/../secret.txt", "http://localhost/%2e%2e/secret.txt",
@@ -152,7 +152,7 @@ TEST_CASE("no spelling of a target leads out of the root") {
   finish(server);
 }
 
-TEST_CASE("symbolic links are followed inside of the root only") {
+TEST_CASE("symbolic links are followed inside of the root only", "[once]") {
   TempDir parent;
   parent.write("secret.txt", site().secret);
   parent.write("outside/secret.txt", site().secret);
@@ -198,7 +198,7 @@ TEST_CASE("symbolic links are followed inside of the root only") {
   finish(server);
 }
 
-TEST_CASE("only regular files are served, and asking for others stalls nobody") {
+TEST_CASE("only regular files are served, and asking for others stalls nobody", "[once]") {
   TempDir root;
   root.write("file.txt", "regular");
   REQUIRE(mkfifo((root.path() / "fifo").c_str(), 0666) == 0);
@@ -223,7 +223,7 @@ TEST_CASE("only regular files are served, and asking for others stalls nobody") 
   close(listener);
 }
 
-TEST_CASE("a file that may not be read is a 403") {
+TEST_CASE("a file that may not be read is a 403", "[once]") {
   TempDir root;
   root.write("closed.txt", site().secret);
   root.write("locked/file.txt", site().secret);
@@ -242,7 +242,7 @@ TEST_CASE("a file that may not be read is a 403") {
   chmod((root.path() / "locked").c_str(), 0755);
 }
 
-TEST_CASE("the ending of a name tells the media type") {
+TEST_CASE("the ending of a name tells the media type", "[once]") {
   const std::pair<const char*, std::vector<std::string>> types[] = {
       {"a.html", {"text/html"}},
       {"a.htm", {"text/html"}},

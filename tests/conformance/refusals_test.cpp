@@ -40,7 +40,7 @@ std::string with(const std::string& header) { return request(sized(102), header 
 
 }  // namespace
 
-TEST_CASE("refusals say what is wrong and where the connection stands") {
+TEST_CASE("refusals say what is wrong and where the connection stands", "[once]") {
   Server server = serve();
   const std::string nul(1, '\0');
   const Case cases[] = {
@@ -111,7 +111,7 @@ TEST_CASE("refusals say what is wrong and where the connection stands") {
   }
 }
 
-TEST_CASE("a refusal of HEAD has no body") {
+TEST_CASE("a refusal of HEAD has no body", "[once]") {
   Server server = serve();
   Client client = server.connect();
   client.send(request("/missing", "", "HEAD") + request(sized(102), "Connection: close\r\n"));
@@ -120,7 +120,7 @@ TEST_CASE("a refusal of HEAD has no body") {
   finish(server);
 }
 
-TEST_CASE("a refusal reaches a client that is still sending") {
+TEST_CASE("a refusal reaches a client that is still sending", "[once]") {
   Server server = serve();
   for (const std::string& bytes : {request(sized(102), "Content-Length: 100000000\r\n", "POST") + std::string(300'000, 'b'),
                                    "GET / HTTP/1.1\r\nHost: x\r\n" + std::string(300'000, 'x') + "\r\n\r\n"}) {
@@ -134,7 +134,7 @@ TEST_CASE("a refusal reaches a client that is still sending") {
   finish(server);
 }
 
-TEST_CASE("a request with two meanings is refused and nothing behind it is answered") {
+TEST_CASE("a request with two meanings is refused and nothing behind it is answered", "[once]") {
   Server server = serve();
   const std::string hidden = request("/smuggled.txt");
   const std::string length = std::to_string(hidden.size());

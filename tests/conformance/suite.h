@@ -1,6 +1,8 @@
 // What the cases of the suite share: the server under test, as the environment names it, and the files it serves.
 //   BAKEOFF_TEST_SERVER   path of the server binary
 //   BAKEOFF_TEST_OPTIONS  factors of this run, "name=value" with spaces between them
+// Cases tagged [once] look at what no event mechanism has a part in; [scale], [clients] and [workers] are entries of
+// their own. Everything else is run with every event mechanism, and what sends bodies with every body strategy.
 #pragma once
 
 #include <memory>
@@ -60,9 +62,10 @@ Server serve_directory(const std::string& root, const Options& more = {}, Child:
 // As serve(); nothing when the server refuses the combination as meaningless, which it must do in one line.
 std::unique_ptr<Server> serve_unless_refused(const Options& more, const std::string& root = site().root);
 
-// Ends the server and checks that it ended well: status 0, one line of statistics, nothing on standard error, no
-// process left. Returns the statistics.
-nlohmann::json finish(Server& server);
+// Ends the server and checks that it ended well: status 0, one line of statistics, no process left, and nothing said
+// on standard error but what the case has provoked. Returns the statistics.
+enum class Said { nothing, that_workers_were_killed };
+nlohmann::json finish(Server& server, Said said = Said::nothing);
 
 // Waits until the server has closed all its connections but `left`.
 void wait_for_connections(const Server& server, std::size_t left);

@@ -120,7 +120,7 @@ TEST_CASE("a worker process that is killed takes nobody with it", "[workers]") {
   wait_for_connections(server, 0);
   CHECK(eventually([&] { return server.descriptors() <= descriptors; }));
   for (int i = 0; i < 50; ++i) CHECK((server.get(sized(65537)).body == sized_content(65537)));
-  finish(server);
+  finish(server, Said::that_workers_were_killed);
 }
 
 TEST_CASE("a helper process that is killed takes no request with it", "[workers]") {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -49,15 +50,15 @@ std::size_t Server::connections() const {
   std::ifstream table("/proc/net/tcp");
   std::string line;
   std::getline(table, line);
-  std::size_t held = 0;
+  std::set<std::string> held;  // by inode: a line can be read twice while the table changes
   while (std::getline(table, line)) {
     std::istringstream fields(line);
     std::string number, local, remote, state, queues, timer, retransmits, user, timeout, inode;
     fields >> number >> local >> remote >> state >> queues >> timer >> retransmits >> user >> timeout >> inode;
     constexpr std::string_view listening = "0A";
-    if (std::stoi(local.substr(local.find(':') + 1), nullptr, 16) == port_ && state != listening && inode != "0") ++held;
+    if (std::stoi(local.substr(local.find(':') + 1), nullptr, 16) == port_ && state != listening && inode != "0") held.insert(inode);
   }
-  return held;
+  return held.size();
 }
 
 std::size_t Server::descriptors() const {
@@ -72,12 +73,12 @@ std::size_t Server::descriptors() const {
 Server::Stopped Server::stop(int signal) {
   Stopped stopped;
   child_.signal(signal);
-  stopped.status = child_.wait().value_or(-1);
+  // Read first: a server with many workers has more to say than a pipe holds.
+  std::istringstream output(child_.rest_of_output());
+  stopped.status = child_.wait(1000).value_or(-1);
   if (stopped.status == -1) child_.signal(SIGKILL);
-  // A worker that is left behind keeps the pipe open: the output is waited for no longer than it takes to see that.
   eventually([this] { return child_.group().empty(); }, 2'000);
   stopped.left_running = child_.group().size();
-  std::istringstream output(child_.rest_of_output(stopped.left_running == 0 ? patience_ms : 0));
   std::string last;
   for (std::string line; std::getline(output, line);) last = line;
   stopped.statistics = nlohmann::json::parse(last, nullptr, false);

@@ -44,6 +44,7 @@ class Server {
   std::size_t connections() const;
   // Open descriptors over all its processes.
   std::size_t descriptors() const;
+  std::size_t processes() const { return child_.group().size(); }
 
   struct Stopped {
     int status;  // exit status; -1: it had to be killed
