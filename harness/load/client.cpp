@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -355,7 +356,9 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
                        : options_.discard ? head_read_bytes
                                           : buffer_bytes;
     if (slow) room = std::min(room, slow_bite_bytes(options_.reader_bytes_per_s));
-    const ssize_t got = recv(connection.fd, buffer_.get(), room, discard ? MSG_TRUNC : 0);
+    // Discarding writes nothing, so `room` may be more than the buffer has; the bare call, as recv() would be checked for it.
+    const ssize_t got = discard ? syscall(SYS_recvfrom, connection.fd, buffer_.get(), room, MSG_TRUNC, nullptr, nullptr)
+                                : recv(connection.fd, buffer_.get(), room, 0);
     const std::int64_t now_ns = monotonic_ns();
     if (got > 0) {
       const auto bytes = static_cast<std::size_t>(got);
