@@ -67,7 +67,7 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
         std::optional<Want> next;
         threads.on_worker([&] { next = connection.wait_for_disk(this_disk_worker(worker.server)); });
         worker.stats.helper_jobs.add();
-        proceed = !next;
+        proceed = !next || *next == Want::readable;  // the next request may be here already
         want = next.value_or(Want::disk);
         break;
       }

@@ -343,13 +343,8 @@ Want Connection::drain(Worker& worker) {
 
 std::optional<Want> Connection::wait_for_disk(Worker& worker) {
   BAKEOFF_CHECK(disk_announced_);
-  if (phase_ == Phase::sending) {
-    const Want want = transmit(worker);
-    // The response is sent: the next request may have been received together with the last.
-    if (want != Want::readable) return want;
-  } else {
-    resolve(worker);
-  }
+  if (phase_ == Phase::sending) return transmit(worker);
+  resolve(worker);
   return std::nullopt;
 }
 
