@@ -71,6 +71,9 @@ bool parse_switch(const std::string& option, const std::string& text) {
   throw UsageError("--" + option + "=" + text + " is neither on nor off");
 }
 
+// Connections of one process when nobody says how many.
+constexpr int most_connections_default = 32'768;
+
 int raise_descriptor_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
@@ -190,7 +193,8 @@ void check_together(const Options& options, const Architecture& architecture, bo
 
 // Descriptors that are neither connections nor cached files: standard streams, listening socket, pollers, pipes.
 int reserved_descriptors(const Options& options, const Architecture& architecture) {
-  return 64 + (architecture.helpers.empty() ? 0 : 2 * options.workers);
+  const bool pollers_in_one_table = !architecture.pollers.empty() && !architecture.descriptors_are_per_worker;
+  return 64 + (pollers_in_one_table ? options.workers : 0) + (architecture.helpers.empty() ? 0 : 2 * options.workers);
 }
 
 void fit_descriptors(Options& options, const Architecture& architecture, bool entries_given) {
@@ -205,8 +209,9 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
   if (options.connections == 0 && architecture.connections_are_threads) {
     options.connections = std::min(1024, room / 2);
   } else if (options.connections == 0) {
-    options.connections = architecture.connections_are_workers ? options.workers
-                                                               : std::max(1, room - std::min(4096, room / 4)) * tables;
+    options.connections = architecture.connections_are_workers
+                              ? options.workers
+                              : std::clamp(room - std::min(4096, room / 4), 1, most_connections_default) * tables;
   }
   const int each = (options.connections + tables - 1) / tables;
   if (each > room - 1) {
@@ -226,6 +231,9 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
     }
     if (!entries_given) options.cache_entries = left;
   }
+  // Tables are sized by descriptor numbers, in every process: a limit far above what can be needed would cost memory.
+  const int open_at_once = options.descriptors - room + (options.body == BodyKind::uncached || !options.cache_files ? 2 : 1) * each + options.cache_entries;
+  options.descriptors = std::min(options.descriptors, open_at_once);
 }
 
 }  // namespace

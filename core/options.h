@@ -57,7 +57,7 @@ struct Options {
   ThreadKind threads = ThreadKind::user;
 
   // What follows is worked out, not typed.
-  int descriptors = 0;          // RLIMIT_NOFILE, raised as far as it goes
+  int descriptors = 0;          // one past the highest descriptor that a process may have
   bool waits_in_calls = false;  // who serves a connection blocks in the call: no event mechanism
 };
 

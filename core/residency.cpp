@@ -56,7 +56,8 @@ bool cachestat_resident(const FileBytes& file, std::uint64_t offset, std::uint64
 bool byte_resident(int fd, std::uint64_t offset) {
   char byte;
   iovec piece{&byte, 1};
-  return ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT) >= 0 || errno != EAGAIN;
+  // Not every file system can tell (FUSE cannot): what is not known to be in memory counts as absent.
+  return ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT) >= 0;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "core/server.h"
 
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,6 +35,14 @@ int open_stop_fd() {
   const int fd = ::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd < 0) throw StartError(std::string("no descriptor for signals can be had: ") + std::strerror(errno));
   return fd;
+}
+
+// Descriptor numbers stay below what the tables hold: the kernel gives the lowest that is free.
+void limit_descriptors(int descriptors) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = static_cast<rlim_t>(descriptors);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 FileCache::Settings cache_settings(const Options& options) {
@@ -170,6 +179,7 @@ int server_main(int argc, char** argv, const Architecture& architecture, Sharing
   try {
     const std::optional<Options> options = parse_options(argc, argv, architecture);
     if (!options) return 0;
+    limit_descriptors(options->descriptors);
     Server server(*options, architecture, sharing);
     serve(server);
     server.print_statistics();

@@ -290,12 +290,13 @@ TEST_CASE("connections and cached files share the descriptors") {
     for (const Architecture* architecture : {&loop, &helped, &pool, &threaded, &several}) {
       const Options options = accepted({}, *architecture);
       CAPTURE(architecture->name, options.connections, options.cache_entries);
-      CHECK(options.descriptors == descriptors);
+      CHECK(options.descriptors <= descriptors);
       const int tables = architecture->descriptors_are_per_worker ? options.workers : 1;
       const int each = (options.connections + tables - 1) / tables;
       CHECK(options.connections >= 1);
       CHECK(options.cache_entries >= 0);
       CHECK(each + options.cache_entries + 3 < options.descriptors);
+      CHECK(options.descriptors < 100'000);  // whatever the limit: tables are sized by it
     }
     CHECK(accepted({}, pool).connections == 8);
     CHECK(accepted({"--workers=20"}, pool).connections == 20);
