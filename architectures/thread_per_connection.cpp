@@ -33,7 +33,8 @@ const Architecture architecture = {
     .pollers = all_pollers(),
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking, Sending::blocking},
-    .residencies = {Residency::always_absent, Residency::none, Residency::cachestat, Residency::nowait, Residency::mincore},
+    .residencies = {Residency::always_absent, Residency::none, Residency::cachestat, Residency::nowait,
+                    Residency::mincore},
     .thread_kinds = {ThreadKind::user, ThreadKind::kernel},
     .can_refuse = false,
     .connections_are_threads = true,
@@ -57,12 +58,8 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
     proceed = true;
     bool in_time = true;
     switch (want) {
-      case Want::readable:
-        in_time = threads.wait_readable(connection.fd(), connection.deadline_ms());
-        break;
-      case Want::writable:
-        in_time = threads.wait_writable(connection.fd(), connection.deadline_ms());
-        break;
+      case Want::readable: in_time = threads.wait_readable(connection.fd(), connection.deadline_ms()); break;
+      case Want::writable: in_time = threads.wait_writable(connection.fd(), connection.deadline_ms()); break;
       case Want::disk: {
         std::optional<Want> next;
         threads.on_worker([&] { next = connection.wait_for_disk(this_disk_worker(worker.server)); });
@@ -71,9 +68,7 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
         want = next.value_or(Want::disk);
         break;
       }
-      case Want::close:
-        threads.closing(connection.fd());
-        return;
+      case Want::close: threads.closing(connection.fd()); return;
     }
     if (!in_time) {
       worker.clock.refresh();
@@ -86,7 +81,8 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
 void serve_on_user_threads(Server& server) {
   const Options& options = server.options();
   const std::unique_ptr<Worker> worker = server.make_worker(0);
-  UserThreads threads({.mechanism = options.poller, .descriptors = options.descriptors, .disk_workers = options.workers});
+  UserThreads threads(
+      {.mechanism = options.poller, .descriptors = options.descriptors, .disk_workers = options.workers});
   const int listener = server.listener().fd();
   const auto accept_and_serve_for_ever = [&] {
     for (;;) {

@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define BAKEOFF_CHECK(condition)                                                              \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]] {                                                          \
+#define BAKEOFF_CHECK(condition)                                                                \
+  do {                                                                                          \
+    if (!(condition)) [[unlikely]] {                                                            \
       std::fprintf(stderr, "bug: %s does not hold at %s:%d\n", #condition, __FILE__, __LINE__); \
-      std::abort();                                                                           \
-    }                                                                                         \
+      std::abort();                                                                             \
+    }                                                                                           \
   } while (false)

@@ -116,15 +116,12 @@ Want Connection::receive(Worker& worker) {
   }
   in_hand_ = bytes;
   switch (parser_.parse(bytes, request_)) {
-    case RequestParser::Result::incomplete:
-      keep_input();
-      return Want::readable;
+    case RequestParser::Result::incomplete: keep_input(); return Want::readable;
     case RequestParser::Result::refused:
       worker.stats.requests.add();
       request_ = {};  // it was not understood: not even its method is known
       return begin_refusal(worker, parser_.status());
-    case RequestParser::Result::complete:
-      break;
+    case RequestParser::Result::complete: break;
   }
   worker.stats.requests.add();
   keep_alive_ = request_.keep_alive;
@@ -211,7 +208,7 @@ Want Connection::transmit(Worker& worker) {
     std::array<std::string_view, 2> head;
     std::size_t pieces = 0;
     if (!head_begun_) {
-      const auto form = !keep_alive_                    ? HeadEnd::Connection::close
+      const auto form = !keep_alive_                  ? HeadEnd::Connection::close
                         : request_.minor_version == 0 ? HeadEnd::Connection::keep_alive
                                                       : HeadEnd::Connection::implied;
       head[pieces++] = !output_.empty() ? std::string_view(output_)
@@ -255,7 +252,7 @@ Want Connection::transmit(Worker& worker) {
       return Want::writable;
     }
     if (sent == 0) return file_changed(worker);
-    if (server_.options().send == Sending::blocking) worker.clock.refresh();  // the call may have taken any time
+    if (server_.options().send == Sending::blocking) worker.clock.refresh();   // the call may have taken any time
     deadline_ms_ = worker.clock.now_ms() + server_.options().send_timeout_ms;  // a slow reader is not a dead one
     head_begun_ = true;
     if (static_cast<std::uint64_t>(sent) < head_bytes) {
@@ -315,7 +312,8 @@ void Connection::await_request(Worker& worker) {
   phase_ = Phase::receiving;
   const bool begun = !unparsed().empty();
   if (!begun) release_input();
-  deadline_ms_ = worker.clock.now_ms() + (begun ? server_.options().request_timeout_ms : server_.options().idle_timeout_ms);
+  deadline_ms_ =
+      worker.clock.now_ms() + (begun ? server_.options().request_timeout_ms : server_.options().idle_timeout_ms);
 }
 
 // One receive a call, here and in drain: a client that never stops sending must not hold its worker, nor keep it from
@@ -380,16 +378,10 @@ Want Connection::expire(Worker& worker) {
       request_ = {};
       begin_refusal(worker, 408);
       return advance(worker);
-    case Phase::sending:
-      worker.stats.closed_send_timeout.add();
-      return Want::close;
-    case Phase::draining:
-      worker.stats.closed_by_us.add();
-      return Want::close;
+    case Phase::sending: worker.stats.closed_send_timeout.add(); return Want::close;
+    case Phase::draining: worker.stats.closed_by_us.add(); return Want::close;
     case Phase::resolving:
-    case Phase::skipping:
-      worker.stats.closed_request_timeout.add();
-      return Want::close;
+    case Phase::skipping: worker.stats.closed_request_timeout.add(); return Want::close;
   }
   BAKEOFF_CHECK(false);
 }
@@ -440,7 +432,8 @@ void Connection::refuse(int fd, Worker& worker) {
                                                 worker.head_end.get(HeadEnd::Connection::close, worker.clock.unix_s())};
   FileBytes body;
   body.memory = refusal.body.data();
-  if (worker.server.body().send(fd, head, body, 0, refusal.body.size(), {}) > 0) worker.stats.count_reply(503, refusal.body.size());
+  if (worker.server.body().send(fd, head, body, 0, refusal.body.size(), {}) > 0)
+    worker.stats.count_reply(503, refusal.body.size());
   ::shutdown(fd, SHUT_WR);
   // What the client has sent already is read, lest the close becomes a reset that overtakes the answer.
   (void)::recv(fd, worker.scratch.data(), worker.scratch.size(), MSG_DONTWAIT);

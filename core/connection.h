@@ -111,7 +111,7 @@ class Connection {
   std::uint64_t body_to_skip_bytes_ = 0;
 
   PinSlot own_pin_;
-  std::string output_;        // a head of this reply alone, or the rest of one that the socket did not take at once
+  std::string output_;  // a head of this reply alone, or the rest of one that the socket did not take at once
   bool head_begun_ = false;
   std::uint64_t offset_ = 0;  // next byte of the body
   std::uint64_t end_ = 0;     // one past its last byte

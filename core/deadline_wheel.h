@@ -144,7 +144,8 @@ class DeadlineWheel {
   // The first tick from `from` on whose slot holds anything; `never` when all are empty.
   std::int64_t next_used(std::int64_t from) const {
     const std::uint32_t start = slot_of(from);
-    for (std::uint32_t i = 0; i <= used_.size(); ++i) {  // the first word twice: its upper bits, and last its lower ones
+    for (std::uint32_t i = 0; i <= used_.size();
+         ++i) {  // the first word twice: its upper bits, and last its lower ones
       const std::uint32_t word = (start / 64 + i) % static_cast<std::uint32_t>(used_.size());
       std::uint64_t bits = used_[word];
       if (i == 0) bits &= ~std::uint64_t{0} << (start % 64);

@@ -12,8 +12,8 @@ namespace bakeoff {
 struct DiskJob {
   static constexpr std::size_t longest_path = 2048;
 
-  std::uint64_t offset;           // bytes
-  std::uint64_t length;           // bytes to bring into the page cache; 0: the name alone is resolved
+  std::uint64_t offset;  // bytes
+  std::uint64_t length;  // bytes to bring into the page cache; 0: the name alone is resolved
   std::uint32_t path_bytes;
   std::array<char, longest_path> path;  // relative to the document root, not terminated
 

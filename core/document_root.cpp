@@ -24,15 +24,13 @@ int status_of_errno(int error) {
     case EACCES:
     case EPERM:
     case EXDEV:  // the name leads out of the root
-    case ELOOP:
-      return 403;
+    case ELOOP: return 403;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case EAGAIN:  // a rename raced with the resolution
       return 503;
-    default:
-      return 500;
+    default: return 500;
   }
 }
 

@@ -27,18 +27,12 @@ class FiberAnnotations {
     bytes_ = bytes;
   }
   void created() {}
-  void entering() {
-    __sanitizer_start_switch_fiber(&scheduler_frames_, stack_, bytes_);
-  }
-  void entered() {
-    __sanitizer_finish_switch_fiber(frames_, &scheduler_stack_, &scheduler_bytes_);
-  }
+  void entering() { __sanitizer_start_switch_fiber(&scheduler_frames_, stack_, bytes_); }
+  void entered() { __sanitizer_finish_switch_fiber(frames_, &scheduler_stack_, &scheduler_bytes_); }
   void leaving(bool for_good) {
     __sanitizer_start_switch_fiber(for_good ? nullptr : &frames_, scheduler_stack_, scheduler_bytes_);
   }
-  void left() {
-    __sanitizer_finish_switch_fiber(scheduler_frames_, nullptr, nullptr);
-  }
+  void left() { __sanitizer_finish_switch_fiber(scheduler_frames_, nullptr, nullptr); }
   void ended() {
     __asan_unpoison_memory_region(stack_, bytes_);  // its last frames never returned
   }
@@ -58,9 +52,7 @@ class FiberAnnotations {
     fiber_ = __tsan_create_fiber(0);
     entering();  // creating jumps onto the new stack and back
   }
-  void created() {
-    left();
-  }
+  void created() { left(); }
   void entering() {
     scheduler_ = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(fiber_, 0);
@@ -69,12 +61,8 @@ class FiberAnnotations {
   void leaving(bool) {}
   // Told on the scheduler's side of the switch, so that each call of Boost's resume() and its return are booked on one
   // and the same fiber.
-  void left() {
-    __tsan_switch_to_fiber(scheduler_, 0);
-  }
-  void ended() {
-    __tsan_destroy_fiber(fiber_);
-  }
+  void left() { __tsan_switch_to_fiber(scheduler_, 0); }
+  void ended() { __tsan_destroy_fiber(fiber_); }
 
  private:
   void* fiber_ = nullptr;

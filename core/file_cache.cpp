@@ -82,7 +82,8 @@ bool FileCache::find(std::string_view name, std::int64_t now_ms, PinSlot& slot) 
   CachedFile* file = find_linked(*table, name);
   if (file == nullptr) return false;
   if (settings_.valid_ms != 0 && now_ms - file->checked_ms_ > settings_.valid_ms) return false;
-  if (&table->uses_.front() != file) table->uses_.splice(table->uses_.begin(), table->uses_, table->uses_.iterator_to(*file));
+  if (&table->uses_.front() != file)
+    table->uses_.splice(table->uses_.begin(), table->uses_, table->uses_.iterator_to(*file));
   slot.file = file;
   ++file->pins_;
   return true;
@@ -132,9 +133,7 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
   // The bytes, in the form that the strategy sends. Outside the lock: this is what waits for the disk.
   loaded.bytes.size_bytes = loaded.file.size_bytes;
   switch (strategy_.keeps(loaded.file.size_bytes)) {
-    case BodyStrategy::Keep::descriptor:
-      loaded.bytes.fd = std::exchange(loaded.file.fd, -1);
-      break;
+    case BodyStrategy::Keep::descriptor: loaded.bytes.fd = std::exchange(loaded.file.fd, -1); break;
     case BodyStrategy::Keep::mapping: {
       void* mapping = ::mmap(nullptr, loaded.file.size_bytes, PROT_READ, MAP_SHARED, loaded.file.fd, 0);
       if (mapping == MAP_FAILED) return 503;
@@ -228,7 +227,8 @@ void FileCache::unpin_of_dead(PinSlot& slot) {
 void FileCache::doom(PinSlot& slot) {
   Guard guard(memory_);
   CacheTable* table = memory_.table();
-  if (table != nullptr && slot.file->generation_ == table->generation_ && slot.file->linked_) unlink(*table, *slot.file);
+  if (table != nullptr && slot.file->generation_ == table->generation_ && slot.file->linked_)
+    unlink(*table, *slot.file);
 }
 
 void FileCache::shed(std::size_t most) {

@@ -73,8 +73,9 @@ class CacheTable {
     bool operator()(const CachedFile& a, const CachedFile& b) const { return a.name == b.name; }
     bool operator()(std::string_view name, const CachedFile& file) const { return name == std::string_view(file.name); }
   };
-  using Names = boost::intrusive::unordered_set<CachedFile, boost::intrusive::hash<Hash>, boost::intrusive::equal<Equal>,
-                                                boost::intrusive::power_2_buckets<true>>;
+  using Names =
+      boost::intrusive::unordered_set<CachedFile, boost::intrusive::hash<Hash>, boost::intrusive::equal<Equal>,
+                                      boost::intrusive::power_2_buckets<true>>;
   using Uses = boost::intrusive::list<CachedFile>;
 
   std::pmr::vector<Names::bucket_type> buckets_;
@@ -104,12 +105,12 @@ class CacheMemory {
 class FileCache {
  public:
   struct Settings {
-    bool paths = true;   // remember which file a name means, and its size and time
-    bool heads = true;   // remember response heads
-    bool files = true;   // remember the open descriptor, mapping or contents
+    bool paths = true;  // remember which file a name means, and its size and time
+    bool heads = true;  // remember response heads
+    bool files = true;  // remember the open descriptor, mapping or contents
     std::size_t entries = 4096;
-    std::uint64_t bytes = 128u << 20;     // of contents and mappings
-    std::int64_t valid_ms = 60'000;       // how long an entry is used before the file is looked at again; 0: for ever
+    std::uint64_t bytes = 128u << 20;  // of contents and mappings
+    std::int64_t valid_ms = 60'000;    // how long an entry is used before the file is looked at again; 0: for ever
   };
 
   FileCache(const Settings& settings, const DocumentRoot& root, const BodyStrategy& strategy, CacheMemory& memory);

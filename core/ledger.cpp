@@ -20,9 +20,11 @@ constexpr off_t suspect_mark_bytes = 1;
 Ledger::Ledger(int descriptors, int workers)
     : descriptors_(descriptors),
       workers_(workers),
-      region_(sizeof(Progress) * static_cast<std::size_t>(workers) + sizeof(Slot) * static_cast<std::size_t>(descriptors)),
+      region_(sizeof(Progress) * static_cast<std::size_t>(workers) +
+              sizeof(Slot) * static_cast<std::size_t>(descriptors)),
       // Fresh anonymous pages read as zero, which is what every member begins with.
-      slots_(reinterpret_cast<Slot*>(static_cast<char*>(region_.data()) + sizeof(Progress) * static_cast<std::size_t>(workers))),
+      slots_(reinterpret_cast<Slot*>(static_cast<char*>(region_.data()) +
+                                     sizeof(Progress) * static_cast<std::size_t>(workers))),
       progress_(static_cast<Progress*>(region_.data())) {}
 
 void Ledger::enter() {
@@ -91,7 +93,8 @@ void Ledger::give_back(int worker, FileCache& cache) {
   suspects_ = unnoted();
   for (const auto& [fd, what] : suspects_) ::lseek(fd, suspect_mark_bytes, SEEK_SET);
   seen_steps_.clear();
-  for (int other = 0; other < workers_; ++other) seen_steps_.push_back(progress_[other].steps.load(std::memory_order_acquire));
+  for (int other = 0; other < workers_; ++other)
+    seen_steps_.push_back(progress_[other].steps.load(std::memory_order_acquire));
 }
 
 bool Ledger::sweep_strays() {

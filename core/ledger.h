@@ -86,7 +86,7 @@ class Ledger {
   SharedRegion region_;
   Slot* slots_;
   Progress* progress_;
-  int self_ = 0;   // 0: the parent
+  int self_ = 0;    // 0: the parent
   int nested_ = 0;  // Windows that this process is inside of
   // Of the sweep under way: the strays, by what they refer to, and which workers were inside a Window.
   std::map<int, std::string> suspects_;

@@ -47,7 +47,8 @@ void set_number(int fd, int level, int name, int value, const char* what) {
 
 // A blocked call returns this often, so that its thread can look at its connection's deadline.
 timeval tick_of(const Options& options) {
-  const std::int64_t shortest = std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
+  const std::int64_t shortest =
+      std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
   const std::int64_t tick_ms = std::clamp<std::int64_t>(shortest / 4, 20, 1000);
   return {tick_ms / 1000, (tick_ms % 1000) * 1000};
 }
@@ -57,7 +58,8 @@ timeval tick_of(const Options& options) {
 Listener::Listener(const Options& options)
     : accept_flags_(SOCK_CLOEXEC | (options.send == Sending::nonblocking ? SOCK_NONBLOCK : 0)) {
   const Address address = parse_address(options.address, options.port);
-  fd_ = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (options.waits_in_calls ? 0 : SOCK_NONBLOCK), 0);
+  fd_ =
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (options.waits_in_calls ? 0 : SOCK_NONBLOCK), 0);
   if (fd_ < 0) throw StartError(std::string("no socket can be had: ") + std::strerror(errno));
   try {
     set_number(fd_, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
@@ -71,8 +73,8 @@ Listener::Listener(const Options& options)
       set_number(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer_bytes, "--send-buffer");
     }
     if (options.defer_accept) {
-      set_number(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT, static_cast<int>(std::max<std::int64_t>(1, options.request_timeout_ms / 1000)),
-                 "--defer-accept");
+      set_number(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+                 static_cast<int>(std::max<std::int64_t>(1, options.request_timeout_ms / 1000)), "--defer-accept");
     }
     if (options.send == Sending::blocking) {
       const timeval tick = tick_of(options);
@@ -85,7 +87,8 @@ Listener::Listener(const Options& options)
       throw StartError(where + (error == EADDRINUSE ? " is in use; choose another with --port, or 0 for any free one"
                                                     : " cannot be listened at: " + std::string(std::strerror(error))));
     }
-    if (::listen(fd_, options.backlog) != 0) throw StartError(where + " cannot be listened at: " + std::strerror(errno));
+    if (::listen(fd_, options.backlog) != 0)
+      throw StartError(where + " cannot be listened at: " + std::strerror(errno));
     sockaddr_storage bound{};
     socklen_t bytes = sizeof bound;
     ::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &bytes);
@@ -105,15 +108,12 @@ Listener::Accepted Listener::accept() const {
     if (fd >= 0) return {Outcome::accepted, fd};
     switch (errno) {
       case EAGAIN:
-      case EINTR:
-        return {Outcome::none, -1};
+      case EINTR: return {Outcome::none, -1};
       case EMFILE:
       case ENFILE:
       case ENOBUFS:
-      case ENOMEM:
-        return {Outcome::exhausted, -1};
-      default:
-        continue;  // this client is gone already (ECONNABORTED and the network's own errors): the next one
+      case ENOMEM: return {Outcome::exhausted, -1};
+      default: continue;  // this client is gone already (ECONNABORTED and the network's own errors): the next one
     }
   }
 }

@@ -19,8 +19,8 @@ class Listener {
 
   enum class Outcome : std::uint8_t {
     accepted,
-    none,        // nobody is waiting (any more)
-    exhausted,   // descriptors or memory ran out: nothing can be accepted until a connection ends
+    none,       // nobody is waiting (any more)
+    exhausted,  // descriptors or memory ran out: nothing can be accepted until a connection ends
   };
   struct Accepted {
     Outcome outcome;

@@ -44,7 +44,8 @@ nlohmann::ordered_json names_json(const std::vector<T>& values) {
 }
 
 template <class T>
-T choose(const std::string& option, const std::string& text, const std::vector<T>& values, const Architecture& architecture) {
+T choose(const std::string& option, const std::string& text, const std::vector<T>& values,
+         const Architecture& architecture) {
   for (const T value : values) {
     if (text == name_of(value)) return value;
   }
@@ -58,7 +59,12 @@ T choose(const std::string& option, const std::string& text, const std::vector<T
 long long parse_number(const std::string& option, const std::string& text, long long least, long long most) {
   long long value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (whole && least == most && value != least) {
+    throw UsageError("--" + option + "=" + text + " is not to be had: it is always " + std::to_string(least) +
+                     " here; leave it out");
+  }
+  if (!whole || value < least || value > most) {
     throw UsageError("--" + option + "=" + text + " is not a whole number from " + std::to_string(least) + " to " +
                      std::to_string(most));
   }
@@ -113,49 +119,74 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
   };
   const int most = std::numeric_limits<int>::max();
   return {
-      {"root", "DIR", "directory whose files are served (required)", [&](const std::string& text) { options.root = text; }},
-      {"address", "IP", "IPv4 or IPv6 address to listen at [127.0.0.1]", [&](const std::string& text) { options.address = text; }},
+      {"root", "DIR", "directory whose files are served (required)",
+       [&](const std::string& text) { options.root = text; }},
+      {"address", "IP", "IPv4 or IPv6 address to listen at [127.0.0.1]",
+       [&](const std::string& text) { options.address = text; }},
       {"port", "N", "port to listen at; 0: any free one, told in the ready line [8080]",
-       [&](const std::string& text) { options.port = static_cast<std::uint16_t>(parse_number("port", text, 0, 65535)); }},
-      {"workers", "N", std::string(architecture.workers_are), number("workers", options.workers, architecture.workers_least, architecture.workers_most)},
-      {"connections", "N", "most connections at once, over all workers [what descriptors allow]", number("connections", options.connections, 1, most)},
-      {"poller", "NAME", "event mechanism: " + names(architecture.pollers), one_of("poller", options.poller, architecture.pollers)},
-      {"body", "NAME", "how bodies are sent: " + names(architecture.bodies), one_of("body", options.body, architecture.bodies)},
+       [&](const std::string& text) {
+         options.port = static_cast<std::uint16_t>(parse_number("port", text, 0, 65535));
+       }},
+      {"workers", "N", std::string(architecture.workers_are),
+       number("workers", options.workers, architecture.workers_least, architecture.workers_most)},
+      {"connections", "N", "most connections at once, over all workers [what descriptors allow]",
+       number("connections", options.connections, 1, most)},
+      {"poller", "NAME", "event mechanism: " + names(architecture.pollers),
+       one_of("poller", options.poller, architecture.pollers)},
+      {"body", "NAME", "how bodies are sent: " + names(architecture.bodies),
+       one_of("body", options.body, architecture.bodies)},
       {"auto-limit", "SIZE", "largest body that --body=auto sends from user memory together with the head [24K]",
        [&](const std::string& text) { options.auto_limit_bytes = parse_size_bytes(text); }},
-      {"send", "NAME", "sockets while sending: " + names(architecture.sends), one_of("send", options.send, architecture.sends)},
-      {"accept-limit", "N", "accepts per readiness of the listening socket; 0: until there are no more [0]", number("accept-limit", options.accept_limit, 0, most)},
+      {"send", "NAME", "sockets while sending: " + names(architecture.sends),
+       one_of("send", options.send, architecture.sends)},
+      {"accept-limit", "N", "accepts per readiness of the listening socket; 0: until there are no more [0]",
+       number("accept-limit", options.accept_limit, 0, most)},
       {"admission", "NAME", "above --connections: wait (leave them in the backlog) or refuse (answer 503) [wait]",
        one_of("admission", options.admission, std::vector{Admission::wait, Admission::refuse})},
       {"cache-paths", "on|off", "remember which file a name means [on]", toggle("cache-paths", options.cache_paths)},
       {"cache-heads", "on|off", "remember response heads [on]", toggle("cache-heads", options.cache_heads)},
-      {"cache-files", "on|off", "remember open descriptors, mappings or contents [on]", toggle("cache-files", options.cache_files)},
-      {"cache-entries", "N", "files the cache knows at most [4096, fewer where descriptors are short]", number("cache-entries", options.cache_entries, 0, 100'000'000)},
+      {"cache-files", "on|off", "remember open descriptors, mappings or contents [on]",
+       toggle("cache-files", options.cache_files)},
+      {"cache-entries", "N", "files the cache knows at most [4096, fewer where descriptors are short]",
+       number("cache-entries", options.cache_entries, 0, 10'000'000)},
       {"cache-bytes", "SIZE", "contents and mappings the cache holds at most [128M]",
        [&](const std::string& text) { options.cache_bytes = parse_size_bytes(text); }},
-      {"cache-valid", "TIME", "how long a file is served before it is looked at again; 0s: for ever [60s]", duration(options.cache_valid_ms)},
-      {"residency", "NAME", "check before a body is sent: " + names(architecture.residencies), one_of("residency", options.residency, architecture.residencies)},
-      {"request-timeout", "TIME", "for a whole request head, from its first byte [15s]", positive_duration("request-timeout", options.request_timeout_ms)},
-      {"idle-timeout", "TIME", "between requests of one connection [60s]", positive_duration("idle-timeout", options.idle_timeout_ms)},
-      {"send-timeout", "TIME", "for a reader that takes nothing [60s]", positive_duration("send-timeout", options.send_timeout_ms)},
-      {"backlog", "N", "connections that the kernel holds before they are accepted [4096]", number("backlog", options.backlog, 1, 1'000'000)},
-      {"congestion", "NAME", "TCP congestion control [cubic]", [&](const std::string& text) { options.congestion = text; }},
+      {"cache-valid", "TIME", "how long a file is served before it is looked at again; 0s: for ever [60s]",
+       duration(options.cache_valid_ms)},
+      {"residency", "NAME", "check before a body is sent: " + names(architecture.residencies),
+       one_of("residency", options.residency, architecture.residencies)},
+      {"request-timeout", "TIME", "for a whole request head, from its first byte [15s]",
+       positive_duration("request-timeout", options.request_timeout_ms)},
+      {"idle-timeout", "TIME", "between requests of one connection [60s]",
+       positive_duration("idle-timeout", options.idle_timeout_ms)},
+      {"send-timeout", "TIME", "for a reader that takes nothing [60s]",
+       positive_duration("send-timeout", options.send_timeout_ms)},
+      {"backlog", "N", "connections that the kernel holds before they are accepted [4096]",
+       number("backlog", options.backlog, 1, 1'000'000)},
+      {"congestion", "NAME", "TCP congestion control [cubic]",
+       [&](const std::string& text) { options.congestion = text; }},
       {"send-buffer", "SIZE", "socket send buffer; 0: as the kernel tunes it [0]",
        [&](const std::string& text) {
          const std::uint64_t bytes = parse_size_bytes(text);
          if (bytes > (1u << 30)) throw UsageError("--send-buffer=" + text + " is more than 1 GiB");
          options.send_buffer_bytes = static_cast<int>(bytes);
        }},
-      {"defer-accept", "on|off", "accept a connection only once it has sent something [off]", toggle("defer-accept", options.defer_accept)},
-      {"helpers", "NAME", "who waits for the disk: " + names(architecture.helpers), one_of("helpers", options.helpers, architecture.helpers)},
-      {"dispatch", "NAME", "who accepts: " + names(architecture.dispatches), one_of("dispatch", options.dispatch, architecture.dispatches)},
-      {"threads", "NAME", "kind of the threads: " + names(architecture.thread_kinds), one_of("threads", options.threads, architecture.thread_kinds)},
+      {"defer-accept", "on|off", "accept a connection only once it has sent something [off]",
+       toggle("defer-accept", options.defer_accept)},
+      {"helpers", "NAME", "who waits for the disk: " + names(architecture.helpers),
+       one_of("helpers", options.helpers, architecture.helpers)},
+      {"dispatch", "NAME", "who accepts: " + names(architecture.dispatches),
+       one_of("dispatch", options.dispatch, architecture.dispatches)},
+      {"threads", "NAME", "kind of the threads: " + names(architecture.thread_kinds),
+       one_of("threads", options.threads, architecture.thread_kinds)},
   };
 }
 
 bool means_nothing(const Row& row, const Architecture& architecture) {
-  return (row.name == "poller" && architecture.pollers.empty()) || (row.name == "helpers" && architecture.helpers.empty()) ||
-         (row.name == "accept-limit" && !architecture.accepts_in_batches) || (row.name == "dispatch" && architecture.dispatches.empty()) ||
+  return (row.name == "poller" && architecture.pollers.empty()) ||
+         (row.name == "helpers" && architecture.helpers.empty()) ||
+         (row.name == "accept-limit" && !architecture.accepts_in_batches) ||
+         (row.name == "dispatch" && architecture.dispatches.empty()) ||
          (row.name == "threads" && architecture.thread_kinds.empty());
 }
 
@@ -164,18 +195,24 @@ void check_together(const Options& options, const Architecture& architecture, bo
   const auto refuse = [](const std::string& why) { throw UsageError(why); };
   if (options.root.empty()) refuse("--root is missing; give the directory whose files are to be served");
   if (options.residency == Residency::mincore && options.body != BodyKind::mmap) {
-    refuse("--residency=mincore looks at mapped files; use it with --body=mmap, or --residency=cachestat or nowait with --body=" +
-           std::string(name_of(options.body)));
+    refuse(
+        "--residency=mincore looks at mapped files; use it with --body=mmap, or --residency=cachestat or nowait with "
+        "--body=" +
+        std::string(name_of(options.body)));
   }
-  if (options.body == BodyKind::mmap && (options.residency == Residency::cachestat || options.residency == Residency::nowait)) {
+  if (options.body == BodyKind::mmap &&
+      (options.residency == Residency::cachestat || options.residency == Residency::nowait)) {
     refuse("--residency=" + std::string(name_of(options.residency)) +
            " looks at open files; use --residency=mincore with --body=mmap");
   }
   if (residency_given && options.body == BodyKind::buffer && options.residency != Residency::none) {
     refuse("--residency means nothing with --body=buffer: what is sent is in the server's own memory; leave it out");
   }
-  if (options.admission == Admission::refuse && (!architecture.can_refuse || (!architecture.dispatches.empty() && options.dispatch == Dispatch::accept))) {
-    refuse("--admission=refuse means nothing here: while every worker serves a connection, nobody is free to refuse another; use --admission=wait");
+  if (options.admission == Admission::refuse &&
+      (!architecture.can_refuse || (!architecture.dispatches.empty() && options.dispatch == Dispatch::accept))) {
+    refuse(
+        "--admission=refuse means nothing here: while every worker serves a connection, nobody is free to refuse "
+        "another; use --admission=wait");
   }
   if (!is_supported(options.residency)) {
     refuse("--residency=cachestat needs Linux 6.5 or later; use --residency=nowait");
@@ -217,28 +254,33 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
   if (each > room - 1) {
     const int needed = (options.connections - 1) / (room - 1) + 1;
     throw UsageError("--connections=" + std::to_string(options.connections) + " needs more descriptors than the " +
-                     std::to_string(options.descriptors) + " that this process may have; raise the limit (ulimit -n), or use symped with --workers=" +
+                     std::to_string(options.descriptors) +
+                     " that this process may have; raise the limit (ulimit -n), or use symped with --workers=" +
                      std::to_string(needed));
   }
   // uncached keeps a descriptor open per request in progress: as many again as connections.
   const int left = room - each;
   if (options.cache_entries > left) {
     if (entries_given && (options.body == BodyKind::sendfile || options.body == BodyKind::automatic)) {
-      throw UsageError("--cache-entries=" + std::to_string(options.cache_entries) + " with --connections=" +
-                       std::to_string(options.connections) + " needs more descriptors than the " +
-                       std::to_string(options.descriptors) + " that a process may have; at most " + std::to_string(left) +
-                       " entries fit");
+      throw UsageError("--cache-entries=" + std::to_string(options.cache_entries) +
+                       " with --connections=" + std::to_string(options.connections) +
+                       " needs more descriptors than the " + std::to_string(options.descriptors) +
+                       " that a process may have; at most " + std::to_string(left) + " entries fit");
     }
     if (!entries_given) options.cache_entries = left;
   }
   // Tables are sized by descriptor numbers, in every process: a limit far above what can be needed would cost memory.
-  const int open_at_once = options.descriptors - room + (options.body == BodyKind::uncached || !options.cache_files ? 2 : 1) * each + options.cache_entries;
+  const int open_at_once = options.descriptors - room +
+                           (options.body == BodyKind::uncached || !options.cache_files ? 2 : 1) * each +
+                           options.cache_entries;
   options.descriptors = std::min(options.descriptors, open_at_once);
 }
 
 }  // namespace
 
-std::vector<EventMechanism> all_pollers() { return {EventMechanism::epoll, EventMechanism::poll, EventMechanism::select}; }
+std::vector<EventMechanism> all_pollers() {
+  return {EventMechanism::epoll, EventMechanism::poll, EventMechanism::select};
+}
 
 std::vector<BodyKind> all_bodies() {
   return {BodyKind::automatic, BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer, BodyKind::uncached};
@@ -316,29 +358,39 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
     if (means_nothing(row, architecture)) {
       throw UsageError("--" + row.name + " means nothing to " + std::string(architecture.name) + "; leave it out");
     }
-    row.read(given[row.name].as<std::string>());
+    try {
+      row.read(given[row.name].as<std::string>());
+    } catch (const UsageError& error) {
+      const std::string_view what = error.what();
+      throw UsageError(what.starts_with("--") ? std::string(what) : "--" + row.name + ": " + std::string(what));
+    }
   }
 
   const bool residency_given = given.count("residency") != 0;
   if (!residency_given) {
     // The default check is the one that fits what is sent.
-    if (options.residency == Residency::cachestat || options.residency == Residency::nowait || options.residency == Residency::mincore) {
-      options.residency = options.body == BodyKind::mmap        ? Residency::mincore
-                          : options.body == BodyKind::buffer    ? Residency::none
+    if (options.residency == Residency::cachestat || options.residency == Residency::nowait ||
+        options.residency == Residency::mincore) {
+      options.residency = options.body == BodyKind::mmap       ? Residency::mincore
+                          : options.body == BodyKind::buffer   ? Residency::none
                           : is_supported(Residency::cachestat) ? Residency::cachestat
-                                                                : Residency::nowait;
+                                                               : Residency::nowait;
     }
-    if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty()) options.residency = Residency::none;
+    if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty())
+      options.residency = Residency::none;
   }
   if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty()) {
     if (given.count("poller") != 0) {
-      throw UsageError("--poller means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
+      throw UsageError(
+          "--poller means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
     }
     if (given.count("workers") != 0) {
-      throw UsageError("--workers means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
+      throw UsageError(
+          "--workers means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
     }
     if (given.count("send") != 0 && options.send == Sending::nonblocking) {
-      throw UsageError("--send=nonblocking means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
+      throw UsageError(
+          "--send=nonblocking means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
     }
     options.send = Sending::blocking;
   }
@@ -390,13 +442,11 @@ nlohmann::ordered_json describe(const Architecture& architecture) {
                      {"max", architecture.workers_most},
                      {"default", architecture.workers_default}};
   json["connections_are_workers"] = architecture.connections_are_workers;
-  json["options"] = {{"poller", names_json(architecture.pollers)},
-                     {"body", names_json(architecture.bodies)},
-                     {"send", names_json(architecture.sends)},
-                     {"residency", names_json(architecture.residencies)},
-                     {"helpers", names_json(architecture.helpers)},
-                     {"dispatch", names_json(architecture.dispatches)},
-                     {"threads", names_json(architecture.thread_kinds)}};
+  json["options"] = {
+      {"poller", names_json(architecture.pollers)},      {"body", names_json(architecture.bodies)},
+      {"send", names_json(architecture.sends)},          {"residency", names_json(architecture.residencies)},
+      {"helpers", names_json(architecture.helpers)},     {"dispatch", names_json(architecture.dispatches)},
+      {"threads", names_json(architecture.thread_kinds)}};
   return json;
 }
 

@@ -31,12 +31,12 @@ struct Options {
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;  // 0: any free one; the ready line tells
   int workers = 1;
-  int connections = 0;        // most at once, over all workers; 0: as many as descriptors allow
+  int connections = 0;  // most at once, over all workers; 0: as many as descriptors allow
   EventMechanism poller = EventMechanism::epoll;
   BodyKind body = BodyKind::automatic;
   std::uint64_t auto_limit_bytes = auto_limit_default_bytes;
   Sending send = Sending::nonblocking;
-  int accept_limit = 0;       // accepts per readiness of the listening socket; 0: until it has no more
+  int accept_limit = 0;  // accepts per readiness of the listening socket; 0: until it has no more
   Admission admission = Admission::wait;
   bool cache_paths = true;
   bool cache_heads = true;

@@ -19,7 +19,8 @@ class PollPoller final : public Poller {
   }
 
   void watch(int fd, Interest interest) override {
-    const short events = static_cast<short>((wants_read(interest) ? POLLIN : 0) | (wants_write(interest) ? POLLOUT : 0));
+    const short events =
+        static_cast<short>((wants_read(interest) ? POLLIN : 0) | (wants_write(interest) ? POLLOUT : 0));
     int& index = index_of(fd);
     if (events == 0) {
       remove(index);

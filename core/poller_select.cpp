@@ -26,8 +26,14 @@ class SelectPoller final : public Poller {
 
   void watch(int fd, Interest interest) override {
     const bool was_waited_for = read_.contains(fd) || write_.contains(fd);
-    if (wants_read(interest)) read_.insert(fd); else read_.erase(fd);
-    if (wants_write(interest)) write_.insert(fd); else write_.erase(fd);
+    if (wants_read(interest))
+      read_.insert(fd);
+    else
+      read_.erase(fd);
+    if (wants_write(interest))
+      write_.insert(fd);
+    else
+      write_.erase(fd);
     if (interest != Interest::none) {
       words_ = std::max(words_, static_cast<std::size_t>(fd) / 64 + 1);
       if (!was_waited_for) ++waited_for_;
@@ -73,9 +79,9 @@ class SelectPoller final : public Poller {
   std::size_t watched() const override { return waited_for_; }
 
  private:
-  DescriptorSet read_, write_;          // what is waited for
-  DescriptorSet readable_, writable_;   // the copies that the kernel overwrites
-  std::size_t words_ = 0;               // how many words of the sets are in use
+  DescriptorSet read_, write_;         // what is waited for
+  DescriptorSet readable_, writable_;  // the copies that the kernel overwrites
+  std::size_t words_ = 0;              // how many words of the sets are in use
   std::size_t waited_for_ = 0;
   std::vector<Ready> ready_;
 };

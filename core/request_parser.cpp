@@ -11,8 +11,7 @@
 namespace bakeoff {
 namespace {
 
-constexpr std::string_view unsupported_methods[] = {"POST",    "PUT",     "DELETE", "OPTIONS",
-                                                    "CONNECT", "TRACE",   "PATCH"};
+constexpr std::string_view unsupported_methods[] = {"POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"};
 
 // RFC 9110, 5.6.2.
 constexpr bool is_token_byte(unsigned char byte) {
@@ -40,9 +39,7 @@ bool holds(const std::array<bool, 256>& table, char byte) { return table[static_
 
 bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 
-bool is_hex_digit(char byte) {
-  return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
-}
+bool is_hex_digit(char byte) { return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F'); }
 
 // The first byte below 0x20 or equal to 0x7f, eight at a time; every head is read by this once, so it sets the pace.
 const char* find_control(const char* at, const char* end) {
@@ -132,7 +129,8 @@ bool is_host_and_port(std::string_view text) {
 // readers disagree about where such a target ends.
 bool is_visible(std::string_view text) {
   unsigned invisible = 0;
-  for (const char byte : text) invisible |= static_cast<unsigned>(static_cast<unsigned char>(byte) - 0x21u > 0x7eu - 0x21u);
+  for (const char byte : text)
+    invisible |= static_cast<unsigned>(static_cast<unsigned char>(byte) - 0x21u > 0x7eu - 0x21u);
   return invisible == 0;
 }
 
@@ -144,8 +142,8 @@ struct Seen {
   bool close = false;
   bool keep_alive = false;
   bool transfer_encoding = false;
-  bool other_coding = false;   // a transfer coding besides chunked
-  bool behind_chunked = false; // a coding after chunked
+  bool other_coding = false;    // a transfer coding besides chunked
+  bool behind_chunked = false;  // a coding after chunked
   bool none_match = false;
   bool modified_since = false;
 };
@@ -262,8 +260,7 @@ int take_field(std::string_view name, std::string_view line_rest, Request& reque
         seen.modified_since = true;
       }
       return 0;
-    default:
-      return 0;
+    default: return 0;
   }
 }
 
@@ -304,8 +301,8 @@ int parse_head(std::string_view head, Request& request) {
     const std::size_t name_bytes = static_cast<std::size_t>(at - name);
     ++at;
     line_end = static_cast<const char*>(std::memchr(at, '\r', static_cast<std::size_t>(end - at)));
-    status = take_field(std::string_view(name, name_bytes), std::string_view(at, static_cast<std::size_t>(line_end - at)),
-                        request, seen);
+    status = take_field(std::string_view(name, name_bytes),
+                        std::string_view(at, static_cast<std::size_t>(line_end - at)), request, seen);
     if (status != 0) return status;
   }
   return conclude(request, seen);

@@ -131,9 +131,7 @@ Listener::Accepted Server::accept(Worker& worker) {
       worker.stats.accepts.add();
       if (ledger() != nullptr) ledger()->note(accepted.fd);
       break;
-    case Listener::Outcome::none:
-      worker.stats.accepts_empty.add();
-      break;
+    case Listener::Outcome::none: worker.stats.accepts_empty.add(); break;
     case Listener::Outcome::exhausted:
       worker.stats.accepts_failed.add();
       cache_->shed(16);  // descriptors that only save time give way to those that serve

@@ -57,9 +57,9 @@ class Server {
   const Listener& listener() const { return listener_; }
   const BodyStrategy& body() const { return body_; }
   FileCache& cache() { return *cache_; }
-  Ledger* ledger() { return ledger_.get(); }                     // nullptr unless processes share descriptors
-  SharedCacheMemory* shared_cache() { return shared_cache_; }    // likewise
-  int receive_flags() const { return receive_flags_; }           // for recv()
+  Ledger* ledger() { return ledger_.get(); }                   // nullptr unless processes share descriptors
+  SharedCacheMemory* shared_cache() { return shared_cache_; }  // likewise
+  int receive_flags() const { return receive_flags_; }         // for recv()
 
   // A worker of this process. Number 0 is the first; a number's counters go on where its last holder left them.
   // Throws StartError beyond most_workers.
@@ -100,6 +100,7 @@ class Server {
 
 // Reads the command line, builds the server, calls `serve` and prints the statistics when it returns; or prints one line
 // that says what is wrong and what to do. Returns the exit status: 0, 2 (usage), 4 (did not start).
-int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing, void (*serve)(Server& server));
+int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing,
+                void (*serve)(Server& server));
 
 }  // namespace bakeoff

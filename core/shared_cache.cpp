@@ -12,10 +12,7 @@ constexpr std::size_t entry_bytes = 4096;
 }  // namespace
 
 SharedCacheMemory::SharedCacheMemory(const FileCache::Settings& settings, Ledger& ledger)
-    : most_entries_(settings.entries),
-      ledger_(ledger),
-      header_(sizeof(Shared)),
-      shared_(new (header_.data()) Shared) {
+    : most_entries_(settings.entries), ledger_(ledger), header_(sizeof(Shared)), shared_(new (header_.data()) Shared) {
   const std::size_t bytes = settings.bytes + settings.bytes / 4 + (settings.entries + 1) * entry_bytes + (1u << 20);
   for (int i = 0; i < generations; ++i) {
     regions_[static_cast<std::size_t>(i)] = std::make_unique<SharedRegion>(bytes);

@@ -25,13 +25,9 @@ SharedRegion::SharedRegion(std::size_t bytes) {
                      "; ask for a smaller cache or fewer processes");
 }
 
-SharedRegion::~SharedRegion() {
-  munmap(data_, bytes_);
-}
+SharedRegion::~SharedRegion() { munmap(data_, bytes_); }
 
-void SharedRegion::forget_contents() {
-  BAKEOFF_CHECK(madvise(data_, bytes_, MADV_REMOVE) == 0);
-}
+void SharedRegion::forget_contents() { BAKEOFF_CHECK(madvise(data_, bytes_, MADV_REMOVE) == 0); }
 
 namespace {
 
@@ -39,9 +35,7 @@ namespace {
 // cache holds one, and with plain pointers, as the region lies at the same address in every process.
 using Algorithm = boost::interprocess::rbtree_best_fit<boost::interprocess::null_mutex_family, void*>;
 
-Algorithm& algorithm_of(const SharedRegion& region) {
-  return *std::launder(static_cast<Algorithm*>(region.data()));
-}
+Algorithm& algorithm_of(const SharedRegion& region) { return *std::launder(static_cast<Algorithm*>(region.data())); }
 
 }  // namespace
 
@@ -56,13 +50,9 @@ SharedHeap::SharedHeap(SharedRegion& region) : region_(region) {
 SharedHeap::~SharedHeap() = default;
 
 // Not destroyed before: the state of a heap whose user was killed cannot be trusted.
-void SharedHeap::reset() {
-  new (region_.data()) Algorithm(region_.bytes(), 0);
-}
+void SharedHeap::reset() { new (region_.data()) Algorithm(region_.bytes(), 0); }
 
-std::size_t SharedHeap::free_bytes() const {
-  return algorithm_of(region_).get_free_memory();
-}
+std::size_t SharedHeap::free_bytes() const { return algorithm_of(region_).get_free_memory(); }
 
 void* SharedHeap::do_allocate(std::size_t bytes, std::size_t alignment) {
   Algorithm& algorithm = algorithm_of(region_);
@@ -72,8 +62,6 @@ void* SharedHeap::do_allocate(std::size_t bytes, std::size_t alignment) {
   return piece;
 }
 
-void SharedHeap::do_deallocate(void* piece, std::size_t, std::size_t) {
-  algorithm_of(region_).deallocate(piece);
-}
+void SharedHeap::do_deallocate(void* piece, std::size_t, std::size_t) { algorithm_of(region_).deallocate(piece); }
 
 }  // namespace bakeoff

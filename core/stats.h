@@ -30,18 +30,18 @@ inline constexpr std::array<int, 15> reply_statuses = {200, 301, 304, 400, 403, 
 
 struct alignas(64) WorkerStats {
   Counter accepts;
-  Counter accepts_empty;      // the listening socket was said to be ready, yet another worker was faster
-  Counter accepts_failed;     // out of descriptors or memory
-  Counter refused;            // answered 503 because all connections were in use (--admission=refuse)
+  Counter accepts_empty;   // the listening socket was said to be ready, yet another worker was faster
+  Counter accepts_failed;  // out of descriptors or memory
+  Counter refused;         // answered 503 because all connections were in use (--admission=refuse)
   Counter requests;
   std::array<Counter, reply_statuses.size()> replies;
-  Counter body_bytes;         // of replies, without heads
-  Counter partial_sends;      // the socket took less than was offered
+  Counter body_bytes;     // of replies, without heads
+  Counter partial_sends;  // the socket took less than was offered
   Counter would_block_receives;
   Counter would_block_sends;
-  Counter polls;              // calls of the event mechanism
-  Counter poll_ready;         // descriptors found ready, over all calls
-  Counter poll_watched;       // descriptors watched, over all calls
+  Counter polls;         // calls of the event mechanism
+  Counter poll_ready;    // descriptors found ready, over all calls
+  Counter poll_watched;  // descriptors watched, over all calls
   Counter cache_hits;
   Counter cache_misses;
   Counter residency_checks;
@@ -52,7 +52,7 @@ struct alignas(64) WorkerStats {
   Counter batches;            // batches handed to the next stage
   Counter batch_connections;  // connections in those
   // Why connections ended.
-  Counter closed_by_us;       // after a reply that ended the connection
+  Counter closed_by_us;  // after a reply that ended the connection
   Counter closed_by_peer;
   Counter closed_reset;
   Counter closed_request_timeout;

@@ -61,8 +61,6 @@ std::byte* ThreadStacks::take() {
   return guard + page_bytes_;
 }
 
-void ThreadStacks::give_back(std::byte* stack) {
-  given_back_.push_back(stack);
-}
+void ThreadStacks::give_back(std::byte* stack) { given_back_.push_back(stack); }
 
 }  // namespace bakeoff

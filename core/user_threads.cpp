@@ -447,35 +447,17 @@ void UserThreads::State::closing(int fd) {
 UserThreads::UserThreads(Settings settings) : state_(std::make_unique<State>(settings)) {}
 UserThreads::~UserThreads() = default;
 
-void UserThreads::spawn(std::function<void()> body) {
-  state_->spawn(std::move(body));
-}
-void UserThreads::run(int stop_fd) {
-  state_->run(stop_fd);
-}
+void UserThreads::spawn(std::function<void()> body) { state_->spawn(std::move(body)); }
+void UserThreads::run(int stop_fd) { state_->run(stop_fd); }
 
-bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) {
-  return state_->wait(fd, false, deadline_ms);
-}
-bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) {
-  return state_->wait(fd, true, deadline_ms);
-}
-void UserThreads::wait_shared(int fd, int wake_most) {
-  state_->wait_shared(fd, wake_most);
-}
-void UserThreads::wake_shared(int fd, int most) {
-  state_->wake_shared(fd, most);
-}
-void UserThreads::on_worker(const std::function<void()>& job) {
-  state_->on_worker(job);
-}
+bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, false, deadline_ms); }
+bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, true, deadline_ms); }
+void UserThreads::wait_shared(int fd, int wake_most) { state_->wait_shared(fd, wake_most); }
+void UserThreads::wake_shared(int fd, int most) { state_->wake_shared(fd, most); }
+void UserThreads::on_worker(const std::function<void()>& job) { state_->on_worker(job); }
 
-void UserThreads::closing(int fd) {
-  state_->closing(fd);
-}
+void UserThreads::closing(int fd) { state_->closing(fd); }
 
-const UserThreads::Counters& UserThreads::counters() const {
-  return state_->counters;
-}
+const UserThreads::Counters& UserThreads::counters() const { return state_->counters; }
 
 }  // namespace bakeoff

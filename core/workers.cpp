@@ -74,12 +74,13 @@ class Processes {
 
   void start(int number) {
     const pid_t parent = ::getpid();
-    const pid_t pid = descriptors_ == Descriptors::separate
-                          ? ::fork()
-                          : static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+    const pid_t pid =
+        descriptors_ == Descriptors::separate
+            ? ::fork()
+            : static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
     if (pid < 0) {
-      throw StartError("only " + std::to_string(living_.size()) + " of the processes could be had: " +
-                       std::strerror(errno) + "; use fewer --workers");
+      throw StartError("only " + std::to_string(living_.size()) +
+                       " of the processes could be had: " + std::strerror(errno) + "; use fewer --workers");
     }
     if (pid == 0) std::_Exit(be_worker(number, parent));
     living_[pid] = {number, steady_clock::now()};
@@ -136,7 +137,8 @@ class Processes {
       server_.ledger()->give_back(life.number + 1, server_.cache());
       tidy_ = false;
     }
-    const bool killed_from_outside = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+    const bool killed_from_outside =
+        WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
     const bool short_lived = !killed_from_outside && steady_clock::now() - life.begun < short_life;
     short_lives_ = short_lived ? short_lives_ + 1 : 0;
     const std::string how = WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status))
