@@ -93,6 +93,7 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
   std::vector<Cell> cells;
   std::set<std::string> seen;
   const auto add = [&](Cell cell) {
+    cell.bodies_discarded = spec.discard_bodies;
     if (seen.insert(cell.id).second) cells.push_back(std::move(cell));
   };
   for (const ServerSpec& server : spec.servers) {

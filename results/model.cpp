@@ -92,9 +92,10 @@ CellResult summarise(const Cell& cell, const std::vector<Trial>& trials) {
   if (result.is_final) erase_unless([](const Trial& trial) { return trial.key.phase == Phase::final; });
 
   const std::size_t asked = counted.size();
-  const auto unsteady = static_cast<std::size_t>(
-      std::count_if(counted.begin(), counted.end(), [](const Trial& trial) { return trial.valid && !trial.steady; }));
-  if (unsteady > 0 && unsteady * 2 <= asked) {
+  const auto count = [&](auto wanted) { return static_cast<std::size_t>(std::count_if(counted.begin(), counted.end(), wanted)); };
+  const std::size_t unsteady = count([](const Trial& trial) { return trial.valid && !trial.steady; });
+  const std::size_t steady = count([](const Trial& trial) { return trial.valid && trial.steady; });
+  if (unsteady > 0 && steady >= 2 && steady * 2 >= asked) {
     erase_unless([](const Trial& trial) { return trial.steady || !trial.valid; });
     result.reasons.push_back(of(unsteady, asked) + " left out: the machine changed speed");
   } else if (unsteady > 0) {
@@ -225,7 +226,7 @@ json to_json(const ExperimentResult& result) {
                      {"variant", cell.cell.variant},
                      {"options", cell.cell.options},
                      {"workload", cell.cell.workload},
-                     {"load", {{"model", cell.cell.load_model}, {"connections", cell.cell.connections}, {"rate", nullptr}}},
+                     {"load", {{"model", cell.cell.load_model}, {"connections", cell.cell.connections}, {"rate", nullptr}, {"bodies", cell.cell.bodies_discarded ? "discarded" : "copied"}}},
                      {"workers", cell.cell.workers},
                      {"connections", cell.cell.connections},
                      {"trials", std::move(trials)},
@@ -266,6 +267,7 @@ ExperimentResult result_from_json(const json& object) {
       cell.cell.options = one.at("options").get<std::map<std::string, std::string>>();
       cell.cell.workload = one.at("workload").get<std::string>();
       cell.cell.load_model = one.at("load").at("model").get<std::string>();
+      cell.cell.bodies_discarded = one.at("load").at("bodies") == "discarded";
       cell.cell.connections = one.at("connections").get<std::uint32_t>();
       cell.cell.workers = one.at("workers").get<std::uint32_t>();
       for (const json& trial : one.at("trials")) cell.trials.push_back(trial_from_json(trial));

@@ -90,6 +90,7 @@ struct Cell {
   std::map<std::string, std::string> options;  // as given to the server
   std::string workload;
   std::string load_model = "closed";
+  bool bodies_discarded = false;  // by the client, in the kernel: flatters a server on the same machine
   std::uint32_t connections = 0;
   std::uint32_t workers = 0;
 };
@@ -148,7 +149,7 @@ struct ExperimentResult {
 };
 
 // What counts in a cell, and what it says. The fresh trials alone where there are any; of several attempts at one trial
-// the last; unsteady trials only when fewer than half of them are steady (then a reason says so). A cell is valid when
+// the last; unsteady trials only when fewer than half of them, or fewer than two, are steady (then a reason says so). A cell is valid when
 // more than half of the trials that count are valid; the summary is over those.
 CellResult summarise(const Cell& cell, const std::vector<Trial>& trials);
 

@@ -58,6 +58,13 @@ TEST_CASE("unsteady trials are left out while enough others remain") {
   CHECK(result.reasons == std::vector<std::string>{"the machine changed speed in 3 of 4 trials"});
 }
 
+TEST_CASE("one steady trial is not left alone: it would have no interval") {
+  const Cell cell = sample_cell("sped", 64, 1);
+  std::vector<Trial> trials = {sample_trial(cell, Phase::final, 0, 10), sample_trial(cell, Phase::final, 1, 12)};
+  trials[0].steady = false;
+  CHECK(summarise(cell, trials).summary[Metric::throughput_mbps].n == 2);
+}
+
 TEST_CASE("a cell is valid while more than half of its trials are, and counts those alone") {
   const Cell cell = sample_cell("sped", 64, 1);
   std::vector<Trial> trials = {sample_trial(cell, Phase::sweep, 0, 10), sample_trial(cell, Phase::sweep, 1, 12), sample_trial(cell, Phase::sweep, 2, 99)};
@@ -125,6 +132,7 @@ TEST_CASE("a result survives being written and read") {
   trial.evidence = {{"load", {{"replies", 7}}}};
   const ExperimentResult result = sample_result({cell}, {trial, sample_trial(cell, Phase::final, 4, 97)});
   const nlohmann::json written = to_json(result);
+  CHECK(written["cells"][0]["load"]["bodies"] == "copied");
   CHECK(to_json(result_from_json(written)) == written);
   CHECK_FALSE(written["cells"][0]["trials"][0].contains("evidence"));
   const nlohmann::json line = to_json(trial);
