@@ -30,6 +30,7 @@ TEST_CASE("every size is sent whole, first and again, by GET and by HEAD") {
       CHECK(head.body.empty());
     }
     client.close();
+    wait_for_connections(server, 0);  // then it has counted all that it sent
     const nlohmann::json statistics = finish(server);
     CHECK(statistics.at("total").at("replies_by_status").at("200") == 3 * sizes.size());
   }

@@ -54,7 +54,11 @@ TEST_CASE("wrk completes its requests", "[clients]") {
   CHECK(wrk.status == 0);
   CHECK(wrk.output.find("Socket errors") == std::string::npos);
   CHECK(wrk.output.find("Non-2xx") == std::string::npos);
-  check_requests(server);
+  // wrk takes its time and not a number: how many come depends on the machine.
+  std::smatch counted;
+  REQUIRE(std::regex_search(wrk.output, counted, std::regex("(\\d+) requests in")));
+  CHECK(std::stol(counted[1]) > 100);
+  CHECK(finish(server).at("total").at("replies_by_status").value("200", 0) >= std::stol(counted[1]));
 }
 
 TEST_CASE("ab completes its requests with keep-alive", "[clients]") {

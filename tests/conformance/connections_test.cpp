@@ -64,6 +64,7 @@ TEST_CASE("a thousand requests follow each other on one connection") {
     REQUIRE((reply.body == sized_content(bytes)));
   }
   client.close();
+  wait_for_connections(server, 0);
   CHECK(finish(server).at("total").at("requests") == 1000);
 }
 

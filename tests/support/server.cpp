@@ -1,10 +1,16 @@
 #include "tests/support/server.h"
 
+#include <arpa/inet.h>
 #include <filesystem>
-#include <fstream>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace bakeoff::test {
 
@@ -46,18 +52,39 @@ Server::Server(const std::string& binary, const std::string& root, const Options
 }
 
 std::size_t Server::connections() const {
-  // Lines of /proc/net/tcp: "sl local:port remote:port state ... inode"; inode 0 is a connection no process holds.
-  std::ifstream table("/proc/net/tcp");
-  std::string line;
-  std::getline(table, line);
-  std::set<std::string> held;  // by inode: a line can be read twice while the table changes
-  while (std::getline(table, line)) {
-    std::istringstream fields(line);
-    std::string number, local, remote, state, queues, timer, retransmits, user, timeout, inode;
-    fields >> number >> local >> remote >> state >> queues >> timer >> retransmits >> user >> timeout >> inode;
-    constexpr std::string_view listening = "0A";
-    if (std::stoi(local.substr(local.find(':') + 1), nullptr, 16) == port_ && state != listening && inode != "0") held.insert(inode);
+  // Asked of the kernel by port: /proc/net/tcp lists every socket of the machine, and is slow to read for it.
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 body;
+  } question{};
+  question.header.nlmsg_len = sizeof question;
+  question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  question.body.sdiag_family = AF_INET;
+  question.body.sdiag_protocol = IPPROTO_TCP;
+  question.body.idiag_states = ~((1U << TCP_LISTEN) | (1U << TCP_TIME_WAIT));
+  question.body.id.idiag_sport = htons(static_cast<std::uint16_t>(port_));
+  const int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  std::set<std::uint32_t> held;  // by inode: none is counted twice while the table changes
+  bool done = fd < 0 || ::send(fd, &question, sizeof question, 0) < 0;
+  bool failed = done;
+  alignas(nlmsghdr) char answer[32768];
+  while (!done) {
+    const ssize_t got = recv(fd, answer, sizeof answer, 0);
+    failed = got <= 0;
+    for (std::size_t at = 0; !failed && !done && at + sizeof(nlmsghdr) <= static_cast<std::size_t>(got);) {
+      const auto* message = reinterpret_cast<const nlmsghdr*>(answer + at);
+      done = message->nlmsg_type == NLMSG_DONE;
+      failed = message->nlmsg_type == NLMSG_ERROR;
+      if (done || failed) break;
+      const auto* connection = reinterpret_cast<const inet_diag_msg*>(message + 1);
+      if (connection->idiag_inode != 0) held.insert(connection->idiag_inode);  // 0: no process holds it
+      at += NLMSG_ALIGN(message->nlmsg_len);
+    }
+    if (failed) break;
   }
+  if (fd >= 0) ::close(fd);
+  if (failed) throw std::runtime_error("the kernel does not tell which connections there are");
   return held.size();
 }
 
