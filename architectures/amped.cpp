@@ -28,7 +28,8 @@ const Architecture architecture = {
     .pollers = all_pollers(),
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking},  // a loop that blocked on one client's socket would need no helpers
-    .residencies = {Residency::cachestat, Residency::nowait, Residency::mincore, Residency::none},
+    .residencies = {Residency::cachestat, Residency::nowait, Residency::mincore, Residency::always_absent,
+                    Residency::none},
     .helpers = {HelperKind::processes, HelperKind::threads},
 };
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 
 #include "core/check.h"
 #include "core/ledger.h"
@@ -35,8 +36,10 @@ const Refusal& refusal_of(int status) {
   return all[static_cast<std::size_t>(place - reply_statuses.begin())];
 }
 
+// A view into `from` as one into `to`, its copy. A view into neither (the parser's own "/") stays what it is.
 std::string_view rebase(std::string_view view, std::string_view from, std::string_view to) {
-  if (view.empty()) return {};
+  const std::less<const char*> before;
+  if (before(view.data(), from.data()) || !before(view.data(), from.data() + from.size())) return view;
   return to.substr(static_cast<std::size_t>(view.data() - from.data()), view.size());
 }
 
@@ -243,7 +246,11 @@ Want Connection::transmit(Worker& worker) {
       bytes.memory = refusal_of(status_).body.data();
     }
 
+    // Counted before the bytes leave: whoever has received a reply finds it counted.
+    const bool last = offset_ + length == end_;
+    if (last) worker.stats.count_reply(status_, end_);
     const ssize_t sent = strategy.send(fd_, {head.data(), pieces}, bytes, offset_, length, worker.scratch);
+    if (last && sent != static_cast<ssize_t>(head_bytes + length)) worker.stats.uncount_reply(status_, end_);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EFAULT) return file_changed(worker);  // a mapping ends where its file does
@@ -281,7 +288,6 @@ Want Connection::file_changed(Worker& worker) {
 }
 
 Want Connection::end_reply(Worker& worker) {
-  worker.stats.count_reply(status_, end_);
   unpin();
   output_.shrink_to_fit();  // empty by now
   if (!input_.empty()) input_offset_ += parser_.consumed();

@@ -45,13 +45,22 @@ constexpr Field fields[] = {
     {"closed_error", &WorkerStats::closed_error},
 };
 
+std::size_t place_of(int status) {
+  const auto* place = std::find(reply_statuses.begin(), reply_statuses.end(), status);
+  BAKEOFF_CHECK(place != reply_statuses.end());
+  return static_cast<std::size_t>(place - reply_statuses.begin());
+}
+
 }  // namespace
 
 void WorkerStats::count_reply(int status, std::uint64_t bytes) {
-  const auto* place = std::find(reply_statuses.begin(), reply_statuses.end(), status);
-  BAKEOFF_CHECK(place != reply_statuses.end());
-  replies[static_cast<std::size_t>(place - reply_statuses.begin())].add();
+  replies[place_of(status)].add();
   body_bytes.add(bytes);
+}
+
+void WorkerStats::uncount_reply(int status, std::uint64_t bytes) {
+  replies[place_of(status)].take_back();
+  body_bytes.take_back(bytes);
 }
 
 nlohmann::ordered_json total_json(std::span<const WorkerStats> workers) {

@@ -17,6 +17,7 @@ namespace bakeoff {
 class Counter {
  public:
   void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  void take_back(std::uint64_t n = 1) { add(-n); }
   void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
@@ -62,6 +63,7 @@ struct alignas(64) WorkerStats {
   Counter closed_error;
 
   void count_reply(int status, std::uint64_t bytes);
+  void uncount_reply(int status, std::uint64_t bytes);  // it did not leave whole after all
 };
 
 // One JSON object of a worker's counters; of all of them together with total.
