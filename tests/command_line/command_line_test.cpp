@@ -204,7 +204,7 @@ TEST_CASE("tune ends with a result as run does, and tells its path") {
   const test::Finished tune = bench.bakeoff({"tune", spec, "--out", bench.out()});
   INFO(tune.errors);
   REQUIRE(tune.status == 0);
-  CHECK(tune.errors.find("sped: coarse, 3 of 9 cells") != std::string::npos);
+  CHECK(tune.errors.find("sped: coarse, 2 of 9 cells") != std::string::npos);
   CHECK(read_file(bench.dir.path() / "run/path.txt").find("sped: settled on sped/connections=") != std::string::npos);
   CHECK(bench.result()["best"].size() == 1);
   CHECK(lines_of(bench.trials()) == 5);  // a third of nine, and two of the winner
