@@ -20,8 +20,8 @@
 #include <utility>
 #include <vector>
 
+#include "architectures/waiting_stage.h"
 #include "core/connection.h"
-#include "core/deadline_wheel.h"
 #include "core/stage_handover.h"
 #include "core/workers.h"
 
@@ -42,47 +42,6 @@ const Architecture architecture = {
 
 // Descriptors ran out: how long until accepting is tried again.
 constexpr auto exhausted_pause = std::chrono::milliseconds(100);
-
-// What stages 2 and 3 are made of: connections that wait for one thing, and a place where the stage before leaves more.
-struct WaitingStage {
-  WaitingStage(Server& server, StageInbox& its_inbox, Interest its_interest)
-      : inbox(its_inbox),
-        interest(its_interest),
-        poller(server.make_poller()),
-        deadlines(server.options().descriptors),
-        arrived(server.options().descriptors),
-        leaving(server.options().descriptors) {
-    poller->watch(inbox.fd(), Interest::read);
-  }
-
-  // BLOCKS: network. Calls ready(fd) for each connection that need not wait any more; fills `arrived`.
-  template <class Ready>
-  void wait(Worker& worker, Ready ready) {
-    const auto events = poller->wait(deadlines.wait_ms(worker.clock.now_ms()));
-    worker.waited(*poller, events.size());
-    for (const auto& event : events) event.fd == inbox.fd() ? inbox.take(arrived) : ready(event.fd);
-  }
-  void keep(const Connection& connection) {
-    poller->watch(connection.fd(), interest);
-    deadlines.set(connection.fd(), connection.deadline_ms());
-  }
-  void let_go(int fd) {  // to the next stage
-    poller->forget(fd);
-    deadlines.clear(fd);
-    leaving.insert(fd);
-  }
-  void let_die(int fd) {
-    poller->closing(fd);
-    deadlines.clear(fd);
-  }
-
-  StageInbox& inbox;
-  Interest interest;
-  std::unique_ptr<Poller> poller;
-  DeadlineWheel deadlines;
-  DescriptorSet arrived;
-  DescriptorSet leaving;
-};
 
 class Pipeline {
  public:
