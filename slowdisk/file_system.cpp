@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -70,7 +71,7 @@ struct PendingRead {
 class SlowDiskFileSystem::Impl {
  public:
   Impl(const FileSet& files, const SlowDiskOptions& options)
-      : files_(files), options_(options), model_(options.disk, options.seed), account_(options.cache_bytes), buffer_(1 << 20) {
+      : files_(files), options_(options), model_(options.prefill.empty() ? options.disk : DiskParameters{}, options.seed), account_(options.cache_bytes), buffer_(1 << 20) {
     make_tree();
     require_fuse();
     mount();
@@ -91,10 +92,20 @@ class SlowDiskFileSystem::Impl {
     ::close(evictor_ended_fd_);
   }
 
-  SlowDiskStatistics run() {
-    const std::int64_t start_ns = now_ns();
+  SlowDiskStatistics run(const std::function<void()>& ready) {
+    start_ns_ = now_ns();
     std::thread replier([this] { reply_when_due(); });
-    std::thread evictor([this] { evict(); });
+    std::thread filler([this, &ready] {
+      if (!prefill()) return;
+      start_ns_ = now_ns();
+      ready();
+    });
+    std::thread evictor([this, &filler] {
+      evict();
+      filler.join();
+      const std::uint64_t one = 1;
+      BAKEOFF_CHECK(::write(evictor_ended_fd_, &one, sizeof one) == sizeof one);
+    });
     take_requests();
     evictor.join();
     {
@@ -103,7 +114,7 @@ class SlowDiskFileSystem::Impl {
     }
     model_changed_.notify_one();
     replier.join();
-    return {model_.statistics(), static_cast<double>(now_ns() - start_ns) / 1e9, account_.resident_bytes(), account_.dropped_bytes()};
+    return {model_.statistics(), static_cast<double>(now_ns() - start_ns_) / 1e9, account_.resident_bytes(), account_.dropped_bytes()};
   }
 
  private:
@@ -246,6 +257,32 @@ class SlowDiskFileSystem::Impl {
     ::fuse_reply_buf(request, list.data(), used);
   }
 
+  // Reads files as anybody would, while the disk takes no time; then the disk becomes what was asked for. False when told to
+  // end meanwhile.
+  bool prefill() {
+    if (options_.prefill.empty()) return true;
+    std::vector<char> scratch(1 << 17);
+    for (const std::uint32_t file : options_.prefill) {
+      {
+        const std::lock_guard lock(eviction_mutex_);
+        if (evictor_stops_) return false;
+      }
+      const int fd = ::open((options_.mountpoint.string() + files_[file].path).c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd < 0) return false;  // it was unmounted
+      while (::read(fd, scratch.data(), scratch.size()) > 0) {
+      }
+      ::close(fd);
+    }
+    std::unique_lock lock(model_mutex_);
+    while (model_.next_completion_ns()) {  // what the kernel reads ahead, nobody waits for
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+    }
+    model_ = DiskModel(options_.disk, options_.seed);
+    return true;
+  }
+
   void take_requests() {
     fuse_buf request{};
     bool stopping = false;
@@ -253,7 +290,8 @@ class SlowDiskFileSystem::Impl {
       std::array<pollfd, 3> waits = {{{::fuse_session_fd(session_), POLLIN, 0}, {signal_fd_, POLLIN, 0}, {evictor_ended_fd_, POLLIN, 0}}};
       if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) break;
       if (waits[2].revents != 0) break;
-      // The evictor may be waiting for a read that only we can take, so requests are served until it has ended.
+      // The evictor, or who fills the cache, may be waiting for a read that only we can take: requests are served until both
+      // have ended.
       if (waits[1].revents != 0) {
         signalfd_siginfo ignored;
         while (::read(signal_fd_, &ignored, sizeof ignored) > 0) {
@@ -322,8 +360,6 @@ class SlowDiskFileSystem::Impl {
                                          static_cast<off_t>(range.pages * cache_page_bytes));
       lock.lock();
     }
-    const std::uint64_t one = 1;
-    BAKEOFF_CHECK(::write(evictor_ended_fd_, &one, sizeof one) == sizeof one);
   }
 
   void stop_evictor() {
@@ -341,6 +377,7 @@ class SlowDiskFileSystem::Impl {
   fuse_session* session_ = nullptr;
   int signal_fd_ = -1;
   int evictor_ended_fd_ = -1;
+  std::atomic<std::int64_t> start_ns_ = 0;
 
   std::mutex model_mutex_;
   std::condition_variable model_changed_;
@@ -358,6 +395,6 @@ class SlowDiskFileSystem::Impl {
 
 SlowDiskFileSystem::SlowDiskFileSystem(const FileSet& files, const SlowDiskOptions& options) : impl_(std::make_unique<Impl>(files, options)) {}
 SlowDiskFileSystem::~SlowDiskFileSystem() = default;
-SlowDiskStatistics SlowDiskFileSystem::run() { return impl_->run(); }
+SlowDiskStatistics SlowDiskFileSystem::run(const std::function<void()>& ready) { return impl_->run(ready); }
 
 }  // namespace bakeoff

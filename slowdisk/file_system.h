@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <vector>
 
 #include "slowdisk/disk_model.h"
 #include "workloads/file_set.h"
@@ -20,6 +22,7 @@ struct SlowDiskOptions {
   std::uint64_t seed = 1;
   std::uint64_t cache_bytes = 0;                 // what the kernel may keep; 0: as much as it likes
   std::uint32_t readahead_bytes = 128 * 1024;    // the most that the kernel asks for ahead of its readers, and at once
+  std::vector<std::uint32_t> prefill;            // files that are in memory, as far as the bound goes, before anybody asks; read in this order
 };
 
 struct SlowDiskStatistics {
@@ -38,8 +41,9 @@ class SlowDiskFileSystem {
   SlowDiskFileSystem(const SlowDiskFileSystem&) = delete;
   SlowDiskFileSystem& operator=(const SlowDiskFileSystem&) = delete;
 
-  // Serves until SIGINT, SIGTERM or an unmount by somebody else, then unmounts. Once.
-  SlowDiskStatistics run();
+  // Serves until SIGINT, SIGTERM or an unmount by somebody else, then unmounts. Once. Calls `ready`, on any thread, when what was
+  // to be in memory is there; what that took is in no statistics. BLOCKS: for the mount's life.
+  SlowDiskStatistics run(const std::function<void()>& ready);
 
  private:
   class Impl;

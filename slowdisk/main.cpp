@@ -7,6 +7,7 @@
 
 #include "core/errors.h"
 #include "core/options.h"
+#include "slowdisk/cache_account.h"
 #include "slowdisk/file_system.h"
 #include "workloads/workload.h"
 
@@ -33,6 +34,27 @@ nlohmann::json to_json(const SlowDiskStatistics& statistics, std::uint32_t arms)
           {"dropped_bytes", statistics.dropped_bytes}};
 }
 
+// What is in memory after a long time of serving: files as they are asked for, until the bound is reached. They are read in
+// an order of chance, since by then the oldest page is anybody's, not the most popular file's.
+std::vector<std::uint32_t> files_in_memory(const Workload& workload, std::uint64_t cache_bytes, std::uint64_t seed) {
+  RequestSource source = workload.source(seed, 0);
+  std::vector<bool> taken(workload.files.size(), false);
+  std::vector<std::uint32_t> files;
+  std::uint64_t bytes = 0;
+  // Files that hardly anybody asks for may never be drawn, with a bound beyond the set: enough is enough.
+  for (std::uint64_t draws = 0; files.size() < workload.files.size() && draws < 100 * std::uint64_t{workload.files.size()}; ++draws) {
+    const std::uint32_t file = source.next();
+    if (taken[file]) continue;
+    const std::uint64_t pages = (workload.files[file].size_bytes + cache_page_bytes - 1) / cache_page_bytes;
+    if (cache_bytes > 0 && bytes + pages * cache_page_bytes > cache_bytes) break;
+    bytes += pages * cache_page_bytes;
+    taken[file] = true;
+    files.push_back(file);
+  }
+  for (std::size_t left = files.size(); left > 1; --left) std::swap(files[left - 1], files[source.random().below(static_cast<std::uint32_t>(left))]);
+  return files;
+}
+
 void run(int count, char** words) {
   std::string mountpoint, workload_name, disk = "scsi10k", cache = "0", readahead = "128K";
   std::vector<std::string> overrides, disk_overrides;
@@ -48,7 +70,8 @@ void run(int count, char** words) {
       ("arms", po::value(&arms), "requests that the disk works on at once")                                          //
       ("cache", po::value(&cache)->default_value(cache), "what the kernel may keep in memory; 0: all it likes")      //
       ("readahead", po::value(&readahead)->default_value(readahead), "the most that the kernel reads ahead")         //
-      ("seed", po::value(&seed)->default_value(seed), "of the disk's random times");
+      ("prefill", "begin with the cache as full as it is after a long time of serving")                              //
+      ("seed", po::value(&seed)->default_value(seed), "of the disk's random times and of what --prefill draws");
   po::options_description all;
   all.add(options).add_options()("mountpoint", po::value(&mountpoint));
   po::positional_options_description positions;
@@ -78,8 +101,11 @@ void run(int count, char** words) {
   if (readahead_bytes > (1u << 30)) throw UsageError("--readahead " + readahead + " is too much; the kernel takes at most a few MiB");
   slow.readahead_bytes = static_cast<std::uint32_t>(readahead_bytes);
 
+  if (given.count("prefill") > 0) slow.prefill = files_in_memory(workload, slow.cache_bytes, seed);
+
   SlowDiskFileSystem file_system(workload.files, slow);
-  std::cout << nlohmann::json{{"event", "ready"},
+  const SlowDiskStatistics statistics = file_system.run([&] {
+    std::cout << nlohmann::json{{"event", "ready"},
                               {"server", "bakeoff-slowdisk"},
                               {"pid", ::getpid()},
                               {"root", std::filesystem::absolute(mountpoint).string()},
@@ -90,9 +116,10 @@ void run(int count, char** words) {
                               {"arms", slow.disk.arms},
                               {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
                               {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
-                              {"cache_bytes", slow.cache_bytes}}
+                              {"cache_bytes", slow.cache_bytes},
+                              {"prefilled_files", slow.prefill.size()}}
             << std::endl;
-  const SlowDiskStatistics statistics = file_system.run();
+  });
   std::cout << to_json(statistics, slow.disk.arms) << std::endl;
 }
 

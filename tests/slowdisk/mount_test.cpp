@@ -110,9 +110,10 @@ struct Mounted {
     workload = load_workload((dir.path() / "w.toml").string());
     start(access, cache);
   }
-  void start(const std::string& access, const std::string& cache) {
-    slowdisk = std::make_unique<Program>(std::vector<std::string>{root, "--workload", dir.path() / "w.toml", "--disk", "constant", "--disk-set", "seek=" + access,
-                                                                  "--disk-set", "rate=0", "--cache", cache});
+  void start(const std::string& access, const std::string& cache, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {root, "--workload", dir.path() / "w.toml", "--disk", "constant", "--disk-set", "seek=" + access, "--disk-set", "rate=0", "--cache", cache};
+    words.insert(words.end(), more.begin(), more.end());
+    slowdisk = std::make_unique<Program>(words);
     const nlohmann::json ready = slowdisk->line();
     REQUIRE(ready.value("event", "") == "ready");
     REQUIRE(ready.value("files", 0) == 40);
@@ -217,6 +218,21 @@ TEST_CASE("residency is real: what is beyond the bound is not in memory, mapped 
   const nlohmann::json statistics = mounted.slowdisk->line();
   CHECK(statistics.value("resident_bytes", 0) == 640 * 1024);
   CHECK(statistics.value("dropped_bytes", 0) >= 30 * 65536);
+}
+
+TEST_CASE("a filled cache is full of what is asked for, and cost the disk nothing") {
+  if (!can_mount()) return;
+  Mounted mounted("1ms", "0");
+  mounted.slowdisk.reset();
+  mounted.start("1s", "640K", {"--prefill"});
+  std::size_t resident = 0;
+  for (std::uint32_t file = 0; file < 40; ++file) resident += Mapping(mounted.path(file), 65536).resident_pages();
+  CHECK(resident == 160);
+  CHECK(mounted.slowdisk->end(SIGTERM) == 0);
+  const nlohmann::json statistics = mounted.slowdisk->line();
+  CHECK(statistics.value("reads", -1) == 0);
+  CHECK(statistics.value("resident_bytes", 0) == 640 * 1024);
+  CHECK(statistics.value("seconds", 60.0) < 30);
 }
 
 TEST_CASE("sendfile and page faults wait for the disk, and only their caller does") {
