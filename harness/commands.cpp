@@ -58,7 +58,7 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
   const TableStyle style{may_colour()};
   std::fprintf(stderr, "\n%s\n%s\nresult: %s/result.json\n", matrices(result, style).c_str(), ranking(result, style).c_str(), path.c_str());
   // A server without a valid cell broke a validity rule everywhere: the table says which.
-  return result.best.size() == spec.servers.size() ? exit_status::fine : exit_status::policy_failed;
+  return result.best.size() == spec.servers.size() * contests(result.cells).size() ? exit_status::fine : exit_status::policy_failed;
 }
 
 }  // namespace
@@ -135,7 +135,7 @@ int plan_command(Reactor& reactor, const Arguments& arguments) {
   check_descriptors(cells);
   for (const Cell& cell : cells) std::cout << cell.id << "\n";
   std::fprintf(stderr, "%zu cells, %u trials each, then %u of each server's best: %zu trials of %.1f s, about %s\n", cells.size(), spec->sweep_trials, spec->final_trials,
-               cells.size() * spec->sweep_trials + spec->servers.size() * spec->final_trials, expected_trial_s(*spec), duration_words(expected_run_s(*spec, cells.size())).c_str());
+               expected_trials(*spec, cells.size()), expected_trial_s(*spec), duration_words(expected_run_s(*spec, cells.size())).c_str());
   return exit_status::fine;
 }
 

@@ -12,6 +12,7 @@
 #include "core/errors.h"
 #include "harness/command_line.h"
 #include "harness/experiment.h"
+#include "harness/materials.h"
 #include "harness/plan.h"
 #include "harness/progress.h"
 #include "harness/trial_runner.h"
@@ -133,14 +134,13 @@ int compare_command(Reactor& reactor, const Arguments& arguments) {
   if (threshold < 0 || threshold >= 1) throw UsageError("bakeoff compare: --threshold: expected a share from 0 to 1, 0.05 for 5 %");
 
   const Specification spec = load_specification(word(given, 0, "compare", "an experiment's name or file"));
-  const Workload workload = load_workload(spec.workload, spec.workload_overrides);
-  const std::vector<Cell> cells = plan_cells(spec, workload.name);
+  const std::vector<Cell> cells = plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name);
   Programs baseline(reactor, binaries_of(baseline_build)), candidate(reactor, binaries_of(candidate_build));
   baseline.check(spec);
   candidate.check(spec);
-  const std::filesystem::path root = make_files(reactor, workload);
+  const Materials materials(reactor, spec, cells);
   const Placement placement = place(spec);
-  TrialRunner baseline_runner(baseline, spec, workload, root, placement), candidate_runner(candidate, spec, workload, root, placement);
+  TrialRunner baseline_runner(baseline, spec, materials, placement), candidate_runner(candidate, spec, materials, placement);
   for (TrialRunner* runner : {&baseline_runner, &candidate_runner}) {
     for (const Cell& cell : cells) runner->verify(cell);
   }

@@ -1,7 +1,5 @@
 #include "harness/experiment.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +9,7 @@
 #include "core/errors.h"
 #include "harness/environment.h"
 #include "harness/latency.h"
+#include "harness/materials.h"
 #include "harness/plan.h"
 #include "harness/progress.h"
 #include "harness/trial_runner.h"
@@ -25,24 +24,28 @@ using nlohmann::json;
 // A server's start and end, the client's start, the ceiling's warm-up: what a trial takes beside its own times.
 constexpr double trial_overhead_s = 0.4;
 
-// One cell of each server configuration: how many connections or workers there are does not change what is served.
+// One cell of each server configuration: how much load there is does not change what is served.
 std::vector<const Cell*> cells_to_verify(const std::vector<Cell>& cells) {
   std::vector<const Cell*> chosen;
   std::set<std::string> seen;
   for (const Cell& cell : cells) {
-    if (seen.insert(cell.server + "/" + cell.variant).second) chosen.push_back(&cell);
+    std::string configuration = cell.server + "/" + contest_of(cell);
+    for (const auto& [key, value] : cell.options) {
+      if (key != "connections") configuration += "/" + key + "=" + value;
+    }
+    if (seen.insert(configuration).second) chosen.push_back(&cell);
   }
   return chosen;
 }
 
-void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const Workload& workload) {
+void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const Materials& materials) {
   const std::vector<const Cell*> chosen = cells_to_verify(cells);
   Progress progress(chosen.size(), 1);
   for (const Cell* cell : chosen) {
     const std::string name = cell->server + (cell->variant.empty() ? "" : " with " + cell->variant);
     progress.begin("verifying " + name);
     runner.verify(*cell);
-    progress.end("verified " + name + ": " + std::to_string(workload.files.size()) + " files");
+    progress.end("verified " + name + ": " + std::to_string(materials.of(*cell).workload.files.size()) + " files");
   }
 }
 
@@ -53,8 +56,7 @@ class Run {
         spec_(spec),
         search_(search),
         folder_(folder),
-        workload_(load_workload(spec.workload, spec.workload_overrides)),
-        cells_(plan_cells(spec, workload_.name)),
+        cells_(plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name)),
         trials_(folder.read_trials()) {
     for (const Cell& cell : cells_) by_id_[cell.id] = &cell;
     for (const Trial& trial : trials_) {
@@ -70,9 +72,9 @@ class Run {
     const std::vector<TrialKey> sweep = interleave(ids(cells_), Phase::sweep, spec_.sweep_trials, spec_.seed);
     note_plan(sweep);
     try {
-      const std::filesystem::path root = make_files(programs_.reactor(), workload_);
-      TrialRunner runner(programs_, spec_, workload_, root, placement);
-      verify_all(runner, cells_, workload_);
+      const Materials materials(programs_.reactor(), spec_, cells_);
+      TrialRunner runner(programs_, spec_, materials, placement);
+      verify_all(runner, cells_, materials);
       measure(runner, sweep);
     } catch (...) {
       // What ended the run must not hide behind what came of saving it.
@@ -115,7 +117,7 @@ class Run {
     json cells = json::array(), order = json::array();
     for (const Cell& cell : cells_) {
       cells.push_back({{"id", cell.id}, {"server", cell.server}, {"architecture", cell.architecture}, {"options", cell.options},
-                       {"connections", cell.connections}, {"workers", cell.workers}});
+                       {"connections", cell.connections}, {"workers", cell.workers}, {"rate", cell.rate ? json(*cell.rate) : json(nullptr)}, {"workload_set", cell.workload_set}});
     }
     for (const TrialKey& key : sweep) order.push_back({{"block", key.block}, {"cell", key.cell_id}});
     folder_.write("plan.json", json{{"schema_version", result_schema_version}, {"name", spec_.name}, {"search", search_ == Search::tuned ? "tuned" : "full"}, {"cells", cells}, {"sweep", order}, {"final_trials", spec_.final_trials}}.dump(1) + "\n");
@@ -124,8 +126,9 @@ class Run {
   void measure(TrialRunner& runner, const std::vector<TrialKey>& sweep) {
     std::set<std::string> servers;
     for (const Cell& cell : cells_) servers.insert(cell.server);
-    planned_ = sweep.size() + servers.size() * spec_.final_trials;
-    if (search_ == Search::tuned) planned_ = sweep.size() / 3 + servers.size() * spec_.final_trials;  // about: the path decides
+    const std::size_t finals = servers.size() * contests(make_result(spec_, cells_, {}, {}).cells).size() * spec_.final_trials;
+    planned_ = sweep.size() + finals;
+    if (search_ == Search::tuned) planned_ = sweep.size() / 3 + finals;  // about: the path decides
     for (const Trial& trial : trials_) repeats_ += trial.attempt > 0 ? 1 : 0;
     const std::size_t left = planned_ - std::min(planned_, done().size());
     Progress progress(left, expected_trial_s(spec_));
@@ -139,11 +142,13 @@ class Run {
     if (spec_.final_trials == 0) return;
     const std::vector<CellResult> results = make_result(spec_, cells_, sweep_trials(), environment_).cells;
     std::vector<std::string> winners;
-    for (const std::string& server : servers) {
-      if (const CellResult* best = best_cell(results, server)) {
-        winners.push_back(best->cell.id);
-      } else {
-        progress.say(server + ": no valid cell, nothing to measure again");
+    for (const std::string& contest : contests(results)) {
+      for (const std::string& server : servers) {
+        if (const CellResult* best = best_cell(results, server, contest)) {
+          winners.push_back(best->cell.id);
+        } else {
+          progress.say(server + (contest.empty() ? "" : " with " + contest) + ": no valid cell, nothing to measure again");
+        }
       }
     }
     run_all(runner, interleave(winners, Phase::final, spec_.final_trials, spec_.seed), progress);
@@ -213,7 +218,6 @@ class Run {
   const Specification& spec_;
   Search search_;
   RunFolder& folder_;
-  Workload workload_;
   std::vector<Cell> cells_;
   std::map<std::string, const Cell*> by_id_;
   std::vector<Trial> trials_;
@@ -224,36 +228,15 @@ class Run {
 
 }  // namespace
 
-std::filesystem::path file_sets_dir() {
-  const auto from = [](const char* variable) -> std::filesystem::path {
-    const char* value = std::getenv(variable);
-    return value == nullptr ? "" : value;
-  };
-  if (const auto chosen = from("BAKEOFF_FILES"); !chosen.empty()) return chosen;
-  if (const auto cache = from("XDG_CACHE_HOME"); !cache.empty()) return cache / "bakeoff";
-  if (const auto home = from("HOME"); !home.empty()) return home / ".cache" / "bakeoff";
-  return "/var/tmp/bakeoff-" + std::to_string(getuid());
-}
-
-std::filesystem::path make_files(Reactor& reactor, const Workload& workload) {
-  MaterialiseOptions options;
-  bool told = false;
-  options.progress = [&](std::uint64_t done, std::uint64_t total) {
-    // Called often enough for a signal to be heard between two calls; without it, Ctrl-C would wait for gigabytes.
-    reactor.wait_until([] { return true; }, after_s(0));
-    if (!told && done < total) {
-      std::fprintf(stderr, "making the files of %s: %.0f MB in %s\n", workload.name.c_str(), static_cast<double>(total) * 1e-6, file_sets_dir().c_str());
-      told = true;
-    }
-  };
-  return materialise(workload.files, file_sets_dir(), options).root;
-}
-
 double expected_trial_s(const Specification& spec) { return spec.warmup_s + spec.duration_s + spec.ceiling_s + trial_overhead_s; }
 
-double expected_run_s(const Specification& spec, std::size_t cells) {
-  return expected_trial_s(spec) * static_cast<double>(cells * spec.sweep_trials + spec.servers.size() * spec.final_trials);
+std::size_t expected_trials(const Specification& spec, std::size_t cells) {
+  std::size_t contests = 1;
+  for (const auto& [key, values] : spec.workload_axes) contests *= values.size();
+  return cells * spec.sweep_trials + contests * spec.servers.size() * spec.final_trials;
 }
+
+double expected_run_s(const Specification& spec, std::size_t cells) { return expected_trial_s(spec) * static_cast<double>(expected_trials(spec, cells)); }
 
 ExperimentResult make_result(const Specification& spec, const std::vector<Cell>& cells, const std::vector<Trial>& trials, const json& environment) {
   ExperimentResult result;
@@ -291,12 +274,12 @@ ExperimentResult run_experiment(Programs& programs, const Specification& spec, R
 }
 
 void verify_experiment(Programs& programs, const Specification& spec) {
-  const Workload workload = load_workload(spec.workload, spec.workload_overrides);
-  const std::vector<Cell> cells = plan_cells(spec, workload.name);
+  const std::vector<Cell> cells = plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name);
+  const Materials materials(programs.reactor(), spec, cells);
   Specification without_ceiling = spec;
   without_ceiling.ceiling_s = 0;
-  TrialRunner runner(programs, without_ceiling, workload, make_files(programs.reactor(), workload), place(spec));
-  verify_all(runner, cells, workload);
+  TrialRunner runner(programs, without_ceiling, materials, place(spec));
+  verify_all(runner, cells, materials);
 }
 
 }  // namespace bakeoff

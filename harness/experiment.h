@@ -9,12 +9,8 @@
 #include "harness/run_folder.h"
 #include "harness/specification.h"
 #include "results/model.h"
-#include "workloads/workload.h"
 
 namespace bakeoff {
-
-// Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or ~/.cache, else in /var/tmp.
-std::filesystem::path file_sets_dir();
 
 // How the best cells are looked for: in the whole matrix, or by tuning (tuner.h).
 enum class Search { full, tuned };
@@ -31,10 +27,8 @@ ExperimentResult make_result(const Specification& spec, const std::vector<Cell>&
 
 // How long a trial takes with all that belongs to it, and the whole run at least.
 double expected_trial_s(const Specification& spec);
+std::size_t expected_trials(const Specification& spec, std::size_t cells);
 double expected_run_s(const Specification& spec, std::size_t cells);
-
-// Makes the workload's files, or finds them, and returns where they are. BLOCKS: disk.
-std::filesystem::path make_files(Reactor& reactor, const Workload& workload);
 
 // "[label] 812 Mbit/s" and the like, for progress.
 std::string outcome_words(const Trial& trial);

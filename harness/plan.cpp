@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <set>
 
 #include "core/errors.h"
@@ -16,32 +19,63 @@ namespace {
 constexpr std::size_t most_cells = 100'000;
 constexpr std::uint64_t spare_descriptors = 64;  // of the client and of servers, beside their connections
 
-using Options = std::map<std::string, std::string>;
-
+// One value each of the axes that are not connections and workers.
 struct Variant {
-  std::string name;  // "poller=select/body=mmap", of the options that have several values
-  Options options;
+  std::string name;  // "rate=500/poller=select/body=mmap", of the axes that have several values, and the rate
+  std::map<std::string, std::string> options;
+  std::map<std::string, std::string> workload_set;
+  std::optional<double> rate;
 };
 
-std::size_t variant_count(const OptionAxes& axes) {
+// Of the matrix of a server; no more than one above the limit, lest it overflow.
+std::size_t cell_count(const Specification& spec, const ServerSpec& server) {
   std::size_t count = 1;
-  for (const auto& [key, values] : axes) count = std::min(count * values.size(), most_cells + 1);
+  const auto times = [&](std::size_t factor) { count = std::min(count * std::max<std::size_t>(factor, 1), most_cells + 1); };
+  times(server.connections.size());
+  times(server.workers.size());
+  times(server.rates.size());
+  for (const OptionAxes* axes : {&server.options, &spec.workload_axes}) {
+    for (const auto& [key, values] : *axes) times(values.size());
+  }
   return count;
 }
 
-std::vector<Variant> variants(const OptionAxes& axes) {
-  std::vector<Variant> all = {{}};
-  for (const auto& [key, values] : axes) {
-    std::vector<Variant> longer;
-    for (const Variant& variant : all) {
-      for (const std::string& value : values) {
-        Variant next = variant;
-        next.options[key] = value;
-        if (values.size() > 1) next.name += (next.name.empty() ? "" : "/") + key + "=" + value;
-        longer.push_back(std::move(next));
-      }
+// Every variant of `all` with every value of an axis; `set` puts the value there.
+template <class Values, class Set>
+void multiply(std::vector<Variant>& all, const Values& values, Set set) {
+  std::vector<Variant> longer;
+  for (const Variant& variant : all) {
+    for (const auto& value : values) {
+      longer.push_back(variant);
+      set(longer.back(), value);
     }
-    all = std::move(longer);
+  }
+  all = std::move(longer);
+}
+
+void name_it(Variant& variant, const std::string& key, const std::string& value) { variant.name += (variant.name.empty() ? "" : "/") + key + "=" + value; }
+
+// `named`: options that the name tells even where they have one value.
+std::vector<Variant> variants(const std::vector<double>& rates, const OptionAxes& workload, const OptionAxes& options, const OptionAxes& named = {}) {
+  std::vector<Variant> all = {{}};
+  if (!rates.empty()) {
+    multiply(all, rates, [](Variant& variant, double rate) {
+      variant.rate = rate;
+      name_it(variant, "rate", rate_text(rate));
+    });
+  }
+  for (const auto& [key, values] : workload) {
+    multiply(all, values, [&, &name = key](Variant& variant, const std::string& value) {
+      variant.workload_set[name] = value;
+      name_it(variant, name, value);
+    });
+  }
+  for (const auto& [key, values] : options) {
+    const bool is_named = values.size() > 1 || std::any_of(named.begin(), named.end(), [&, &name = key](const auto& one) { return one.first == name; });
+    multiply(all, values, [&, &name = key](Variant& variant, const std::string& value) {
+      variant.options[name] = value;
+      if (is_named) name_it(variant, name, value);
+    });
   }
   return all;
 }
@@ -50,7 +84,8 @@ std::uint32_t worker_count(const std::string& workers, std::uint32_t connections
   return workers == "connections" ? connections : static_cast<std::uint32_t>(std::stoul(workers));
 }
 
-Cell make_cell(const ServerSpec& server, const Variant& variant, std::uint32_t connections, const std::string& workers, const std::string& workload) {
+Cell make_cell(const Specification& spec, const ServerSpec& server, const Variant& variant, std::uint32_t connections, const std::string& workers,
+               const std::string& workload) {
   Cell cell;
   cell.server = server.name;
   cell.architecture = server.architecture;
@@ -61,6 +96,10 @@ Cell make_cell(const ServerSpec& server, const Variant& variant, std::uint32_t c
     if (value == "connections") value = std::to_string(connections);
   }
   cell.workload = workload;
+  cell.workload_set = variant.workload_set;
+  cell.load_model = spec.load_model;
+  cell.rate = variant.rate;
+  cell.bodies_discarded = spec.discard_bodies;
   cell.connections = connections;
   cell.workers = worker_count(workers, connections);
   cell.id = server.name + "/connections=" + std::to_string(connections) + "/workers=" + std::to_string(cell.workers);
@@ -73,11 +112,38 @@ bool allows(const List& list, const Value& value) {
   return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
 
+bool allows(const OptionAxes& wanted, const std::map<std::string, std::string>& has) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& option) {
+    const auto found = has.find(option.first);
+    return found != has.end() && allows(option.second, found->second);
+  });
+}
+
 bool matches(const CellFilter& filter, const Cell& cell) {
   if (!allows(filter.servers, cell.server) || !allows(filter.connections, cell.connections)) return false;
+  if (!allows(filter.options, cell.options) || !allows(filter.workload, cell.workload_set)) return false;
+  if (!filter.rates.empty() && (!cell.rate || !allows(filter.rates, *cell.rate))) return false;
   return filter.workers.empty() || std::any_of(filter.workers.begin(), filter.workers.end(), [&](const std::string& workers) {
            return worker_count(workers, cell.connections) == cell.workers;
          });
+}
+
+// The axes, with other values where `instead` has some.
+OptionAxes replaced(OptionAxes axes, const OptionAxes& instead) {
+  for (const auto& [key, values] : instead) {
+    const auto found = std::find_if(axes.begin(), axes.end(), [&, &name = key](const auto& axis) { return axis.first == name; });
+    if (found == axes.end()) {
+      axes.emplace_back(key, values);
+    } else {
+      found->second = values;
+    }
+  }
+  return axes;
+}
+
+template <class List>
+const List& either(const List& first, const List& second) {
+  return first.empty() ? second : first;
 }
 
 }  // namespace
@@ -85,7 +151,7 @@ bool matches(const CellFilter& filter, const Cell& cell) {
 std::vector<Cell> plan_cells(const Specification& spec, const std::string& workload_name) {
   std::size_t expected = 0;
   for (const ServerSpec& server : spec.servers) {
-    expected += variant_count(server.options) * server.connections.size() * server.workers.size();
+    expected += cell_count(spec, server);
     if (expected > most_cells) {
       throw UsageError(spec.name + ": the matrix has more than " + std::to_string(most_cells) + " cells; nothing was run. Fewer axes or values, or exclude some");
     }
@@ -93,23 +159,25 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
   std::vector<Cell> cells;
   std::set<std::string> seen;
   const auto add = [&](Cell cell) {
-    cell.bodies_discarded = spec.discard_bodies;
     if (seen.insert(cell.id).second) cells.push_back(std::move(cell));
   };
   for (const ServerSpec& server : spec.servers) {
-    for (const Variant& variant : variants(server.options)) {
+    for (const Variant& variant : variants(server.rates, spec.workload_axes, server.options)) {
       for (const std::uint32_t connections : server.connections) {
         for (const std::string& workers : server.workers) {
-          Cell cell = make_cell(server, variant, connections, workers, workload_name);
+          Cell cell = make_cell(spec, server, variant, connections, workers, workload_name);
           const bool excluded = std::any_of(spec.exclude.begin(), spec.exclude.end(), [&](const CellFilter& filter) { return matches(filter, cell); });
           if (!excluded) add(std::move(cell));
         }
       }
-      for (const CellFilter& filter : spec.include) {
-        if (!allows(filter.servers, server.name)) continue;
+    }
+    for (const CellFilter& filter : spec.include) {
+      if (!allows(filter.servers, server.name)) continue;
+      for (const Variant& variant :
+           variants(either(filter.rates, server.rates), replaced(spec.workload_axes, filter.workload), replaced(server.options, filter.options), filter.options)) {
         for (const std::uint32_t connections : filter.connections) {
-          for (const std::string& workers : filter.workers.empty() ? server.workers : filter.workers) {
-            add(make_cell(server, variant, connections, workers, workload_name));
+          for (const std::string& workers : either(filter.workers, server.workers)) {
+            add(make_cell(spec, server, variant, connections, workers, workload_name));
           }
         }
       }
@@ -117,6 +185,12 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
   }
   if (cells.empty()) throw UsageError(spec.name + ": no cell is left; `exclude` takes out all of them");
   return cells;
+}
+
+std::string rate_text(double rate) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.10g", rate);
+  return text;
 }
 
 void check_descriptors(const std::vector<Cell>& cells) {

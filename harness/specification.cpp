@@ -23,6 +23,8 @@ std::vector<std::uint32_t> connection_counts(const TomlTable& table, std::vector
   return counts;
 }
 
+std::vector<double> rates_of(const TomlTable& table, std::vector<double> fallback) { return table.numbers("rates", {0.001, 1e9}, std::move(fallback)); }
+
 std::vector<std::string> worker_counts(const TomlTable& table, std::vector<std::string> fallback) {
   if (!table.has("workers")) return fallback;
   const std::vector<std::string> counts = table.texts("workers");
@@ -56,7 +58,14 @@ void read_options(const TomlTable& table, OptionAxes& options) {
   }
 }
 
-std::vector<ServerSpec> read_servers(const TomlTable& table, const OptionAxes& common, const std::vector<std::uint32_t>& connections) {
+// What [load] says and a server's own table may say otherwise.
+struct CommonLoad {
+  std::string model;
+  std::vector<std::uint32_t> connections;
+  std::vector<double> rates;
+};
+
+std::vector<ServerSpec> read_servers(const TomlTable& table, const OptionAxes& common, const CommonLoad& load) {
   const bool by_preset = table.has("preset");
   const bool outside = table.has("outside");
   if (by_preset + outside + table.has("architecture") > 1) table.fail(by_preset ? "preset" : "outside", "give one of architecture, preset and outside");
@@ -89,7 +98,10 @@ std::vector<ServerSpec> read_servers(const TomlTable& table, const OptionAxes& c
     server.name = table.string("name", name);
     if (server.name.empty() || server.name.find_first_of("/= \t\n") != std::string::npos) table.fail("name", "expected a word without / and =, since it begins cell ids");
     server.workers = worker_counts(table, server.workers.empty() ? std::vector<std::string>{"1"} : server.workers);
-    server.connections = connection_counts(table, connections);
+    server.connections = connection_counts(table, load.connections);
+    server.rates = rates_of(table, load.rates);
+    if (load.model == "closed" && !server.rates.empty()) table.fail("rates", "a closed loop has no rate; say model = \"open\" or \"partly-open\" in [load]");
+    if (load.model == "open" && server.rates.empty()) table.fail("rates", "expected here or in [load]: requests a second");
     if (server.connections.empty()) table.fail("connections", "expected here or in [load]: how many connections the clients open");
     if (const auto options = table.table("options")) read_options(*options, server.options);
     servers.push_back(std::move(server));
@@ -107,6 +119,11 @@ CellFilter read_filter(const TomlTable& table, const std::vector<ServerSpec>& se
   }
   filter.connections = connection_counts(table, {});
   filter.workers = worker_counts(table, {});
+  filter.rates = rates_of(table, {});
+  if (const auto options = table.table("options")) read_options(*options, filter.options);
+  if (const auto workload = table.table("set")) {
+    for (const std::string& key : workload->keys()) put(filter.workload, key, workload->texts(key));
+  }
   return filter;
 }
 
@@ -129,12 +146,20 @@ Specification read(TomlDocument document, std::string name) {
   if (!workload) root.fail("workload", "expected a table [workload] with the name of one");
   spec.workload = workload->string("name");
   if (const auto overrides = workload->table("set")) {
-    for (const std::string& key : overrides->keys()) spec.workload_overrides.push_back(key + "=" + overrides->text(key));
+    for (const std::string& key : overrides->keys()) {
+      if (overrides->is_list(key)) {
+        put(spec.workload_axes, key, overrides->texts(key));
+      } else {
+        spec.workload_overrides.push_back(key + "=" + overrides->text(key));
+      }
+    }
   }
 
-  std::vector<std::uint32_t> connections;
+  CommonLoad common_load;
   if (const auto load = root.table("load")) {
-    connections = connection_counts(*load, {});
+    common_load.connections = connection_counts(*load, {});
+    common_load.rates = rates_of(*load, {});
+    spec.load_model = load->one_of("model", {"closed", "open", "partly-open"}, common_load.rates.empty() ? "closed" : "open");
     spec.warmup_s = load->duration_s("warmup", {0, 3600}, spec.warmup_s);
     spec.duration_s = load->duration_s("duration", {0.05, 86400}, spec.duration_s);
     spec.timeout_s = load->duration_s("timeout", {0.01, 3600}, spec.timeout_s);
@@ -165,6 +190,7 @@ Specification read(TomlDocument document, std::string name) {
     spec.server_processors = processors(*resources, "server_processors");
     spec.client_processors = processors(*resources, "client_processors");
   }
+  common_load.model = spec.load_model;
   OptionAxes common;
   if (const auto options = root.table("options")) read_options(*options, common);
 
@@ -172,7 +198,7 @@ Specification read(TomlDocument document, std::string name) {
   if (servers.empty()) root.fail("server", "expected at least one table [[server]]");
   std::set<std::string> names;
   for (const TomlTable& table : servers) {
-    for (ServerSpec& server : read_servers(table, common, connections)) {
+    for (ServerSpec& server : read_servers(table, common, common_load)) {
       if (!names.insert(server.name).second) table.fail("name", "there are two servers called `" + server.name + "`; give one another name");
       spec.servers.push_back(std::move(server));
     }
@@ -180,6 +206,7 @@ Specification read(TomlDocument document, std::string name) {
   for (const TomlTable& table : root.tables("exclude")) spec.exclude.push_back(read_filter(table, spec.servers));
   for (const TomlTable& table : root.tables("include")) {
     spec.include.push_back(read_filter(table, spec.servers));
+    if (spec.load_model == "closed" && !spec.include.back().rates.empty()) table.fail("rates", "a closed loop has no rate");
     if (spec.include.back().connections.empty()) table.fail("connections", "expected the connections of the cells to add");
   }
   document.finish();

@@ -20,6 +20,7 @@ struct ServerSpec {
   bool outside = false;
   std::vector<std::string> workers;       // numbers, or "connections": as many as the load has
   std::vector<std::uint32_t> connections;
+  std::vector<double> rates;  // requests or sessions a second; empty: as fast as replies come
   OptionAxes options;        // common ones and a preset's included
   std::string where;         // file:line:column, for messages
 };
@@ -29,6 +30,9 @@ struct CellFilter {
   std::vector<std::string> servers;
   std::vector<std::uint32_t> connections;
   std::vector<std::string> workers;
+  std::vector<double> rates;
+  OptionAxes options;
+  OptionAxes workload;  // keys of [workload] set
 };
 
 struct Specification {
@@ -40,7 +44,9 @@ struct Specification {
 
   std::string workload;
   std::vector<std::string> workload_overrides;  // "key=value"
+  OptionAxes workload_axes;                     // keys with several values: each asks for files of its own
 
+  std::string load_model = "closed";  // or "open": requests by a schedule, "partly-open": sessions
   double warmup_s = 0.5;
   double duration_s = 2;
   double timeout_s = 15;        // of a request

@@ -6,6 +6,7 @@
 
 #include "core/errors.h"
 #include "harness/outside.h"
+#include "harness/plan.h"
 #include "harness/process_probe.h"
 #include "harness/verifier.h"
 
@@ -103,13 +104,19 @@ ClientReport client_report(const json& load) {
   report.failures = count("total") - report.timeouts;
   report.replies_per_s = optional_number(load, "replies_per_s").value_or(0);
   report.latency_mean_ms = optional_number(load.at("latency_ms"), "mean");
-  if (load.at("model") != "closed") report.offered_per_s = optional_number(load, "offered_per_s");
+  const std::string model = load.at("model");
+  if (model == "open") report.offered_per_s = optional_number(load, "offered_per_s");
   const json& connections = load.at("connections");
   report.connections_asked = connections.at("asked").get<std::uint32_t>();
   report.connections_opened = connections.at("opened").get<std::uint32_t>();
   report.in_flight_mean = optional_number(load, "in_flight_mean");
-  report.keep_alive = connections.value("reopened", std::uint64_t{0}) * 100 < report.replies;
+  report.keep_alive = model == "closed" && connections.value("reopened", std::uint64_t{0}) * 100 < report.replies;
   report.starved_connections = load.value("starved_connections", 0u);
+  if (model != "closed" && model != "open") {
+    // Users come and go: connections are what they may need at most, and one that nobody needed is not starved.
+    report.connections_opened = report.connections_asked;
+    report.starved_connections = 0;
+  }
   for (const json& one : load.at("classes")) {
     report.classes.push_back({one.at("size_bytes").is_null() ? 0 : one.at("size_bytes").get<std::uint64_t>(), one.at("attempts").get<std::uint64_t>(),
                               one.at("timeouts").get<std::uint64_t>()});
@@ -118,13 +125,18 @@ ClientReport client_report(const json& load) {
   return report;
 }
 
-TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const Workload& workload, std::filesystem::path root, Placement placement)
-    : programs_(programs), reactor_(programs.reactor()), spec_(spec), workload_(workload), root_(std::move(root)), placement_(std::move(placement)) {
-  if (spec_.ceiling_s <= 0) return;
-  const auto body = std::min(largest_ceiling_body, static_cast<std::uint64_t>(std::llround(workload_.mean_transfer_bytes())));
-  ceiling_ = std::make_unique<ServerProcess>(
-      reactor_, "bakeoff-ceiling",
-      Command{{programs_.find("bakeoff-ceiling").string(), "--port", "0", "--body-bytes", std::to_string(body)}, placement_.server_processors});
+TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const Materials& materials, Placement placement)
+    : programs_(programs), reactor_(programs.reactor()), spec_(spec), materials_(materials), placement_(std::move(placement)) {}
+
+TrialRunner::Ceiling& TrialRunner::ceiling_of(const Cell& cell) {
+  const auto body = std::min(largest_ceiling_body, static_cast<std::uint64_t>(std::llround(materials_.of(cell).workload.mean_transfer_bytes())));
+  Ceiling& ceiling = ceilings_[body];
+  if (!ceiling.server && spec_.ceiling_s > 0) {
+    ceiling.server = std::make_unique<ServerProcess>(
+        reactor_, "bakeoff-ceiling",
+        Command{{programs_.find("bakeoff-ceiling").string(), "--port", "0", "--body-bytes", std::to_string(body)}, placement_.server_processors});
+  }
+  return ceiling;
 }
 
 TrialRunner::~TrialRunner() {
@@ -135,7 +147,7 @@ TrialRunner::~TrialRunner() {
 std::unique_ptr<ServerProcess> TrialRunner::start(const Cell& cell) {
   const bool outside = std::any_of(spec_.servers.begin(), spec_.servers.end(), [&](const ServerSpec& server) { return server.name == cell.server && server.outside; });
   if (outside) return start_outside(cell);
-  Command command{{programs_.find(cell.architecture).string(), "--root", root_.string(), "--address", "127.0.0.1", "--port", "0", "--workers",
+  Command command{{programs_.find(cell.architecture).string(), "--root", materials_.of(cell).root.string(), "--address", "127.0.0.1", "--port", "0", "--workers",
                    std::to_string(cell.workers)},
                   placement_.server_processors};
   for (const auto& [key, value] : cell.options) {
@@ -158,7 +170,7 @@ std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell) {
   std::filesystem::create_directories(dir, ignored);
   const std::uint16_t port = free_port();
   auto server = std::make_unique<ServerProcess>(reactor_, cell.server,
-                                                Command{prepare_outside(load_outside(cell.architecture), cell, root_, dir, port), placement_.server_processors}, port);
+                                                Command{prepare_outside(load_outside(cell.architecture), cell, materials_.of(cell).root, dir, port), placement_.server_processors}, port);
   if (const auto congestion = cell.options.find("congestion"); congestion != cell.options.end()) {
     set_congestion_of_listener(server->group(), port, congestion->second);
   }
@@ -170,33 +182,38 @@ Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uin
                    std::to_string(std::min(spec_.client_threads, cell.connections)), "--warmup", seconds(spec_.warmup_s), "--duration", seconds(spec_.duration_s),
                    "--timeout", seconds(spec_.timeout_s), "--workload", spec_.workload, "--seed", std::to_string(seed), "--json", "-"},
                   placement_.client_processors};
-  for (const std::string& assignment : spec_.workload_overrides) {
+  for (const std::string& assignment : workload_overrides(spec_, cell)) {
     command.arguments.push_back("--set");
     command.arguments.push_back(assignment);
   }
   if (spec_.discard_bodies) command.arguments.push_back("--discard");
+  if (cell.load_model == "partly-open") command.arguments.push_back("--sessions");
+  if (cell.rate) {
+    command.arguments.push_back("--rate");
+    command.arguments.push_back(rate_text(*cell.rate));
+  }
   return command;
 }
 
 void TrialRunner::verify(const Cell& cell) {
   const std::unique_ptr<ServerProcess> server = start(cell);
   try {
-    verify_files(reactor_, cell.server, server->port(), workload_.files, [&] { return !server->has_ended(); });
+    verify_files(reactor_, cell.server, server->port(), materials_.of(cell).workload.files, [&] { return !server->has_ended(); });
   } catch (const StartError& error) {
     if (server->has_ended()) throw StartError(std::string(error.what()) + "; the server " + server->obituary());
     throw;
   }
 }
 
-TrialRunner::CeilingReading TrialRunner::read_ceiling() {
+TrialRunner::CeilingReading TrialRunner::read(Ceiling& ceiling) {
   CeilingReading reading;
-  if (!ceiling_) return reading;
-  const Command command{{programs_.find("bakeoff-load").string(), url(ceiling_->port()), "--connections", std::to_string(ceiling_connections), "--warmup",
+  if (!ceiling.server) return reading;
+  const Command command{{programs_.find("bakeoff-load").string(), url(ceiling.server->port()), "--connections", std::to_string(ceiling_connections), "--warmup",
                          seconds(ceiling_warmup_s), "--duration", seconds(spec_.ceiling_s), "--json", "-"},
                         placement_.client_processors};
   try {
     Child load(reactor_, command);
-    GroupProbe probe(ceiling_->group());
+    GroupProbe probe(ceiling.server->group());
     const SteadyTime begun = std::chrono::steady_clock::now();
     const auto sample_at = [&](double share) {
       reactor_.wait_until([&] { return load.has_ended(); },
@@ -212,8 +229,8 @@ TrialRunner::CeilingReading TrialRunner::read_ceiling() {
   } catch (const StartError&) {
   } catch (const json::exception&) {
   }
-  last_ceiling_ = reading;
-  last_ceiling_at_ = std::chrono::steady_clock::now();
+  ceiling.last = reading;
+  ceiling.last_at = std::chrono::steady_clock::now();
   return reading;
 }
 
@@ -221,8 +238,9 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
   Trial trial;
   trial.key = key;
   trial.attempt = attempt;
-  const bool fresh = last_ceiling_.replies_per_s && elapsed_s(last_ceiling_at_, std::chrono::steady_clock::now()) < ceiling_fresh_s;
-  const CeilingReading before = fresh ? last_ceiling_ : read_ceiling();
+  Ceiling& ceiling = ceiling_of(cell);
+  const bool fresh = ceiling.last.replies_per_s && elapsed_s(ceiling.last_at, std::chrono::steady_clock::now()) < ceiling_fresh_s;
+  const CeilingReading before = fresh ? ceiling.last : read(ceiling);
   trial.ceiling_before = before.replies_per_s;
   trial.started = utc_now();
   try {
@@ -233,7 +251,7 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
     trial.reasons.push_back(std::string("the client's report cannot be read: ") + error.what());
   }
   trial.valid = trial.reasons.empty();
-  const CeilingReading after = read_ceiling();
+  const CeilingReading after = read(ceiling);
   trial.ceiling_after = after.replies_per_s;
   if (before.replies_per_s && after.replies_per_s) {
     const double greater = std::max(*before.replies_per_s, *after.replies_per_s);

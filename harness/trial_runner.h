@@ -2,21 +2,22 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 
 #include "harness/environment.h"
+#include "harness/materials.h"
 #include "harness/programs.h"
 #include "harness/server_process.h"
 #include "results/model.h"
-#include "workloads/workload.h"
 
 namespace bakeoff {
 
 class TrialRunner {
  public:
-  // `root`: where the workload's files are. Starts the ceiling program, which then idles between its readings.
-  TrialRunner(Programs& programs, const Specification& spec, const Workload& workload, std::filesystem::path root, Placement placement);
+  // All of it must outlive the runner. Starts ceiling programs as they are needed, which then idle between their readings.
+  TrialRunner(Programs& programs, const Specification& spec, const Materials& materials, Placement placement);
   ~TrialRunner();
 
   // Starts the cell's server and has it answer every file. StartError when it does not start or not verify.
@@ -33,19 +34,22 @@ class TrialRunner {
     std::optional<double> replies_per_s;
     std::optional<double> cpu_us_per_reply;
   };
-  CeilingReading read_ceiling();
+  struct Ceiling {
+    std::unique_ptr<ServerProcess> server;
+    // The reading after one trial is the reading before the next when that follows at once.
+    CeilingReading last;
+    SteadyTime last_at{};
+  };
+  Ceiling& ceiling_of(const Cell& cell);
+  CeilingReading read(Ceiling& ceiling);
 
   Programs& programs_;
   Reactor& reactor_;
   const Specification& spec_;
-  const Workload& workload_;
-  std::filesystem::path root_;
+  const Materials& materials_;
   std::filesystem::path scratch_;  // of outside servers
   Placement placement_;
-  std::unique_ptr<ServerProcess> ceiling_;
-  // The reading after one trial is the reading before the next when that follows at once.
-  CeilingReading last_ceiling_;
-  SteadyTime last_ceiling_at_{};
+  std::map<std::uint64_t, Ceiling> ceilings_;  // by the size of their canned reply
 };
 
 // What the load generator's JSON says, as the validity rules take it. Throws nlohmann's exceptions for anything else.

@@ -138,10 +138,25 @@ const Figure& ranking_figure(const CellResult& cell) {
   return relative.median ? relative : cell.summary[Metric::throughput_mbps];
 }
 
-const CellResult* best_cell(const std::vector<CellResult>& cells, const std::string& server) {
+std::string contest_of(const Cell& cell) {
+  std::string contest;
+  for (const auto& [key, value] : cell.workload_set) contest += (contest.empty() ? "" : "/") + key + "=" + value;
+  return contest;
+}
+
+std::vector<std::string> contests(const std::vector<CellResult>& cells) {
+  std::vector<std::string> all;
+  for (const CellResult& cell : cells) {
+    const std::string contest = contest_of(cell.cell);
+    if (std::find(all.begin(), all.end(), contest) == all.end()) all.push_back(contest);
+  }
+  return all;
+}
+
+const CellResult* best_cell(const std::vector<CellResult>& cells, const std::string& server, const std::string& contest) {
   const CellResult* best = nullptr;
   for (const CellResult& cell : cells) {
-    if (cell.cell.server != server || !cell.valid || !ranking_figure(cell).median) continue;
+    if (cell.cell.server != server || contest_of(cell.cell) != contest || !cell.valid || !ranking_figure(cell).median) continue;
     // Once a cell was measured again it stays the server's best: a sweep's lucky maximum must not push it aside.
     if (best != nullptr && best->is_final && !cell.is_final) continue;
     const bool confirmed = best != nullptr && cell.is_final && !best->is_final;
@@ -151,24 +166,26 @@ const CellResult* best_cell(const std::vector<CellResult>& cells, const std::str
 }
 
 std::vector<Best> rank(const std::vector<CellResult>& cells) {
-  std::vector<const CellResult*> winners;
-  std::set<std::string> seen;
-  for (const CellResult& cell : cells) {
-    if (!seen.insert(cell.cell.server).second) continue;
-    if (const CellResult* best = best_cell(cells, cell.cell.server)) winners.push_back(best);
-  }
-  std::stable_sort(winners.begin(), winners.end(), [](const CellResult* a, const CellResult* b) {
-    return *ranking_figure(*a).median > *ranking_figure(*b).median;
-  });
   std::vector<Best> ranking;
-  for (std::size_t i = 0; i < winners.size(); ++i) {
-    Best best{winners[i]->cell.server, winners[i]->cell.id, 1, static_cast<std::uint32_t>(winners.size())};
-    for (std::size_t other = 0; other < winners.size(); ++other) {
-      if (other == i || cannot_tell_apart(ranking_figure(*winners[i]), ranking_figure(*winners[other]))) continue;
-      if (other < i) ++best.rank_from;
-      if (other > i) --best.rank_to;
+  for (const std::string& contest : contests(cells)) {
+    std::vector<const CellResult*> winners;
+    std::set<std::string> seen;
+    for (const CellResult& cell : cells) {
+      if (!seen.insert(cell.cell.server).second) continue;
+      if (const CellResult* best = best_cell(cells, cell.cell.server, contest)) winners.push_back(best);
     }
-    ranking.push_back(std::move(best));
+    std::stable_sort(winners.begin(), winners.end(), [](const CellResult* a, const CellResult* b) {
+      return *ranking_figure(*a).median > *ranking_figure(*b).median;
+    });
+    for (std::size_t i = 0; i < winners.size(); ++i) {
+      Best best{winners[i]->cell.server, winners[i]->cell.id, contest, 1, static_cast<std::uint32_t>(winners.size())};
+      for (std::size_t other = 0; other < winners.size(); ++other) {
+        if (other == i || cannot_tell_apart(ranking_figure(*winners[i]), ranking_figure(*winners[other]))) continue;
+        if (other < i) ++best.rank_from;
+        if (other > i) --best.rank_to;
+      }
+      ranking.push_back(std::move(best));
+    }
   }
   return ranking;
 }
@@ -226,7 +243,8 @@ json to_json(const ExperimentResult& result) {
                      {"variant", cell.cell.variant},
                      {"options", cell.cell.options},
                      {"workload", cell.cell.workload},
-                     {"load", {{"model", cell.cell.load_model}, {"connections", cell.cell.connections}, {"rate", nullptr}, {"bodies", cell.cell.bodies_discarded ? "discarded" : "copied"}}},
+                     {"workload_set", cell.cell.workload_set},
+                     {"load", {{"model", cell.cell.load_model}, {"connections", cell.cell.connections}, {"rate", number_or_null(cell.cell.rate)}, {"bodies", cell.cell.bodies_discarded ? "discarded" : "copied"}}},
                      {"workers", cell.cell.workers},
                      {"connections", cell.cell.connections},
                      {"trials", std::move(trials)},
@@ -237,7 +255,7 @@ json to_json(const ExperimentResult& result) {
   }
   json best = json::array();
   for (const Best& one : result.best) {
-    best.push_back({{"server", one.server}, {"cell", one.cell_id}, {"rank_from", one.rank_from}, {"rank_to", one.rank_to}});
+    best.push_back({{"server", one.server}, {"cell", one.cell_id}, {"contest", one.contest}, {"rank_from", one.rank_from}, {"rank_to", one.rank_to}});
   }
   return {{"schema_version", result_schema_version},
           {"experiment", {{"name", result.name}, {"spec_sha256", result.spec_sha256}, {"complete", result.complete}}},
@@ -266,7 +284,9 @@ ExperimentResult result_from_json(const json& object) {
       cell.cell.variant = one.at("variant").get<std::string>();
       cell.cell.options = one.at("options").get<std::map<std::string, std::string>>();
       cell.cell.workload = one.at("workload").get<std::string>();
+      cell.cell.workload_set = one.value("workload_set", std::map<std::string, std::string>{});  // older results have none
       cell.cell.load_model = one.at("load").at("model").get<std::string>();
+      cell.cell.rate = optional_number(one.at("load"), "rate");
       cell.cell.bodies_discarded = one.at("load").at("bodies") == "discarded";
       cell.cell.connections = one.at("connections").get<std::uint32_t>();
       cell.cell.workers = one.at("workers").get<std::uint32_t>();
@@ -280,7 +300,7 @@ ExperimentResult result_from_json(const json& object) {
       result.cells.push_back(std::move(cell));
     }
     for (const json& one : object.at("best")) {
-      result.best.push_back({one.at("server").get<std::string>(), one.at("cell").get<std::string>(),
+      result.best.push_back({one.at("server").get<std::string>(), one.at("cell").get<std::string>(), one.value("contest", ""),
                              one.at("rank_from").get<std::uint32_t>(), one.at("rank_to").get<std::uint32_t>()});
     }
     return result;

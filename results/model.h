@@ -86,10 +86,12 @@ struct Cell {
   std::string id;       // "symped/connections=1024/workers=4"
   std::string server;   // as the tables call it
   std::string architecture;
-  std::string variant;  // the part of the id that the server's axes make, "poller=select"; mostly empty
+  std::string variant;  // the part of the id that further axes make, "rate=500/poller=select"; mostly empty
   std::map<std::string, std::string> options;  // as given to the server
   std::string workload;
-  std::string load_model = "closed";
+  std::map<std::string, std::string> workload_set;  // what an axis sets in it, {"size_bytes", "1KB"}; mostly empty
+  std::string load_model = "closed";                // or "open", "partly-open"
+  std::optional<double> rate;                       // requests (partly open: sessions) a second; empty: as fast as replies come
   bool bodies_discarded = false;  // by the client, in the kernel: flatters a server on the same machine
   std::uint32_t connections = 0;
   std::uint32_t workers = 0;
@@ -135,6 +137,7 @@ struct CellResult {
 struct Best {
   std::string server;
   std::string cell_id;
+  std::string contest;  // contest_of() its cell
   std::uint32_t rank_from = 0;  // the ranks that the intervals leave open
   std::uint32_t rank_to = 0;
 };
@@ -153,11 +156,16 @@ struct ExperimentResult {
 // more than half of the trials that count are valid; the summary is over those.
 CellResult summarise(const Cell& cell, const std::vector<Trial>& trials);
 
-// The valid cell with the greatest throughput, relative to the ceiling of its minute where that is known; null when no
-// cell of that server is valid.
-const CellResult* best_cell(const std::vector<CellResult>& cells, const std::string& server);
+// Cells that ask for the same files compete: "size_bytes=1KB", or empty when the workload is the same for all. Small files
+// would else never win against large ones.
+std::string contest_of(const Cell& cell);
+std::vector<std::string> contests(const std::vector<CellResult>& cells);
 
-// By each server's best cell, best first.
+// The valid cell with the greatest throughput, relative to the ceiling of its minute where that is known; null when no
+// cell of that server in that contest is valid.
+const CellResult* best_cell(const std::vector<CellResult>& cells, const std::string& server, const std::string& contest = "");
+
+// By each server's best cell, contest by contest, best first.
 std::vector<Best> rank(const std::vector<CellResult>& cells);
 
 // The figure by which cells are ranked.

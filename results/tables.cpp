@@ -89,7 +89,7 @@ class Notes {
   std::vector<std::string> notes_;
 };
 
-std::string matrix(const std::vector<const CellResult*>& cells, const std::string& best_id, Notes& notes, const TableStyle& style) {
+std::string matrix(const std::vector<const CellResult*>& cells, const std::set<std::string>& best_ids, Notes& notes, const TableStyle& style) {
   std::set<std::uint32_t> workers, connections;
   for (const CellResult* cell : cells) {
     workers.insert(cell->cell.workers);
@@ -120,8 +120,9 @@ std::string matrix(const std::vector<const CellResult*>& cells, const std::strin
       const CellResult& cell = **found;
       std::string text = number(cell.summary[Metric::throughput_mbps].median);
       if (!cell.valid) text = "(" + text + ")";
-      if (cell.cell.id == best_id) text += " *";
-      line.push_back({text + notes.mark(cell.reasons), cell.cell.id == best_id ? bold : cell.valid ? "" : dim});
+      const bool is_best = best_ids.contains(cell.cell.id);
+      if (is_best) text += " *";
+      line.push_back({text + notes.mark(cell.reasons), is_best ? bold : cell.valid ? "" : dim});
     }
     rows.push_back(std::move(line));
   }
@@ -136,38 +137,11 @@ std::vector<std::string> servers_of(const ExperimentResult& result) {
   return servers;
 }
 
-}  // namespace
-
-std::string matrices(const ExperimentResult& result, const TableStyle& style) {
-  std::string text = "Throughput in Mbit/s. *: the server's best cell. (...): does not count, the reason is below.\n";
-  for (const std::string& server : servers_of(result)) {
-    std::vector<std::string> variants;
-    std::map<std::string, std::vector<const CellResult*>> by_variant;
-    for (const CellResult& cell : result.cells) {
-      if (cell.cell.server != server) continue;
-      if (by_variant[cell.cell.variant].empty()) variants.push_back(cell.cell.variant);
-      by_variant[cell.cell.variant].push_back(&cell);
-    }
-    const CellResult* best = best_cell(result.cells, server);
-    Notes notes;
-    for (const std::string& variant : variants) {
-      text += "\n" + server + (variant.empty() ? "" : " with " + variant) + "\n";
-      text += matrix(by_variant[variant], best == nullptr ? "" : best->cell.id, notes, style);
-    }
-    text += notes.text();
-  }
-  return text;
-}
-
-std::string ranking(const ExperimentResult& result, const TableStyle& style) {
-  const auto confirmed = std::any_of(result.cells.begin(), result.cells.end(), [](const CellResult& cell) { return cell.is_final; });
-  std::string text = "Ranking by each server's best cell";
-  text += confirmed ? ", measured again with fresh trials" : "";
-  text += "; intervals hold the median with 95 % confidence.\n\n";
-  const std::vector<Column> columns = {{"rank"},    {"server", true},   {"connections"}, {"workers"},       {"variant", true}, {"Mbit/s"}, {"interval", true},
-                                       {"replies/s"}, {"of ceiling"}, {"interval", true}, {"p50 ms"}, {"p99 ms"}, {"CPU us/reply"}, {"of ceiling's"}, {"trials"}};
+// The ranking of the cells that ask for the same files.
+std::string ranking_of(const ExperimentResult& result, const std::string& contest, const std::vector<Column>& columns, const TableStyle& style) {
   std::vector<std::vector<Text>> rows;
   for (const Best& best : result.best) {
+    if (best.contest != contest) continue;
     const auto found = std::find_if(result.cells.begin(), result.cells.end(), [&](const CellResult& cell) { return cell.cell.id == best.cell_id; });
     if (found == result.cells.end()) continue;
     const Summary& summary = found->summary;
@@ -198,15 +172,56 @@ std::string ranking(const ExperimentResult& result, const TableStyle& style) {
     shown.push_back(columns[c]);
     for (std::size_t r = 0; r < rows.size(); ++r) shown_rows[r].push_back(rows[r][c]);
   }
-  text += aligned(shown, shown_rows, style);
+  std::string text = aligned(shown, shown_rows, style);
   for (const std::string& server : servers_of(result)) {
-    const bool ranked = std::any_of(result.best.begin(), result.best.end(), [&](const Best& best) { return best.server == server; });
+    const bool ranked = std::any_of(result.best.begin(), result.best.end(), [&](const Best& best) { return best.server == server && best.contest == contest; });
     if (ranked) continue;
     std::string why = "not measured";
     for (const CellResult& cell : result.cells) {
-      if (cell.cell.server == server && !cell.reasons.empty()) why = cell.reasons.front();
+      if (cell.cell.server == server && contest_of(cell.cell) == contest && !cell.reasons.empty()) why = cell.reasons.front();
     }
     text += "  not ranked: " + server + ", no valid cell (" + why + ")\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string matrices(const ExperimentResult& result, const TableStyle& style) {
+  std::string text = "Throughput in Mbit/s. *: the server's best cell. (...): does not count, the reason is below.\n";
+  for (const std::string& server : servers_of(result)) {
+    std::vector<std::string> variants;
+    std::map<std::string, std::vector<const CellResult*>> by_variant;
+    for (const CellResult& cell : result.cells) {
+      if (cell.cell.server != server) continue;
+      if (by_variant[cell.cell.variant].empty()) variants.push_back(cell.cell.variant);
+      by_variant[cell.cell.variant].push_back(&cell);
+    }
+    std::set<std::string> best_ids;
+    for (const std::string& contest : contests(result.cells)) {
+      if (const CellResult* best = best_cell(result.cells, server, contest)) best_ids.insert(best->cell.id);
+    }
+    Notes notes;
+    for (const std::string& variant : variants) {
+      text += "\n" + server + (variant.empty() ? "" : " with " + variant) + "\n";
+      text += matrix(by_variant[variant], best_ids, notes, style);
+    }
+    text += notes.text();
+  }
+  return text;
+}
+
+std::string ranking(const ExperimentResult& result, const TableStyle& style) {
+  const auto confirmed = std::any_of(result.cells.begin(), result.cells.end(), [](const CellResult& cell) { return cell.is_final; });
+  std::string text = "Ranking by each server's best cell";
+  text += confirmed ? ", measured again with fresh trials" : "";
+  text += "; intervals hold the median with 95 % confidence.\n\n";
+  const std::vector<Column> columns = {{"rank"},    {"server", true},   {"connections"}, {"workers"},       {"variant", true}, {"Mbit/s"}, {"interval", true},
+                                       {"replies/s"}, {"of ceiling"}, {"interval", true}, {"p50 ms"}, {"p99 ms"}, {"CPU us/reply"}, {"of ceiling's"}, {"trials"}};
+  const std::vector<std::string> all_contests = contests(result.cells);
+  for (const std::string& contest : all_contests) {
+    if (!contest.empty()) text += (contest == all_contests.front() ? "" : "\n") + contest + "\n";
+    text += ranking_of(result, contest, columns, style);
   }
   return text;
 }

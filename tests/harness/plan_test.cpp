@@ -55,6 +55,32 @@ TEST_CASE("exclude cuts and include adds") {
   CHECK_THROWS_WITH(ids(with("[[server]]\narchitecture = \"sped\"\n[[exclude]]\n")), "exp: no cell is left; `exclude` takes out all of them");
 }
 
+TEST_CASE("rates are an axis of the load, and keys of the workload with several values are, too") {
+  const auto spec = [](const std::string& load, const std::string& rest = "") {
+    return parse_specification("[workload]\nname = \"single-file\"\nset = { size_bytes = [\"1KB\", 500] }\n[load]\nconnections = 16\n" + load + "[[server]]\narchitecture = \"sped\"\n" + rest,
+                               "exp.toml");
+  };
+  const auto cells = plan_cells(spec("rates = [500, 1000.5]\n"), "single-file");
+  REQUIRE(cells.size() == 4);
+  CHECK(cells[0].id == "sped/connections=16/workers=1/rate=500/size_bytes=1KB");
+  CHECK(cells[3].id == "sped/connections=16/workers=1/rate=1000.5/size_bytes=500");
+  CHECK(cells[3].rate == 1000.5);
+  CHECK(cells[3].load_model == "open");
+  CHECK(cells[3].workload_set == std::map<std::string, std::string>{{"size_bytes", "500"}});
+  CHECK(contest_of(cells[3]) == "size_bytes=500");
+  CHECK(ids(spec("rates = 500\n", "[[exclude]]\nset = { size_bytes = \"1KB\" }\n[[include]]\nconnections = 8\nrates = 7\nset = { size_bytes = 3 }\noptions = { poller = \"select\" }\n")) ==
+        Ids{"sped/connections=16/workers=1/rate=500/size_bytes=500", "sped/connections=8/workers=1/rate=7/size_bytes=3/poller=select"});
+  CHECK(plan_cells(spec("model = \"partly-open\"\nrates = 5\n"), "single-file")[0].load_model == "partly-open");
+  CHECK_THROWS_WITH(spec("model = \"closed\"\nrates = 5\n"), Catch::Contains("rates: a closed loop has no rate"));
+  CHECK_THROWS_WITH(spec("model = \"open\"\n"), Catch::Contains("rates: expected here or in [load]"));
+  CHECK_THROWS_WITH(spec("rates = 0\n"), Catch::StartsWith("exp.toml:6:9: rates: "));
+}
+
+TEST_CASE("exclude looks at options and rates, too") {
+  CHECK(ids(with("[[server]]\narchitecture = \"sped\"\nconnections = 8\noptions = { poller = [\"poll\", \"epoll\"] }\n[[exclude]]\noptions = { poller = \"poll\" }\n")) ==
+        Ids{"sped/connections=8/workers=1/poller=epoll"});
+}
+
 TEST_CASE("an enormous matrix is refused before it is made") {
   std::string values = "[0";
   for (int i = 1; i < 100; ++i) values += "," + std::to_string(i);

@@ -148,3 +148,23 @@ TEST_CASE("a result of a newer version, or cut in half, is refused with a senten
   result.erase("cells");
   CHECK_THROWS_AS(result_from_json(result), UsageError);
 }
+
+TEST_CASE("cells that ask for other files are ranked apart") {
+  Cell small = sample_cell("a", 64, 1), large = sample_cell("a", 64, 1), other = sample_cell("b", 64, 1);
+  small.workload_set = other.workload_set = {{"size_bytes", "1KB"}};
+  large.workload_set = {{"size_bytes", "1MB"}};
+  small.rate = 500;
+  small.load_model = "open";
+  small.id += "/small";
+  large.id += "/large";
+  const ExperimentResult result = sample_result({small, large, other}, {sample_trial(small, Phase::sweep, 0, 10), sample_trial(large, Phase::sweep, 0, 900), sample_trial(other, Phase::sweep, 0, 5)});
+  REQUIRE(result.best.size() == 3);
+  CHECK(result.best[0].cell_id == small.id);
+  CHECK(result.best[1].server == "b");
+  CHECK(result.best[2].contest == "size_bytes=1MB");
+  const ExperimentResult again = result_from_json(to_json(result));
+  CHECK(again.cells[0].cell.workload_set == small.workload_set);
+  CHECK(again.cells[0].cell.rate == 500);
+  CHECK_FALSE(again.cells[1].cell.rate);
+  CHECK(again.best[2].contest == "size_bytes=1MB");
+}
