@@ -136,8 +136,13 @@ nlohmann::json finish(Server& server, Said said) {
 }
 
 void wait_for_connections(const Server& server, std::size_t left) {
-  eventually([&] { return server.connections() == left; });
-  CHECK(server.connections() == left);
+  Server::Sockets sockets;
+  const bool settled = eventually([&] {
+    sockets = server.sockets();
+    return sockets.to_accept == 0 && sockets.held.size() == left;
+  });
+  for (const std::string& connection : sockets.held) UNSCOPED_INFO(connection);
+  if (!settled) FAIL_CHECK(sockets.held.size() << " connections are held, not " << left << ", and " << sockets.to_accept << " wait");
 }
 
 std::string in_words(const Options& options) {

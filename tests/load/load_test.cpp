@@ -1,6 +1,9 @@
 // Whole runs, each of a fraction of a second, against servers that behave and servers that do not.
 #include "harness/load/load.h"
 
+#include <sys/time.h>
+
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -208,22 +211,14 @@ TEST_CASE("a connection that is refused from the beginning is an error of the st
 }
 
 TEST_CASE("a server that goes away is retried with patience, not in a circle") {
-  LoadSpec spec;
-  const LoadResult result = [&] {
-    auto server = std::make_unique<ScriptedServer>([](Conversation& talk) {
-      for (int i = 0; i < 20 && !talk.request().empty(); ++i) talk.say(reply_with("hello"));
-    });
-    spec = spec_for(server->url());
-    spec.duration_ns = 400'000'000;
-    std::thread killer([&] {
-      pollfd nothing{-1, 0, 0};
-      poll(&nothing, 1, 150);
-      server.reset();
-    });
-    const LoadResult killed = run(spec);
-    killer.join();
-    return killed;
-  }();
+  const ScriptedServer server(
+      [](Conversation& talk) {
+        for (int i = 0; i < 20 && !talk.request().empty(); ++i) talk.say(reply_with("hello"));
+      },
+      150);
+  LoadSpec spec = spec_for(server.url());
+  spec.duration_ns = 400'000'000;
+  const LoadResult result = run(spec);
   REQUIRE(result.recorder.replies() > 0);
   REQUIRE(result.recorder.errors(LoadError::connect_refused) > 0);
   REQUIRE(result.recorder.errors(LoadError::connect_refused) < 100);
@@ -301,14 +296,13 @@ TEST_CASE("a run that is stopped keeps what it measured") {
   });
   LoadSpec spec = spec_for(server.url());
   spec.duration_ns = 60'000'000'000;
-  std::atomic<bool> stop{false};
-  std::thread stopper([&] {
-    pollfd nothing{-1, 0, 0};
-    poll(&nothing, 1, 200);
-    stop = true;
-  });
+  static std::atomic<bool> stop;
+  stop = false;
+  std::signal(SIGALRM, [](int) { stop = true; });
+  const itimerval once{{0, 0}, {0, 200'000}};
+  setitimer(ITIMER_REAL, &once, nullptr);
   const LoadResult result = run_load(spec, stop);
-  stopper.join();
+  std::signal(SIGALRM, SIG_DFL);
   REQUIRE(result.interrupted);
   REQUIRE(result.recorder.replies() > 0);
   REQUIRE(result.duration_s < 5);

@@ -1,26 +1,32 @@
-// A server that says what a test wants, right or wrong: each accepted connection gets a thread that runs the script.
+// A server that says what a test wants, right or wrong: a process of its own, in which each accepted connection gets a
+// thread that runs the script. No thread of it is in the test's process, because the load generator forks: what a thread
+// held at that moment, the sanitizers' allocator for one, would stay locked in the child.
 #pragma once
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
+#include <cstdlib>
 #include <functional>
-#include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <vector>
 
 namespace bakeoff {
 
 // One connection, blocking, seen from the server.
 class Conversation {
  public:
-  explicit Conversation(int fd) : fd_(fd) {}
+  Conversation(int fd, std::atomic<int>& requests) : fd_(fd), requests_(requests) {}
   ~Conversation() { close(fd_); }
   Conversation(const Conversation&) = delete;
   Conversation& operator=(const Conversation&) = delete;
@@ -31,6 +37,7 @@ class Conversation {
       if (const std::size_t end = received_.find("\r\n\r\n"); end != std::string::npos) {
         const std::string head = received_.substr(0, end + 4);
         received_.erase(0, end + 4);
+        ++requests_;
         return head;
       }
       char buffer[4096];
@@ -54,6 +61,7 @@ class Conversation {
 
  private:
   int fd_;
+  std::atomic<int>& requests_;
   std::string received_;
 };
 
@@ -69,57 +77,67 @@ inline std::string reply_with(std::string_view body, std::string_view fields = "
 class ScriptedServer {
  public:
   using Script = std::function<void(Conversation&)>;
-  explicit ScriptedServer(Script script) : script_(std::move(script)) {
-    listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // Goes away by itself lifetime_ms after the first connection came; -1: it lives as long as this object.
+  explicit ScriptedServer(const Script& script, int lifetime_ms = -1) {
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
-    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener_, 1000) != 0 ||
-        getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length) != 0)
+    void* memory = mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1000) != 0 ||
+        getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) != 0 || memory == MAP_FAILED)
       std::abort();
     port_ = ntohs(address.sin_port);
-    acceptor_ = std::thread([this] { accept_all(); });
+    counts_ = new (memory) Counts;
+    const pid_t parent = getpid();
+    pid_ = fork();
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != parent) _exit(1);
+      accept_all(listener, script, lifetime_ms, *counts_);
+    }
+    close(listener);
+    if (pid_ < 0) std::abort();
   }
   ~ScriptedServer() {
-    shutdown(listener_, SHUT_RDWR);
-    acceptor_.join();
-    {
-      const std::lock_guard hold(lock_);
-      for (const int fd : open_) shutdown(fd, SHUT_RDWR);
-    }
-    for (std::thread& talk : talks_) talk.join();
-    close(listener_);
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    munmap(counts_, sizeof(Counts));
   }
+  ScriptedServer(const ScriptedServer&) = delete;
+  ScriptedServer& operator=(const ScriptedServer&) = delete;
 
   std::string url(std::string_view path = "/") const { return "http://127.0.0.1:" + std::to_string(port_) + std::string(path); }
-  int connections() const { return connections_; }
+  int connections() const { return counts_->connections; }
+  int requests() const { return counts_->requests; }
 
  private:
-  void accept_all() {
+  struct Counts {  // shared with the server's process
+    std::atomic<int> connections{0};
+    std::atomic<int> requests{0};
+  };
+
+  [[noreturn]] static void accept_all(int listener, const Script& script, int lifetime_ms, Counts& counts) {
     for (;;) {
-      const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd < 0) return;
-      ++connections_;
-      const std::lock_guard hold(lock_);
-      open_.push_back(fd);
-      talks_.emplace_back([this, fd] {
-        Conversation conversation(fd);
-        script_(conversation);
-        const std::lock_guard release(lock_);
-        std::erase(open_, fd);
-      });
+      const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd < 0) _exit(1);
+      if (++counts.connections == 1 && lifetime_ms >= 0) {
+        std::thread([lifetime_ms] {
+          poll(nullptr, 0, lifetime_ms);
+          _exit(0);
+        }).detach();
+      }
+      std::thread([&script, &counts, fd] {
+        Conversation conversation(fd, counts.requests);
+        script(conversation);
+      }).detach();
     }
   }
 
-  Script script_;
-  int listener_ = -1;
   std::uint16_t port_ = 0;
-  std::atomic<int> connections_{0};
-  std::mutex lock_;
-  std::vector<int> open_;
-  std::vector<std::thread> talks_;
-  std::thread acceptor_;
+  Counts* counts_ = nullptr;
+  pid_t pid_ = -1;
 };
 
 }  // namespace bakeoff

@@ -147,10 +147,8 @@ TEST_CASE("a log is replayed to its end, whatever the server does to its connect
   const std::string file = (dir.path() / "log").string();
   std::ofstream(file) << "/a\n /b\n /c\n /d\n/e\n\n/f\n /g\n";
   for (const int replies_per_connection : {1, 2, 1000}) {
-    std::atomic<int> requests{0};
-    ScriptedServer server([&](Conversation& talk) {
+    const ScriptedServer server([=](Conversation& talk) {
       for (int i = 1; !talk.request().empty(); ++i) {
-        ++requests;
         const bool last = i == replies_per_connection;
         talk.say(reply_with("hello", last ? "Connection: close\r\n" : ""));
         if (last) return;
@@ -168,7 +166,7 @@ TEST_CASE("a log is replayed to its end, whatever the server does to its connect
     const LoadResult result = run_load(spec, stop);
     REQUIRE(result.recorder.replies() == 5 * 5 + 5 * 2);
     REQUIRE(result.recorder.errors() == 0);
-    REQUIRE(requests == 35);
+    REQUIRE(server.requests() == 35);
     REQUIRE(result.sessions.completed == 10);
   }
 }

@@ -6,7 +6,6 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
-#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <sys/socket.h>
@@ -51,7 +50,7 @@ Server::Server(const std::string& binary, const std::string& root, const Options
   port_ = ready_line_.at("port").get<int>();
 }
 
-std::size_t Server::connections() const {
+Server::Sockets Server::sockets() const {
   // Asked of the kernel by port: /proc/net/tcp lists every socket of the machine, and is slow to read for it.
   struct {
     nlmsghdr header;
@@ -62,10 +61,11 @@ std::size_t Server::connections() const {
   question.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
   question.body.sdiag_family = AF_INET;
   question.body.sdiag_protocol = IPPROTO_TCP;
-  question.body.idiag_states = ~((1U << TCP_LISTEN) | (1U << TCP_TIME_WAIT));
+  question.body.idiag_states = ~(1U << TCP_TIME_WAIT);
   question.body.id.idiag_sport = htons(static_cast<std::uint16_t>(port_));
   const int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-  std::set<std::uint32_t> held;  // by inode: none is counted twice while the table changes
+  Sockets sockets;
+  std::map<std::uint32_t, std::string> held;  // by inode: none is counted twice while the table changes
   bool done = fd < 0 || ::send(fd, &question, sizeof question, 0) < 0;
   bool failed = done;
   alignas(nlmsghdr) char answer[32768];
@@ -78,14 +78,22 @@ std::size_t Server::connections() const {
       failed = message->nlmsg_type == NLMSG_ERROR;
       if (done || failed) break;
       const auto* connection = reinterpret_cast<const inet_diag_msg*>(message + 1);
-      if (connection->idiag_inode != 0) held.insert(connection->idiag_inode);  // 0: no process holds it
+      if (connection->idiag_state == TCP_LISTEN) {
+        sockets.to_accept += connection->idiag_rqueue;
+      } else if (connection->idiag_inode != 0) {  // 0: no process holds it
+        std::ostringstream line;
+        line << ntohs(connection->id.idiag_sport) << " to " << ntohs(connection->id.idiag_dport) << " in state " << int{connection->idiag_state}
+             << ", " << connection->idiag_rqueue << " to read, " << connection->idiag_wqueue << " sent";
+        held[connection->idiag_inode] = line.str();
+      }
       at += NLMSG_ALIGN(message->nlmsg_len);
     }
     if (failed) break;
   }
   if (fd >= 0) ::close(fd);
   if (failed) throw std::runtime_error("the kernel does not tell which connections there are");
-  return held.size();
+  for (const auto& [inode, line] : held) sockets.held.push_back(line);
+  return sockets;
 }
 
 std::size_t Server::descriptors() const {

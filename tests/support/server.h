@@ -39,9 +39,14 @@ class Server {
   // One request over a connection of its own.
   Reply get(std::string_view target, std::string_view more_headers = "") const { return connect().get(target, more_headers); }
 
-  // Connections that the server's processes hold open: accepted, and not yet closed. The listening socket and
-  // connections still waiting to be accepted do not count.
-  std::size_t connections() const;
+  struct Sockets {
+    // One line for each connection that the server's processes hold open, accepted and not yet closed: both ports, the
+    // state's number in the kernel, bytes that wait to be read and to be acknowledged.
+    std::vector<std::string> held;
+    std::size_t to_accept = 0;  // connections that wait for that, or broke off while they waited
+  };
+  Sockets sockets() const;
+  std::size_t connections() const { return sockets().held.size(); }
   // Open descriptors over all its processes.
   std::size_t descriptors() const;
   std::size_t processes() const { return child_.group().size(); }
