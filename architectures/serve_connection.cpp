@@ -24,9 +24,7 @@ int wait_for_client(Worker& worker) {
   for (;;) {
     const auto [outcome, fd] = worker.server.accept(worker);
     if (outcome == Listener::Outcome::exhausted) std::this_thread::sleep_for(exhausted_pause);
-    if (outcome != Listener::Outcome::accepted) continue;
-    worker.clock.refresh();
-    return fd;
+    if (outcome == Listener::Outcome::accepted) return fd;
   }
 }
 

@@ -62,8 +62,10 @@ std::string redirect_head(std::string_view name) {
 
 }  // namespace
 
-Connection::Connection(int fd, Worker& worker)
-    : server_(worker.server), fd_(fd), deadline_ms_(worker.clock.now_ms() + server_.options().request_timeout_ms) {}
+Connection::Connection(int fd, Worker& worker) : server_(worker.server), fd_(fd) {
+  worker.clock.refresh();  // its worker may have waited, or been busy with others, for any time
+  deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
+}
 
 Connection::~Connection() {
   unpin();

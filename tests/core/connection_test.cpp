@@ -60,6 +60,14 @@ TEST_CASE("a request gets its file, and the connection stays") {
   CHECK(bench.stats.body_bytes.get() == 2 * size);
 }
 
+TEST_CASE("a connection's time begins when it is made, however long its worker has waited before") {
+  Bench bench;
+  bench.clock.per_refresh_ms = 3'600'000;
+  const std::int64_t before = bench.clock.now_ms();
+  Line line(bench);
+  CHECK(line.connection().deadline_ms() >= before + 3'600'000 + bench.options.request_timeout_ms);
+}
+
 TEST_CASE("a request may arrive in any two pieces, or byte by byte") {
   Bench bench;
   const std::string content = bench.write("/dir/a.txt", 500);

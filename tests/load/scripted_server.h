@@ -125,7 +125,7 @@ class ScriptedServer {
       if (++counts.connections == 1 && lifetime_ms >= 0) {
         std::thread([lifetime_ms] {
           poll(nullptr, 0, lifetime_ms);
-          _exit(0);
+          kill(getpid(), SIGKILL);
         }).detach();
       }
       std::thread([&script, &counts, fd] {
