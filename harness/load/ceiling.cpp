@@ -3,6 +3,7 @@
 //
 // Whatever one read returns is taken for one request, so a client must not pipeline, and requests must fit one segment.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -88,6 +89,7 @@ class Ceiling {
   Ceiling(int listener, int signals, const std::string& reply) : listener_(listener), signals_(signals), reply_(reply) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ < 0) cannot("epoll_create1");
+    take_spare();
     watch(listener_, EPOLLIN);
     watch(signals_, EPOLLIN);
   }
@@ -123,13 +125,31 @@ class Ceiling {
   void accept_all() {
     for (;;) {
       const int fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd < 0) return;
+      if (fd < 0) {
+        if (errno != EMFILE && errno != ENFILE) return;
+        if (!refuse_one()) return;
+        continue;
+      }
       if (unsent_.size() <= static_cast<std::size_t>(fd)) unsent_.resize(static_cast<std::size_t>(fd) * 2 + 64);
       unsent_[static_cast<std::size_t>(fd)] = 0;
       ++counts_.connections;
       // Edge-triggered for both directions: one epoll_ctl in a connection's life.
       watch(fd, EPOLLIN | EPOLLOUT | EPOLLET);
     }
+  }
+
+  // Out of descriptors: what cannot be held is closed, or the listener would be readable for ever and the loop turn in vain.
+  // The descriptor for that is kept from the beginning. False when nothing more waits.
+  bool refuse_one() {
+    close(spare_);
+    const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd >= 0) close(fd);
+    take_spare();
+    return fd >= 0;
+  }
+  void take_spare() {
+    spare_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (spare_ < 0) cannot("open /dev/null");
   }
 
   void answer(int fd) {
@@ -156,7 +176,7 @@ class Ceiling {
     if (rest == 0) ++counts_.replies;
   }
 
-  int listener_, signals_, epoll_ = -1;
+  int listener_, signals_, epoll_ = -1, spare_ = -1;
   const std::string& reply_;
   std::vector<std::size_t> unsent_;  // by descriptor: bytes of the reply that the socket did not take yet
   std::array<char, 4096> request_{};
