@@ -40,6 +40,7 @@ class Popularity {
     return static_cast<std::uint32_t>(bits) < slots_[slot].threshold ? static_cast<std::uint32_t>(slot) : slots_[slot].alias;
   }
 
+  const std::vector<std::uint32_t>& order() const { return order_; }  // a trace's files; empty where they are drawn
   double share(std::uint32_t file) const { return shares_[file]; }  // of all requests, 0 to 1
 
  private:

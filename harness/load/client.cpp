@@ -19,6 +19,8 @@ namespace bakeoff {
 namespace {
 
 constexpr std::size_t buffer_bytes = 64 * 1024;
+// Of full buffers from one connection, before the others have their turn.
+constexpr std::uint32_t most_reads_at_once = 64;
 // More half-open connections than this overflow the accept queue of most servers, and a dropped SYN costs a second.
 constexpr std::uint32_t most_connecting = 256;
 // Opening that makes no progress for so long will not make any: the run begins with what is open.
@@ -47,6 +49,9 @@ LoadError error_of(int number, bool connecting) {
     case EMFILE:
     case ENFILE: return LoadError::fd_unavailable;
     case EADDRNOTAVAIL: return LoadError::address_unavailable;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN: return LoadError::unreachable;
     default: return LoadError::other;
   }
 }
@@ -70,9 +75,9 @@ Client::Client(const ClientOptions& options, Source& source, Model& model, Recor
       model_(model),
       recorder_(recorder),
       phases_(phases),
-      depth_(model.most_in_flight()),
       connections_(options.connections),
-      in_flight_(std::size_t{options.connections} * depth_),
+      in_flight_(model.bursts() ? 0 : options.connections),
+      bursts_(model.bursts() ? options.connections : 0),
       // A time-out is found late by at most a 64th of itself.
       timeouts_(options.connections, std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000, 50'000'000)),
       buffer_(new char[buffer_bytes]) {
@@ -180,9 +185,11 @@ void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_
   Connection& connection = connections_[slot];
   switch (action.kind) {
     case Action::Kind::send:
-      BAKEOFF_CHECK(action.count >= 1 && action.count <= depth_ && connection.in_flight == 0);
+      BAKEOFF_CHECK(action.count == 1 || (action.count > 1 && !bursts_.empty()));
+      BAKEOFF_CHECK(connection.in_flight == 0);
+      if (!bursts_.empty() && bursts_[slot].size() < action.count) bursts_[slot].resize(action.count);
       connection.first = 0;
-      connection.in_flight = connection.unsent = static_cast<std::uint16_t>(action.count);
+      connection.in_flight = connection.unsent = action.count;
       connection.close_after = action.close_after;
       for (std::uint32_t i = 0; i < action.count; ++i) {
         const Request& request = source_.next(slot);
@@ -212,7 +219,7 @@ void Client::wake_at(std::uint32_t slot, std::int64_t at_ns) {
   wakes_.push(at_ns, token_of(slot, 0));
 }
 
-// Generation 0 belongs to the slot, any other to a slow reader's connection of that generation.
+// Generation 0 belongs to the slot, any other to a connection of that generation that has more to read.
 void Client::wake(std::uint64_t token, std::int64_t now_ns) {
   const auto slot = static_cast<std::uint32_t>(token);
   Connection& connection = connections_[slot];
@@ -349,7 +356,7 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
   const std::uint32_t generation = connection.generation;
   const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   const bool slow = options_.reader_bytes_per_s != 0;
-  for (;;) {
+  for (std::uint32_t reads = 1;; ++reads) {
     // What is left of a body with a told length can be dropped where it is, unless its bytes are to be looked at.
     const bool discard = options_.discard && connection.in_flight != 0 && connection.parser.remaining_bytes() != 0 && !in_flight(slot, 0).verify;
     std::size_t room = discard ? static_cast<std::size_t>(std::min<std::uint64_t>(connection.parser.remaining_bytes(), 1u << 30))
@@ -373,6 +380,8 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
       if (slow) return read_slowly(slot, bytes, now_ns);
       // Less than there was room for: the socket is empty, and what comes next makes a new event.
       if (bytes < room && !ended) return;
+      // One that sends faster than it can be read would keep the others, and its own time-out, waiting for ever.
+      if (reads == most_reads_at_once) return read_later(slot, now_ns);
     } else if (got == 0) {
       return ended_by_peer(slot, now_ns);
     } else if (errno == EAGAIN) {
@@ -390,8 +399,12 @@ void Client::read_slowly(std::uint32_t slot, std::size_t got, std::int64_t now_n
   Connection& connection = connections_[slot];
   const auto pause_ns = static_cast<std::int64_t>(static_cast<double>(got) * 1e9 / static_cast<double>(options_.reader_bytes_per_s));
   connection.may_read_ns = std::max(connection.may_read_ns, now_ns) + pause_ns;
-  connection.reading_later = true;
-  wakes_.push(connection.may_read_ns, token_of(slot, connection.generation));
+  read_later(slot, connection.may_read_ns);
+}
+
+void Client::read_later(std::uint32_t slot, std::int64_t at_ns) {
+  connections_[slot].reading_later = true;
+  wakes_.push(at_ns, token_of(slot, connections_[slot].generation));
 }
 
 // Bytes of replies. False when the connection is gone.
@@ -445,8 +458,8 @@ bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_n
   connection.served = true;
   connection.failures = 0;
 
-  if (depth_ != 1) connection.first = static_cast<std::uint16_t>((connection.first + 1) % depth_);
   if (--connection.in_flight != 0) {
+    ++connection.first;
     if (!keep_alive) {
       reissue(slot, now_ns);
       return false;

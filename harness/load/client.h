@@ -82,13 +82,13 @@ class Client {
     std::uint32_t generation = 1;  // changes with every descriptor: events of an earlier one are recognised; never 0
     State state = State::closed;
     bool waiting = false;          // for a wake-up that will ask the model
-    bool reading_later = false;    // a slow reader that has had its share: a wake-up will read on
+    bool reading_later = false;    // it has had its share: a wake-up will read on
     bool close_after = false;
     bool served = false;           // this connection has had a reply
     std::uint8_t failures = 0;     // in a row, without a reply between them
-    std::uint16_t first = 0;       // of the ring of requests in flight
-    std::uint16_t in_flight = 0;
-    std::uint16_t unsent = 0;      // of them, how many have not gone out at all
+    std::uint32_t first = 0;       // of the burst, how many have their replies
+    std::uint32_t in_flight = 0;
+    std::uint32_t unsent = 0;      // of them, how many have not gone out at all
     std::uint64_t body_bytes = 0;  // of the reply at hand
     std::int64_t opening_ns = 0;   // when it began to open, for the first requests on it
     std::int64_t may_read_ns = 0;  // a slow reader's next turn
@@ -97,7 +97,7 @@ class Client {
   };
 
   InFlight& in_flight(std::uint32_t slot, std::uint32_t index) {
-    return in_flight_[std::size_t{slot} * depth_ + (depth_ == 1 ? 0 : (connections_[slot].first + index) % depth_)];
+    return bursts_.empty() ? in_flight_[slot] : bursts_[slot][connections_[slot].first + index];
   }
 
   void open_some();
@@ -119,6 +119,7 @@ class Client {
   void reissue(std::uint32_t slot, std::int64_t now_ns);
   void time_out(std::uint32_t slot, std::int64_t now_ns);
   void read_slowly(std::uint32_t slot, std::size_t got, std::int64_t now_ns);
+  void read_later(std::uint32_t slot, std::int64_t at_ns);
   void wake(std::uint64_t token, std::int64_t now_ns);
   void wake_at(std::uint32_t slot, std::int64_t at_ns);
   void publish();
@@ -132,9 +133,10 @@ class Client {
   Phases& phases_;
 
   int epoll_ = -1;
-  std::uint32_t depth_;
   std::vector<Connection> connections_;
-  std::vector<InFlight> in_flight_;            // depth_ for each slot, a ring
+  // By slot. Only a model that sends several requests at once needs the second one, which grows to what a slot has sent.
+  std::vector<InFlight> in_flight_;
+  std::vector<std::vector<InFlight>> bursts_;
   std::int64_t first_length_ = Request::any_length;  // of the run's first reply
   std::deque<std::uint32_t> parked_;                 // the longest-parked one is next: all get their share
   TimeoutWheel timeouts_;

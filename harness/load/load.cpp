@@ -73,6 +73,7 @@ void check(const LoadSpec& spec) {
   if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("a time-out of 0 lets nothing succeed");
   if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
   if (spec.model == LoadModel::open && spec.requests_per_connection > 1) throw UsageError("with --rate, --requests-per-connection can only be 0 or 1");
+  if (spec.model == LoadModel::open && !spec.rate && !spec.times_s) throw UsageError("an open loop needs a rate or a trace's times");
   if (spec.model == LoadModel::sessions && !spec.workload) throw UsageError("--sessions needs a --workload that describes them");
   if (spec.model == LoadModel::log && spec.log_sessions == 0) throw UsageError("--wsesslog with 0 sessions asks for nothing");
 }
@@ -91,6 +92,7 @@ Share share_of(const LoadSpec& spec, std::uint32_t number, std::uint32_t of) {
 }
 
 std::optional<Schedule> make_schedule(const LoadSpec& spec, const Share& share) {
+  if (spec.times_s) return Schedule(spec.times_s, share.number, share.of);
   if (!spec.rate) return std::nullopt;
   const double part = 1.0 / share.of;
   return Schedule(spec.rate->scaled(part), spec.arrivals, Random(spec.seed, first_model_stream + 2 * share.number), part * (share.number + 1));
@@ -122,7 +124,9 @@ Parts make_parts(const LoadSpec& spec, const RequestTable& requests, const Share
       return parts;
     }
   }
-  if (spec.workload) {
+  if (spec.workload && !spec.workload->popularity->order().empty()) {
+    parts.source = std::make_unique<TraceSource>(requests, spec.workload->popularity->order(), share.number, share.of);
+  } else if (spec.workload) {
     parts.source = std::make_unique<WorkloadSource>(requests, *spec.workload, spec.seed, share.first_slot, share.slots);
   } else {
     parts.source = std::make_unique<SingleSource>(requests);
@@ -142,7 +146,7 @@ Json work(const LoadSpec& spec, ClientOptions options, const RequestTable& reque
   options.first_slot = share.first_slot;
   const Parts parts = make_parts(spec, requests, share);
   const auto classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
-  Recorder recorder(share.slots, std::max(classes, 1u), spec.rate.has_value());
+  Recorder recorder(share.slots, std::max(classes, 1u), spec.rate.has_value() || spec.times_s != nullptr);
   Client client(options, *parts.source, *parts.model, recorder, phases);
   client.run();
   const SessionCounts sessions = parts.model->sessions();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ struct LoadSpec {
   std::string rate_text;                      // as given, for the report
   std::optional<RateProfile> rate;            // of requests (open) or sessions, per second
   Arrivals arrivals = Arrivals::poisson;
+  std::shared_ptr<const std::vector<double>> times_s;  // open, instead of a rate: a trace's own times
   std::string log_file;                       // log
   double log_think_s = 0;
   std::uint64_t log_sessions = 0;

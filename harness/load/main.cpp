@@ -128,8 +128,15 @@ bool read_command_line(int argc, char** argv, CommandLine& line) {
   if (given.count("sessions") != 0) spec.model = LoadModel::sessions;
   if (!wsesslog.empty()) read_wsesslog(wsesslog, spec);
   const bool is_log = spec.model == LoadModel::log;
+  // A trace's own times are kept unless other times were asked for; they begin at once and last as long as the log.
+  const bool is_timed = spec.model == LoadModel::closed && spec.rate_text.empty() && spec.workload && spec.workload->arrivals_s;
   spec.duration_ns = is_log && given["duration"].defaulted() ? 0 : parse_duration_ns("--duration", duration);
-  spec.warmup_ns = is_log && given["warmup"].defaulted() ? 0 : parse_duration_ns("--warmup", warmup);
+  spec.warmup_ns = (is_log || is_timed) && given["warmup"].defaulted() ? 0 : parse_duration_ns("--warmup", warmup);
+  if (is_timed) {
+    spec.model = LoadModel::open;
+    spec.times_s = spec.workload->arrivals_s;
+    if (given["duration"].defaulted()) spec.duration_ns = static_cast<std::int64_t>((spec.times_s->back() + 1) * 1e9) - spec.warmup_ns;
+  }
   spec.timeout_ns = parse_duration_ns("--timeout", timeout);
   spec.connect_timeout_ns = connect_timeout.empty() ? spec.timeout_ns : parse_duration_ns("--connect-timeout", connect_timeout);
   if (timeout_rule != "request" && timeout_rule != "phases") throw UsageError("--timeout-rule " + timeout_rule + ": expected request or phases");

@@ -55,8 +55,8 @@ class Model {
   virtual std::int64_t next_due_ns() const { return never_ns; }
   // Passes over the next arrival. REQUIRES: next_due_ns() is not never_ns.
   virtual void skip() {}
-  // The most requests that one Action sends.
-  virtual std::uint32_t most_in_flight() const { return 1; }
+  // Whether an Action may send more than one request.
+  virtual bool bursts() const { return false; }
   // Whether all connections are to be open before the first request.
   virtual bool opens_first() const { return true; }
   // No slot has anything left to do: the run may end before its time.
@@ -81,7 +81,7 @@ class ClosedModel : public Model {
 
   Action next(std::uint32_t slot, std::int64_t now_ns) override;
   void failed(std::uint32_t slot) override { slots_[slot].sent = 0; }
-  std::uint32_t most_in_flight() const override { return options_.pipeline; }
+  bool bursts() const override { return options_.pipeline > 1; }
   bool opens_first() const override { return options_.requests_per_connection == 0; }
 
  private:

@@ -10,7 +10,7 @@ namespace bakeoff {
 std::string_view name_of(LoadError error) {
   static constexpr std::array<std::string_view, load_error_count> names = {
       "connect_refused", "connect_timeout", "timeout",     "reset",     "closed_early",   "bad_status",
-      "wrong_length",    "wrong_bytes",     "malformed", "fd_unavailable", "address_unavailable", "other"};
+      "wrong_length",    "wrong_bytes",     "malformed", "fd_unavailable", "address_unavailable", "unreachable", "other"};
   return names[static_cast<std::size_t>(error)];
 }
 

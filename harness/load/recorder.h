@@ -25,9 +25,10 @@ enum class LoadError : std::uint8_t {
   malformed,            // not HTTP, or more bytes than were announced
   fd_unavailable,       // EMFILE, ENFILE
   address_unavailable,  // EADDRNOTAVAIL: out of ports
+  unreachable,          // ENETUNREACH, EHOSTUNREACH, ENETDOWN: no way there any more
   other,
 };
-constexpr std::size_t load_error_count = 12;
+constexpr std::size_t load_error_count = 13;
 std::string_view name_of(LoadError error);
 
 // Where a request was when its time was over.

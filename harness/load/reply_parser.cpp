@@ -1,6 +1,7 @@
 #include "harness/load/reply_parser.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "core/check.h"
@@ -94,6 +95,30 @@ bool parse_field(std::string_view line, ReplyHead& head) {
   }
 }
 
+// Replies to one file have the same head for as long as its Date holds: what was read of the last head need not be read again.
+struct HeadMemo {
+  std::array<char, 512> text;
+  std::size_t bytes = 0;
+  ReplyHead head;
+};
+constinit thread_local HeadMemo last_head{};
+
+// As parse_reply_head. A head ends with an empty line, so that text which begins with one contains it whole.
+std::ptrdiff_t recall_or_parse(std::string_view data, ReplyHead& head) {
+  HeadMemo& memo = last_head;
+  if (memo.bytes != 0 && data.size() >= memo.bytes && std::memcmp(data.data(), memo.text.data(), memo.bytes) == 0) {
+    head = memo.head;
+    return static_cast<std::ptrdiff_t>(memo.bytes);
+  }
+  const std::ptrdiff_t length = parse_reply_head(data, head);
+  if (length > 0 && static_cast<std::size_t>(length) <= memo.text.size()) {
+    memo.bytes = static_cast<std::size_t>(length);
+    memo.head = head;
+    std::memcpy(memo.text.data(), data.data(), memo.bytes);
+  }
+  return length;
+}
+
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
   const char l = lower(c);
@@ -175,7 +200,7 @@ ReplyParser::Step ReplyParser::next(std::string_view data) {
       break;
     }
     ReplyHead head;
-    const std::ptrdiff_t length = parse_reply_head(data.substr(consumed), head);
+    const std::ptrdiff_t length = recall_or_parse(data.substr(consumed), head);
     if (length < 0) return finish(State::malformed, consumed);
     if (length == 0) {
       partial_ = std::make_unique<std::string>(data.substr(consumed));

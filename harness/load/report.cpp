@@ -120,7 +120,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"workload", spec.workload ? Json(spec.workload->name) : Json(nullptr)},
       {"model", name_of(spec.model)},
       {"rate", spec.rate ? Json(spec.rate_text) : Json(nullptr)},
-      {"arrivals", spec.rate ? Json(name_of(spec.arrivals)) : Json(nullptr)},
+      {"arrivals", spec.rate ? Json(name_of(spec.arrivals)) : spec.times_s ? Json("trace") : Json(nullptr)},
       {"think_mean_s", spec.think_s ? Json(spec.think_s->mean()) : Json(nullptr)},
       {"requests_per_connection", spec.requests_per_connection},
       {"pipeline", spec.pipeline},
@@ -173,7 +173,8 @@ void write_hgrm(std::ostream& out, const Histogram& histogram) {
     seen += count;
     const double share = static_cast<double>(seen) / total;
     const double value_ms = static_cast<double>(std::min(Histogram::bucket_high(bucket), histogram.max_ns())) * 1e-6;
-    while (next_share <= share && next_share < 1) {
+    // The shares are sums of rounded numbers: one that ought to be met exactly is.
+    while (next_share <= share + 1e-12 && next_share < 1) {
       out << str(boost::format("%12.3f %2.12f %10d %14.2f\n") % value_ms % next_share % seen % (1 / (1 - next_share)));
       const double halvings = std::floor(std::log2(1 / (1 - next_share))) + 1;
       next_share += 1 / (5 * std::exp2(halvings));

@@ -92,13 +92,31 @@ std::string_view name_of(Arrivals arrivals) {
 Schedule::Schedule(RateProfile profile, Arrivals arrivals, Random random, double first_share)
     : profile_(std::move(profile)), arrivals_(arrivals), random_(random), first_share_(first_share) {}
 
+Schedule::Schedule(std::shared_ptr<const std::vector<double>> times_s, std::size_t first, std::size_t stride)
+    : times_s_(std::move(times_s)), given_(first), stride_(stride), profile_({}), random_(0), first_share_(0) {}
+
+std::int64_t Schedule::given_ns() const {
+  return given_ < times_s_->size() ? begin_ns_ + static_cast<std::int64_t>((*times_s_)[given_] * 1e9) : never_ns;
+}
+
 void Schedule::begin(std::int64_t now_ns) {
   begin_ns_ = now_ns;
   next_ns_ = now_ns;
+  if (times_s_) {
+    next_ns_ = given_ns();
+    return;
+  }
   advance(draw_gap(arrivals_, random_) * first_share_);
 }
 
-void Schedule::pop() { advance(draw_gap(arrivals_, random_)); }
+void Schedule::pop() {
+  if (times_s_) {
+    given_ += stride_;
+    next_ns_ = given_ns();
+    return;
+  }
+  advance(draw_gap(arrivals_, random_));
+}
 
 // Goes to the time by which `gap` more arrivals are to be expected: the inverse of the rate's integral.
 void Schedule::advance(double gap) {

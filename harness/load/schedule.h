@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -48,16 +49,22 @@ class Schedule {
  public:
   // share of the first gap that passes before the first arrival: lets several workers interleave evenly spaced arrivals.
   Schedule(RateProfile profile, Arrivals arrivals, Random random, double first_share = 1);
+  // Given times, rising, in seconds from begin(): every `stride`-th from `first` on, then nothing more.
+  Schedule(std::shared_ptr<const std::vector<double>> times_s, std::size_t first, std::size_t stride);
 
   void begin(std::int64_t now_ns);                // the profile's time 0; nothing is due before
-  std::int64_t next_ns() const { return next_ns_; }  // never_ns before begin() and when the rate stays 0
+  std::int64_t next_ns() const { return next_ns_; }  // never_ns before begin(), when the rate stays 0, and behind given times
   void pop();                                     // goes on to the next arrival
 
  private:
   void advance(double gap);
+  std::int64_t given_ns() const;
 
+  std::shared_ptr<const std::vector<double>> times_s_;  // with them, `given_` and `stride_` alone matter
+  std::size_t given_ = 0;
+  std::size_t stride_ = 1;
   RateProfile profile_;
-  Arrivals arrivals_;
+  Arrivals arrivals_ = Arrivals::fixed;
   Random random_;
   double first_share_;
   std::int64_t begin_ns_ = 0;

@@ -239,7 +239,7 @@ Action LogModel::next(std::uint32_t slot_number, std::int64_t now_ns) {
     ++slot.burst;
   }
   const std::uint32_t burst_start = slot.burst == 0 ? 0 : slot.burst_ends[slot.burst - 1];
-  const std::uint32_t count = slot.sent == burst_start ? 1 : std::min(slot.burst_ends[slot.burst] - slot.sent, most_in_flight());
+  const std::uint32_t count = slot.sent == burst_start ? 1 : slot.burst_ends[slot.burst] - slot.sent;
   slot.sent += count;
   return Action::send(scheduled_ns, count, slot.sent == slot.requests.size());
 }

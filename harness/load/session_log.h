@@ -82,8 +82,8 @@ class LogModel : public Model {
     schedule_->pop();
     ++begun_sessions_;
   }
-  // httperf's limit on one connection. Where a burst has more, it opens up to three more; here the rest waits.
-  std::uint32_t most_in_flight() const override { return 32; }
+  // httperf puts no more than 32 requests on one connection and opens up to three more; here all go on one.
+  bool bursts() const override { return true; }
   bool opens_first() const override { return false; }
   bool finished() const override { return begun_sessions_ == mine_ && counts_.completed + counts_.failed == counts_.started; }
   bool reissues() const override { return true; }

@@ -75,4 +75,23 @@ class WorkloadSource : public Source {
   std::vector<RequestSource> sources_;
 };
 
+// A trace's requests in its order, by whichever slot is next; from its beginning again at its end. Of several workers each
+// takes every `stride`-th from `first` on, so that together they send it once.
+class TraceSource : public Source {
+ public:
+  TraceSource(const RequestTable& requests, const std::vector<std::uint32_t>& order, std::size_t first, std::size_t stride)
+      : requests_(requests), order_(order), next_(first % order.size()), stride_(stride) {}
+  const Request& next(std::uint32_t) override {
+    const Request& request = requests_[order_[next_]];
+    next_ = (next_ + stride_) % order_.size();
+    return request;
+  }
+
+ private:
+  const RequestTable& requests_;
+  const std::vector<std::uint32_t>& order_;
+  std::size_t next_;
+  std::size_t stride_;
+};
+
 }  // namespace bakeoff
