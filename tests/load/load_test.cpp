@@ -12,41 +12,11 @@
 #include "core/errors.h"
 #include "harness/load/report.h"
 #include "tests/catch.h"
-#include "tests/load/scripted_server.h"
+#include "tests/load/runs.h"
 
 using namespace bakeoff;
 
 namespace {
-
-LoadSpec spec_for(const std::string& url) {
-  LoadSpec spec;
-  spec.url_text = url;
-  spec.url = parse_url(url);
-  spec.connections = 4;
-  spec.duration_ns = 200'000'000;
-  spec.warmup_ns = 20'000'000;
-  return spec;
-}
-
-LoadResult run(const LoadSpec& spec) {
-  const std::atomic<bool> stop{false};
-  return run_load(spec, stop);
-}
-
-// Runs against a server whose every connection follows the script.
-LoadResult run_against(ScriptedServer::Script script, std::function<void(LoadSpec&)> change = [](LoadSpec&) {}) {
-  ScriptedServer server(std::move(script));
-  LoadSpec spec = spec_for(server.url());
-  change(spec);
-  return run(spec);
-}
-
-// Only errors of one cause, and at least one.
-void require_only(const LoadResult& result, LoadError error) {
-  INFO(name_of(error));
-  REQUIRE(result.recorder.errors(error) > 0);
-  REQUIRE(result.recorder.errors() == result.recorder.errors(error));
-}
 
 // A workload of three files, by a server that may spoil their bytes.
 Workload three_files() {

@@ -88,3 +88,14 @@ TEST_CASE("rates are read with the warm-up in front") {
   REQUIRE(RateProfile::parse("--rate", "10..30", 1, 2).area(0, 3) == Approx(10 + 40));
   for (const char* text : {"", "x", "-1", "5,", "1..", "..2", "1e10", "0", "nan"}) REQUIRE_THROWS_AS(RateProfile::parse("--rate", text, 1, 1), UsageError);
 }
+
+TEST_CASE("given times come as they are, shared out in turn, and then nothing more") {
+  const auto times_s = std::make_shared<const std::vector<double>>(std::vector<double>{0, 0.5, 0.5, 2});
+  Schedule all(times_s, 0, 1), odd(times_s, 1, 2);
+  REQUIRE(all.next_ns() == never_ns);
+  all.begin(second_ns);
+  odd.begin(second_ns);
+  REQUIRE(arrivals_until(all, never_ns) == std::vector<std::int64_t>{second_ns, second_ns * 3 / 2, second_ns * 3 / 2, 3 * second_ns});
+  REQUIRE(arrivals_until(odd, never_ns) == std::vector<std::int64_t>{second_ns * 3 / 2, 3 * second_ns});
+  REQUIRE(all.next_ns() == never_ns);
+}

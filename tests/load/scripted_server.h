@@ -46,6 +46,18 @@ class Conversation {
       received_.append(buffer, static_cast<std::size_t>(got));
     }
   }
+  // The next bytes, of a request's body; fewer when the client closed. BLOCKS: network.
+  std::string body(std::size_t bytes) {
+    char buffer[4096];
+    while (received_.size() < bytes) {
+      const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
+      if (got <= 0) break;
+      received_.append(buffer, static_cast<std::size_t>(got));
+    }
+    const std::string taken = received_.substr(0, bytes);
+    received_.erase(0, bytes);
+    return taken;
+  }
   bool say(std::string_view text) { return send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()); }
   void reset() {
     const linger now{1, 0};
