@@ -70,6 +70,7 @@ class Pipeline {
           continue;
         }
         ++open_;
+        freed_.fetch_add(0, std::memory_order_acquire);
         at(fd) = std::make_unique<Connection>(fd, worker);
         accepted.insert(fd);
       }
@@ -149,8 +150,12 @@ class Pipeline {
 
   std::unique_ptr<Connection>& at(int fd) { return connections_[static_cast<std::size_t>(fd)]; }
 
+  // The kernel may give the number to stage 1 again as soon as it is closed. It orders the two for the processors, but
+  // not for the language: `freed_` does.
   void end(int fd) {
-    at(fd).reset();
+    std::unique_ptr<Connection> last = std::move(at(fd));
+    freed_.fetch_add(1, std::memory_order_release);
+    last.reset();
     --open_;
     open_.notify_one();
   }
@@ -172,6 +177,7 @@ class Pipeline {
   StageInbox to_write_;
   TurnPool<Item> writers_;
   std::atomic<int> open_ = 0;
+  std::atomic<unsigned> freed_ = 0;
 };
 
 void serve(Server& server) {

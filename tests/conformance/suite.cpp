@@ -40,7 +40,10 @@ Suite read_environment() {
   }
   // A kernel thread that blocks in its own calls sends in no other way.
   if (result.options.count("threads") != 0 && result.options["threads"] == "kernel") result.options["send"] = "blocking";
-  result.most_connections = result.connection_per_worker ? pool_workers : 10'000;
+  // Where each connection has a thread, all of them are made when the server starts, which it does for nearly every case.
+  const bool thread_each = result.has("threads");
+  if (thread_each) result.options["connections"] = "500";
+  result.most_connections = result.connection_per_worker ? pool_workers : thread_each ? 500 : 10'000;
 
   rlimit descriptors{};
   getrlimit(RLIMIT_NOFILE, &descriptors);
