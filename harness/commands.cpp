@@ -12,9 +12,11 @@
 #include "core/errors.h"
 #include "harness/command_line.h"
 #include "harness/experiment.h"
+#include "harness/materials.h"
 #include "harness/outside.h"
 #include "harness/plan.h"
 #include "harness/preset.h"
+#include "harness/profile.h"
 #include "harness/progress.h"
 #include "results/tables.h"
 #include "workloads/workload.h"
@@ -52,11 +54,15 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
     result = run_experiment(programs, spec, folder, search);
   } catch (const Interrupted&) {
     std::fprintf(stderr, "bakeoff: interrupted; what was measured is in %s. Go on with: bakeoff %s --resume --out %s\n", path.c_str(),
-                 search == Search::tuned ? "tune" : "run", path.c_str());
+                 command_of(search), path.c_str());
     return exit_status::interrupted;
   }
   const TableStyle style{may_colour()};
-  std::fprintf(stderr, "\n%s\n%s\nresult: %s/result.json\n", matrices(result, style).c_str(), ranking(result, style).c_str(), path.c_str());
+  std::fprintf(stderr, "\n%s\n%s\n", matrices(result, style).c_str(), ranking(result, style).c_str());
+  for (const std::string& table : {profile_table(result), peak_table(result)}) {
+    if (!table.empty()) std::fprintf(stderr, "%s\n", table.c_str());
+  }
+  std::fprintf(stderr, "result: %s/result.json\n", path.c_str());
   // A server without a valid cell broke a validity rule everywhere: the table says which.
   return result.best.size() == spec.servers.size() * contests(result.cells).size() ? exit_status::fine : exit_status::policy_failed;
 }
@@ -65,9 +71,10 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
 
 const std::vector<SubCommand>& sub_commands() {
   static const std::vector<SubCommand> commands = {
-      {"run", "SPEC [--out DIR] [--resume]", "run an experiment: a shipped one by its name, or a TOML file", run_command},
+      {"run", "SPEC [--scale NAME] [--out DIR] [--resume] [--profile]", "run an experiment: a shipped one by its name, or a TOML file", run_command},
       {"tune", "SPEC [--out DIR] [--resume]", "find each server's best cell in a third of the trials, then measure it again", tune_command},
-      {"plan", "SPEC", "print an experiment's cells and how long it will take, run nothing", plan_command},
+      {"peak", "SPEC [--out DIR] [--resume]", "find the highest rate that each cell sustains within the limits, and what is left of it under twice that load", peak_command},
+      {"plan", "SPEC [--scale NAME]", "print an experiment's cells and how long it will take, run nothing", plan_command},
       {"check", "SPEC", "say what is wrong with a specification, run nothing", check_command},
       {"compare", "--baseline DIR --candidate DIR SPEC", "two builds' binaries, interleaved: is the candidate slower?", compare_command},
       {"verify", "SPEC", "have every server answer every file, measure nothing", verify_command},
@@ -80,32 +87,38 @@ const std::vector<SubCommand>& sub_commands() {
 
 namespace {
 
+constexpr const char* scale_help = "one of the specification's [scale.NAME], to fit it into minutes or to let it run for a night";
+
 int run_or_tune(Reactor& reactor, const Arguments& arguments, Search search) {
-  const std::string command = search == Search::tuned ? "tune" : "run";
+  const std::string command = command_of(search);
   po::options_description options("Options");
-  std::string out;
-  bool resume = false;
+  std::string out, scale;
+  bool resume = false, profile = false;
   options.add_options()("out", po::value(&out), "the run's folder (default: runs/NAME-DATE-TIME)")(
-      "resume", po::bool_switch(&resume), "go on with the run in --out; SPEC may be left out");
+      "resume", po::bool_switch(&resume), "go on with the run in --out; SPEC may be left out")("scale", po::value(&scale), scale_help)(
+      "profile", po::bool_switch(&profile), "after each trial, have perf tell under the same load where the server's CPU time goes");
   po::variables_map given;
   if (!read_options(command, arguments, options, 1, given)) return exit_status::fine;
   Programs programs(reactor);
   if (resume) {
     if (out.empty()) throw UsageError("bakeoff " + command + ": --resume needs the folder of the run to go on with, --out DIR");
-    RunFolder folder = RunFolder::reopen(out);
-    Specification spec = load_specification(folder.spec_file().string());
-    const nlohmann::json plan = read_json(folder.path() / "plan.json");
-    spec.name = plan.value("name", spec.name);
-    if (plan.value("search", "full") != (search == Search::tuned ? "tuned" : "full")) {
-      throw UsageError(out + " was begun by bakeoff " + (search == Search::tuned ? "run" : "tune") + "; go on with it by that");
+    // A run that was killed before it had a plan has nothing to go on with: it begins.
+    if (given.count("words") == 0 || RunFolder::has_begun(out)) {
+      RunFolder folder = RunFolder::reopen(out);
+      const nlohmann::json plan = read_json(folder.path() / "plan.json");
+      Specification spec = load_specification(folder.spec_file().string(), plan.value("scale", ""));
+      spec.name = plan.value("name", spec.name);
+      spec.profile = profile || plan.value("profile", false);
+      if (plan.value("search", "run") != command) throw UsageError(out + " was begun by bakeoff " + plan.value("search", "run") + "; go on with it by that");
+      if (given.count("words") != 0 && load_specification(word(given, 0, command, "a specification"), scale).sha256 != spec.sha256) {
+        throw UsageError(out + " holds a run of another specification or scale; leave SPEC out, or choose another --out");
+      }
+      programs.check(spec);
+      return with_folder(programs, spec, folder, search);
     }
-    if (given.count("words") != 0 && load_specification(word(given, 0, command, "a specification")).sha256 != spec.sha256) {
-      throw UsageError(out + " holds a run of another specification; leave SPEC out, or choose another --out");
-    }
-    programs.check(spec);
-    return with_folder(programs, spec, folder, search);
   }
-  const Specification spec = load_specification(word(given, 0, command, "an experiment's name or file"));
+  Specification spec = load_specification(word(given, 0, command, "an experiment's name or file"), scale);
+  spec.profile = spec.profile || profile;
   programs.check(spec);
   check_descriptors(plan_cells(spec, spec.workload));  // whatever is wrong with it is said before anything is made
   load_workload(spec.workload, spec.workload_overrides);
@@ -117,15 +130,18 @@ int run_or_tune(Reactor& reactor, const Arguments& arguments, Search search) {
 // The one word of a sub-command that takes a specification and nothing else; empty when only help was wanted.
 std::optional<Specification> only_specification(const std::string& command, const Arguments& arguments) {
   po::options_description options("Options");
+  std::string scale;
+  options.add_options()("scale", po::value(&scale), scale_help);
   po::variables_map given;
   if (!read_options(command, arguments, options, 1, given)) return std::nullopt;
-  return load_specification(word(given, 0, command, "an experiment's name or file"));
+  return load_specification(word(given, 0, command, "an experiment's name or file"), scale);
 }
 
 }  // namespace
 
 int run_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::full); }
 int tune_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::tuned); }
+int peak_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::peak); }
 
 int plan_command(Reactor& reactor, const Arguments& arguments) {
   const auto spec = only_specification("plan", arguments);
@@ -142,9 +158,20 @@ int plan_command(Reactor& reactor, const Arguments& arguments) {
 int check_command(Reactor& reactor, const Arguments& arguments) {
   const auto spec = only_specification("check", arguments);
   if (!spec) return exit_status::fine;
-  Programs(reactor).check(*spec);
-  check_descriptors(plan_cells(*spec, load_workload(spec->workload, spec->workload_overrides).name));
-  std::fprintf(stderr, "%s: fine\n", spec->name.c_str());
+  Programs programs(reactor);
+  const auto check = [&](const Specification& one) {
+    programs.check(one);
+    const std::vector<Cell> cells = plan_cells(one, load_workload(one.workload, one.workload_overrides).name);
+    check_descriptors(cells);
+    for (const Cell& cell : cells) {
+      if (!cell.workload_set.empty()) load_workload(one.workload, workload_overrides(one, cell));
+    }
+    std::fprintf(stderr, "%s%s: fine, %zu cells, about %s\n", one.name.c_str(), one.scale.empty() ? "" : (" --scale " + one.scale).c_str(), cells.size(),
+                 duration_words(expected_run_s(one, cells.size())).c_str());
+  };
+  check(*spec);
+  if (!spec->scale.empty()) return exit_status::fine;
+  for (const std::string& scale : spec->scales) check(parse_specification(spec->source_text, spec->file, scale));
   return exit_status::fine;
 }
 

@@ -32,6 +32,7 @@ const std::vector<SubCommand>& sub_commands();
 
 int run_command(Reactor& reactor, const Arguments& arguments);
 int tune_command(Reactor& reactor, const Arguments& arguments);
+int peak_command(Reactor& reactor, const Arguments& arguments);
 int plan_command(Reactor& reactor, const Arguments& arguments);
 int check_command(Reactor& reactor, const Arguments& arguments);
 int compare_command(Reactor& reactor, const Arguments& arguments);

@@ -97,6 +97,15 @@ Placement place(const Specification& spec) {
   return placement;
 }
 
+std::vector<int> measured_processors(const Placement& placement) {
+  std::set<int> all(placement.server_processors.begin(), placement.server_processors.end());
+  all.insert(placement.client_processors.begin(), placement.client_processors.end());
+  if (placement.server_processors.empty() || placement.client_processors.empty()) {
+    for (const int number : usable_processors()) all.insert(number);
+  }
+  return {all.begin(), all.end()};
+}
+
 json capture_environment(const Specification& spec, const Programs& programs, const Placement& placement) {
   utsname names{};
   uname(&names);

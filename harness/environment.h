@@ -18,6 +18,9 @@ struct Placement {
 // UsageError when the specification names a processor that this process may not use.
 Placement place(const Specification& spec);
 
+// The processors that a run on that placement has to itself: all that it may use where nothing is pinned.
+std::vector<int> measured_processors(const Placement& placement);
+
 // BLOCKS: disk.
 nlohmann::json capture_environment(const Specification& spec, const Programs& programs, const Placement& placement);
 

@@ -1,16 +1,21 @@
 #include "harness/experiment.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/errors.h"
 #include "harness/environment.h"
 #include "harness/latency.h"
 #include "harness/materials.h"
+#include "harness/peak_search.h"
 #include "harness/plan.h"
+#include "harness/processor_lock.h"
+#include "harness/profile.h"
 #include "harness/progress.h"
 #include "harness/trial_runner.h"
 #include "harness/tuner.h"
@@ -23,6 +28,7 @@ using nlohmann::json;
 
 // A server's start and end, the client's start, the ceiling's warm-up: what a trial takes beside its own times.
 constexpr double trial_overhead_s = 0.4;
+constexpr std::size_t typical_peak_rates = 10;
 
 // One cell of each server configuration: how much load there is does not change what is served.
 std::vector<const Cell*> cells_to_verify(const std::vector<Cell>& cells) {
@@ -58,9 +64,15 @@ class Run {
         folder_(folder),
         cells_(plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name)),
         trials_(folder.read_trials()) {
-    for (const Cell& cell : cells_) by_id_[cell.id] = &cell;
+    if (search_ == Search::peak) {
+      base_cells_ = std::exchange(cells_, {});
+      for (const ServerSpec& server : spec.servers) {
+        if (!server.rates.empty()) throw UsageError(server.where + ": rates: they are what is looked for; leave them out");
+      }
+    }
+    for (const Cell& cell : cells_) by_id_[cell.id] = cell;
     for (const Trial& trial : trials_) {
-      if (!by_id_.count(trial.key.cell_id)) {
+      if (!by_id_.count(trial.key.cell_id) && !add_searched(trial.key.cell_id)) {
         throw UsageError(folder.path().string() + ": it has a trial of " + trial.key.cell_id + ", which the specification does not have");
       }
     }
@@ -69,12 +81,14 @@ class Run {
   ExperimentResult run() {
     const Placement placement = place(spec_);
     note_environment(placement);
+    const ProcessorLock lock(measured_processors(placement));
+    const std::vector<Cell>& planned = search_ == Search::peak ? base_cells_ : cells_;
     const std::vector<TrialKey> sweep = interleave(ids(cells_), Phase::sweep, spec_.sweep_trials, spec_.seed);
-    note_plan(sweep);
+    note_plan(planned, sweep);
     try {
-      const Materials materials(programs_.reactor(), spec_, cells_);
+      const Materials materials(programs_.reactor(), spec_, planned);
       TrialRunner runner(programs_, spec_, materials, placement);
-      verify_all(runner, cells_, materials);
+      verify_all(runner, planned, materials);
       measure(runner, sweep);
     } catch (...) {
       // What ended the run must not hide behind what came of saving it.
@@ -113,14 +127,14 @@ class Run {
     environment_ = before;
   }
 
-  void note_plan(const std::vector<TrialKey>& sweep) {
+  void note_plan(const std::vector<Cell>& planned, const std::vector<TrialKey>& sweep) {
     json cells = json::array(), order = json::array();
-    for (const Cell& cell : cells_) {
+    for (const Cell& cell : planned) {
       cells.push_back({{"id", cell.id}, {"server", cell.server}, {"architecture", cell.architecture}, {"options", cell.options},
                        {"connections", cell.connections}, {"workers", cell.workers}, {"rate", cell.rate ? json(*cell.rate) : json(nullptr)}, {"workload_set", cell.workload_set}});
     }
     for (const TrialKey& key : sweep) order.push_back({{"block", key.block}, {"cell", key.cell_id}});
-    folder_.write("plan.json", json{{"schema_version", result_schema_version}, {"name", spec_.name}, {"search", search_ == Search::tuned ? "tuned" : "full"}, {"cells", cells}, {"sweep", order}, {"final_trials", spec_.final_trials}}.dump(1) + "\n");
+    folder_.write("plan.json", json{{"schema_version", result_schema_version}, {"name", spec_.name}, {"scale", spec_.scale}, {"profile", spec_.profile}, {"search", command_of(search_)}, {"cells", cells}, {"sweep", order}, {"final_trials", spec_.final_trials}}.dump(1) + "\n");
   }
 
   void measure(TrialRunner& runner, const std::vector<TrialKey>& sweep) {
@@ -128,11 +142,16 @@ class Run {
     for (const Cell& cell : cells_) servers.insert(cell.server);
     const std::size_t finals = servers.size() * contests(make_result(spec_, cells_, {}, {}).cells).size() * spec_.final_trials;
     planned_ = sweep.size() + finals;
+    if (search_ == Search::peak) planned_ = base_cells_.size() * (typical_peak_rates * spec_.peak_trials + 2 * spec_.final_trials);  // about: the path decides
     if (search_ == Search::tuned) planned_ = sweep.size() / 3 + finals;  // about: the path decides
     for (const Trial& trial : trials_) repeats_ += trial.attempt > 0 ? 1 : 0;
     const std::size_t left = planned_ - std::min(planned_, done().size());
     Progress progress(left, expected_trial_s(spec_));
     if (left < planned_) progress.say("going on: " + std::to_string(planned_ - left) + " of " + std::to_string(planned_) + " trials are there");
+    if (search_ == Search::peak) {
+      seek_peaks(runner, progress);
+      return;
+    }
     if (search_ == Search::full) {
       run_all(runner, sweep, progress);
     } else {
@@ -152,6 +171,69 @@ class Run {
       }
     }
     run_all(runner, interleave(winners, Phase::final, spec_.final_trials, spec_.seed), progress);
+  }
+
+  // A cell of the matrix under requests by a schedule: "sped/connections=64/workers=1/rate=4000".
+  static Cell at_rate(Cell cell, double rate) {
+    cell.rate = rate;
+    cell.load_model = "open";
+    cell.variant = "rate=" + rate_text(rate) + (cell.variant.empty() ? "" : "/" + cell.variant);
+    cell.id = cell.server + "/connections=" + std::to_string(cell.connections) + "/workers=" + std::to_string(cell.workers) + "/" + cell.variant;
+    return cell;
+  }
+
+  void add_cell(const Cell& cell) {
+    if (by_id_.try_emplace(cell.id, cell).second) cells_.push_back(cell);
+  }
+
+  // The cell that an earlier search for the peak made, from its id. False when it is none of these.
+  bool add_searched(const std::string& id) {
+    const std::size_t at = id.find("/rate=");
+    if (at == std::string::npos) return false;
+    const double rate = std::strtod(id.c_str() + at + 6, nullptr);
+    for (const Cell& base : base_cells_) {
+      const Cell cell = at_rate(base, rate);
+      if (cell.id != id) continue;
+      add_cell(cell);
+      return true;
+    }
+    return false;
+  }
+
+  // Each rate is judged by several fresh trials, those of all cells in the same blocks; in the end the peak and twice its rate
+  // are measured with fresh trials. A resumed search takes the same path again.
+  void seek_peaks(TrialRunner& runner, Progress& progress) {
+    std::vector<PeakSearch> searches(base_cells_.size(), PeakSearch(spec_.peak));
+    for (;;) {
+      std::vector<std::string> wanted;
+      std::map<std::size_t, Cell> tried;
+      for (std::size_t i = 0; i < searches.size(); ++i) {
+        const auto rate = searches[i].next();
+        if (!rate) continue;
+        const Cell cell = at_rate(base_cells_[i], *rate);
+        add_cell(cell);
+        wanted.push_back(cell.id);
+        tried.emplace(i, cell);
+      }
+      if (wanted.empty()) break;
+      run_all(runner, interleave(wanted, Phase::sweep, spec_.peak_trials, spec_.seed), progress);
+      std::string path;
+      for (const auto& [i, cell] : tried) searches[i].judge(*cell.rate, summarise(cell, sweep_trials()).valid);
+      for (std::size_t i = 0; i < searches.size(); ++i) path += base_cells_[i].id + ": " + searches[i].path() + "\n";
+      folder_.write("path.txt", path);
+    }
+    std::vector<std::string> again;
+    for (std::size_t i = 0; i < searches.size(); ++i) {
+      progress.say(base_cells_[i].id + ": " + searches[i].path());
+      const auto peak = searches[i].peak();
+      if (!peak) continue;
+      for (const double rate : {*peak, round_rate(2 * *peak)}) {
+        const Cell cell = at_rate(base_cells_[i], rate);
+        add_cell(cell);
+        again.push_back(cell.id);
+      }
+    }
+    run_all(runner, interleave(again, Phase::final, spec_.final_trials, spec_.seed), progress);
   }
 
   // Trials that a resumed run finds are taken as they are, so it takes the same path again up to where it was.
@@ -192,7 +274,7 @@ class Run {
       if (there.count(key)) continue;
       for (std::uint32_t attempt = 0;; ++attempt) {
         progress.begin((key.phase == Phase::final ? "again " : "") + key.cell_id);
-        Trial trial = runner.run(*by_id_.at(key.cell_id), key, attempt);
+        Trial trial = runner.run(by_id_.at(key.cell_id), key, attempt);
         folder_.append(trial);
         trials_.push_back(trial);
         const bool again = !trial.steady && attempt < spec_.repeats && static_cast<double>(repeats_) < spec_.repeat_share * static_cast<double>(planned_);
@@ -210,7 +292,7 @@ class Run {
     ExperimentResult result = make_result(spec_, cells_, trials_, environment_);
     result.complete = complete;
     folder_.write("result.json", to_json(result).dump(1) + "\n");
-    folder_.write("tables.txt", matrices(result) + "\n" + ranking(result));
+    folder_.write("tables.txt", matrices(result) + "\n" + ranking(result) + profile_table(result) + peak_table(result));
     return result;
   }
 
@@ -219,7 +301,8 @@ class Run {
   Search search_;
   RunFolder& folder_;
   std::vector<Cell> cells_;
-  std::map<std::string, const Cell*> by_id_;
+  std::vector<Cell> base_cells_;  // of a search for peaks, which makes cells_ as it goes
+  std::map<std::string, Cell> by_id_;
   std::vector<Trial> trials_;
   json environment_;
   std::size_t planned_ = 0;
@@ -251,6 +334,42 @@ ExperimentResult make_result(const Specification& spec, const std::vector<Cell>&
   return result;
 }
 
+const char* command_of(Search search) {
+  switch (search) {
+    case Search::full: return "run";
+    case Search::tuned: return "tune";
+    case Search::peak: return "peak";
+  }
+  return "?";
+}
+
+std::string peak_table(const ExperimentResult& result) {
+  // The peak and twice its rate are the two cells of a configuration that were measured again.
+  std::map<std::string, std::vector<const CellResult*>> configurations;
+  for (const CellResult& cell : result.cells) {
+    if (!cell.is_final || !cell.cell.rate) continue;
+    const std::string rate = "/rate=" + rate_text(*cell.cell.rate);
+    std::string configuration = cell.cell.id;
+    if (const std::size_t at = configuration.find(rate); at != std::string::npos) configuration.erase(at, rate.size());
+    configurations[configuration].push_back(&cell);
+  }
+  std::string rows;
+  for (auto& [name, cells] : configurations) {
+    if (cells.size() != 2) continue;
+    if (*cells[0]->cell.rate > *cells[1]->cell.rate) std::swap(cells[0], cells[1]);
+    const auto figure = [&](std::size_t i, Metric metric) { return cells[i]->summary[metric].median.value_or(std::nan("")); };
+    char row[256];
+    const double peak = figure(0, Metric::replies_per_s), overload = figure(1, Metric::replies_per_s);
+    std::snprintf(row, sizeof row, "  %-48s  %9.0f%s  %9.0f  %9.2f  %9.2f  %9.0f  %9.0f  %9.2f\n", name.c_str(), *cells[0]->cell.rate, cells[0]->valid ? " " : "?", peak,
+                  figure(0, Metric::latency_p50_ms), figure(0, Metric::latency_p99_ms), *cells[1]->cell.rate, overload, overload / peak);
+    rows += row;
+  }
+  if (rows.empty()) return "";
+  char head[256];
+  std::snprintf(head, sizeof head, "  %-48s  %10s  %9s  %9s  %9s  %9s  %9s  %9s\n", "", "peak rate", "replies/s", "p50 ms", "p99 ms", "overload", "replies/s", "retained");
+  return "Highest rate sustained, and replies under twice that rate over those at the peak. ?: not sustained by the fresh trials.\n\n" + std::string(head) + rows;
+}
+
 std::string outcome_words(const Trial& trial) {
   std::string words;
   char text[128];
@@ -262,9 +381,8 @@ std::string outcome_words(const Trial& trial) {
     words += words.empty() ? "does not count: " : ", does not count: ";
     for (std::size_t i = 0; i < trial.reasons.size(); ++i) words += (i == 0 ? "" : "; ") + trial.reasons[i];
   }
-  if (!trial.steady) {
-    std::snprintf(text, sizeof text, " (the machine changed speed: ceiling %.0f then %.0f replies/s)", *trial.ceiling_before, *trial.ceiling_after);
-    words += text;
+  if (trial.evidence.is_object() && trial.evidence.contains("flags")) {
+    for (const json& flag : trial.evidence["flags"]) words += " (" + flag.get<std::string>() + ")";
   }
   return words;
 }

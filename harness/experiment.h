@@ -12,8 +12,10 @@
 
 namespace bakeoff {
 
-// How the best cells are looked for: in the whole matrix, or by tuning (tuner.h).
-enum class Search { full, tuned };
+// How the best cells are looked for: in the whole matrix, by tuning (tuner.h), or as the highest rate that each cell of the
+// matrix sustains (peak_search.h), which makes cells of its own.
+enum class Search { full, tuned, peak };
+const char* command_of(Search search);  // "run", "tune", "peak"
 
 // Runs what is not measured yet and returns the result, which is in the folder, too. On Interrupted and StartError what
 // was measured stays in the folder, with a result of it. BLOCKS: for the whole run.
@@ -29,6 +31,9 @@ ExperimentResult make_result(const Specification& spec, const std::vector<Cell>&
 double expected_trial_s(const Specification& spec);
 std::size_t expected_trials(const Specification& spec, std::size_t cells);
 double expected_run_s(const Specification& spec, std::size_t cells);
+
+// Of a search for peaks: what each cell sustained at most, and what twice that rate left of it. Empty for other results.
+std::string peak_table(const ExperimentResult& result);
 
 // "[label] 812 Mbit/s" and the like, for progress.
 std::string outcome_words(const Trial& trial);

@@ -16,7 +16,7 @@
 namespace bakeoff {
 namespace {
 
-constexpr std::size_t most_cells = 100'000;
+constexpr double most_cells = 100'000;
 constexpr std::uint64_t spare_descriptors = 64;  // of the client and of servers, beside their connections
 
 // One value each of the axes that are not connections and workers.
@@ -27,10 +27,10 @@ struct Variant {
   std::optional<double> rate;
 };
 
-// Of the matrix of a server; no more than one above the limit, lest it overflow.
-std::size_t cell_count(const Specification& spec, const ServerSpec& server) {
-  std::size_t count = 1;
-  const auto times = [&](std::size_t factor) { count = std::min(count * std::max<std::size_t>(factor, 1), most_cells + 1); };
+// Of the matrix of a server; a double, since a slip in a specification makes more than an integer holds.
+double cell_count(const Specification& spec, const ServerSpec& server) {
+  double count = 1;
+  const auto times = [&](std::size_t factor) { count *= static_cast<double>(std::max<std::size_t>(factor, 1)); };
   times(server.connections.size());
   times(server.workers.size());
   times(server.rates.size());
@@ -149,12 +149,13 @@ const List& either(const List& first, const List& second) {
 }  // namespace
 
 std::vector<Cell> plan_cells(const Specification& spec, const std::string& workload_name) {
-  std::size_t expected = 0;
-  for (const ServerSpec& server : spec.servers) {
-    expected += cell_count(spec, server);
-    if (expected > most_cells) {
-      throw UsageError(spec.name + ": the matrix has more than " + std::to_string(most_cells) + " cells; nothing was run. Fewer axes or values, or exclude some");
-    }
+  double expected = 0;
+  for (const ServerSpec& server : spec.servers) expected += cell_count(spec, server);
+  if (expected > most_cells) {
+    char message[160];
+    std::snprintf(message, sizeof message, ": the matrix has %.0f cells, more than %.0f; nothing was run. Give its axes fewer values, or make several experiments", expected,
+                  most_cells);
+    throw UsageError(spec.name + message);
   }
   std::vector<Cell> cells;
   std::set<std::string> seen;

@@ -31,6 +31,16 @@ void write_all(int fd, const std::string& text, const std::filesystem::path& pat
   if (fsync(fd) != 0) cannot("write", path, errno);
 }
 
+// Empty, or what a run leaves that is killed before it has a plan.
+bool holds_nothing(const std::filesystem::path& dir) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
+    const std::string name = entry.path().filename();
+    if (name != "lock" && name != "trials.jsonl" && name != "spec.toml" && name != "environment.json" && !name.ends_with(".new")) return false;
+  }
+  return !error;
+}
+
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path dir) : dir_(std::move(dir)) {
@@ -51,12 +61,17 @@ RunFolder::~RunFolder() {
   if (lock_ >= 0) close(lock_);
 }
 
+bool RunFolder::has_begun(const std::filesystem::path& dir) {
+  std::error_code error;
+  if (std::filesystem::exists(dir / "plan.json", error)) return true;
+  const auto bytes = std::filesystem::file_size(dir / "trials.jsonl", error);
+  return !error && bytes > 0;
+}
+
 RunFolder RunFolder::create(const std::filesystem::path& dir) {
   std::error_code error;
-  if (std::filesystem::exists(dir / "trials.jsonl", error)) {
-    throw UsageError(dir.string() + " holds a run already; go on with it with --resume, or choose another --out");
-  }
-  if (std::filesystem::exists(dir, error) && (!std::filesystem::is_directory(dir, error) || !std::filesystem::is_empty(dir, error))) {
+  if (has_begun(dir)) throw UsageError(dir.string() + " holds a run already; go on with it with --resume, or choose another --out");
+  if (std::filesystem::exists(dir, error) && (!std::filesystem::is_directory(dir, error) || !holds_nothing(dir))) {
     throw UsageError(dir.string() + " is there already and is no empty folder; choose another --out");
   }
   std::filesystem::create_directories(dir, error);
@@ -67,7 +82,9 @@ RunFolder RunFolder::create(const std::filesystem::path& dir) {
 }
 
 RunFolder RunFolder::reopen(const std::filesystem::path& dir) {
-  if (!std::filesystem::exists(dir / "spec.toml")) throw UsageError(dir.string() + " holds no run that one could go on with (no spec.toml)");
+  for (const char* name : {"spec.toml", "plan.json"}) {
+    if (!std::filesystem::exists(dir / name)) throw UsageError(dir.string() + " holds no run that one could go on with (no " + name + "); begin it with its specification");
+  }
   RunFolder folder(dir);
   folder.open_trials();
   return folder;

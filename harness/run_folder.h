@@ -16,6 +16,8 @@ class RunFolder {
   // Makes the folder. UsageError when there is something in it already (says how to go on with it), StartError when it
   // cannot be written.
   static RunFolder create(const std::filesystem::path& dir);
+  // Whether a run got as far as its plan there. What was killed before that holds nothing; create() takes its place.
+  static bool has_begun(const std::filesystem::path& dir);
   // An existing one, to go on with. UsageError when it is none, or another bakeoff is at work in it.
   static RunFolder reopen(const std::filesystem::path& dir);
   RunFolder(RunFolder&& other) noexcept;

@@ -133,12 +133,15 @@ std::vector<int> processors(const TomlTable& table, const char* key) {
   return numbers;
 }
 
-Specification read(TomlDocument document, std::string name) {
-  const TomlTable root = document.root();
+Specification read(TomlDocument document, std::string name, const std::string& scale) {
   Specification spec;
+  spec.file = document.name();
+  spec.scale = scale;
+  spec.scales = document.choose("scale", scale);
+  const TomlTable root = document.root();
   spec.name = std::move(name);
   spec.source_text = document.source_text();
-  spec.sha256 = sha256(spec.source_text);
+  spec.sha256 = sha256(spec.source_text + scale);
   spec.title = root.string("title", spec.name);
   spec.about = root.string("about", "");
 
@@ -174,6 +177,12 @@ Specification read(TomlDocument document, std::string name) {
     spec.repeat_share = trials->number("repeat_share", {0, 10}, spec.repeat_share);
     spec.ceiling_s = trials->duration_s("ceiling", {0, 60}, spec.ceiling_s);
     spec.ceiling_difference = trials->number("ceiling_difference", {0, 10}, spec.ceiling_difference);
+    spec.drift = trials->number("drift", {0, 10}, spec.drift);
+    spec.profile = trials->boolean("profile", spec.profile);
+    if (trials->has("page_cache")) {
+      const std::string wanted = trials->one_of("page_cache", {"warm", "cold", "as-is"});
+      spec.page_cache = wanted == "warm" ? PageCache::warm : wanted == "cold" ? PageCache::cold : PageCache::as_is;
+    }
   }
   if (const auto limits = root.table("validity")) {
     ValidityLimits& validity = spec.validity;
@@ -185,6 +194,18 @@ Specification read(TomlDocument document, std::string name) {
     validity.client_busy = limits->number("client_busy", {0, 1}, validity.client_busy);
     validity.server_busy = limits->number("server_busy", {0, 1}, validity.server_busy);
     validity.failures = limits->number("failures", {0, 1}, validity.failures);
+  }
+  if (const auto slo = root.table("slo")) {
+    for (const MetricName& metric : metric_table) {
+      if (std::string_view(metric.group) != "latency_ms" || !slo->has(metric.name)) continue;
+      spec.slo.emplace_back(metric.metric, slo->duration_s(metric.name, {0, 3600}) * 1e3);
+    }
+  }
+  if (const auto peak = root.table("peak")) {
+    spec.peak.start = peak->number("start", {1, 1e7}, spec.peak.start);
+    spec.peak.most = peak->number("most", {spec.peak.start, 1e7}, spec.peak.most);
+    spec.peak.tolerance = peak->number("tolerance", {0.005, 1}, spec.peak.tolerance);
+    spec.peak_trials = static_cast<std::uint32_t>(peak->integer("trials", {1, 1000}, spec.peak_trials));
   }
   if (const auto resources = root.table("resources")) {
     spec.server_processors = processors(*resources, "server_processors");
@@ -217,7 +238,7 @@ Specification read(TomlDocument document, std::string name) {
 
 std::filesystem::path experiments_dir() { return data_dir() / "harness" / "experiments"; }
 
-Specification load_specification(const std::string& name_or_path) {
+Specification load_specification(const std::string& name_or_path, const std::string& scale) {
   const bool is_path = name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".toml");
   const std::filesystem::path file = is_path ? std::filesystem::path(name_or_path) : experiments_dir() / (name_or_path + ".toml");
   if (!is_path && !std::filesystem::exists(file)) {
@@ -230,11 +251,11 @@ Specification load_specification(const std::string& name_or_path) {
     const std::string near = nearest_word(name_or_path, known);
     throw UsageError("there is no experiment `" + name_or_path + "`; " + (near.empty() ? "shipped ones: " + all + ", or give a path" : "did you mean `" + near + "`?"));
   }
-  return read(TomlDocument::load(file), file.stem().string());
+  return read(TomlDocument::load(file), file.stem().string(), scale);
 }
 
-Specification parse_specification(const std::string& text, const std::string& file_name) {
-  return read(TomlDocument::parse(text, file_name), std::filesystem::path(file_name).stem().string());
+Specification parse_specification(const std::string& text, const std::string& file_name, const std::string& scale) {
+  return read(TomlDocument::parse(text, file_name), std::filesystem::path(file_name).stem().string(), scale);
 }
 
 std::vector<ExperimentInfo> list_experiments() {

@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "harness/page_cache.h"
+#include "harness/peak_search.h"
+#include "results/model.h"
 #include "results/validity.h"
 
 namespace bakeoff {
@@ -37,10 +41,13 @@ struct CellFilter {
 
 struct Specification {
   std::string name;   // of the file, without .toml
+  std::string file;   // its path, for messages
   std::string title;
   std::string about;
   std::string source_text;
-  std::string sha256;
+  std::string scale;                // the one that was chosen; empty: as the file's own tables say
+  std::vector<std::string> scales;  // those there are
+  std::string sha256;               // of the text and the scale
 
   std::string workload;
   std::vector<std::string> workload_overrides;  // "key=value"
@@ -60,8 +67,14 @@ struct Specification {
   double repeat_share = 0.25;      // at most, of all planned trials together
   double ceiling_s = 0.3;          // each reading; 0: none
   double ceiling_difference = 0.1; // between the two, above which the machine changed speed
+  double drift = 0.2;              // of throughput within the measured time, above which the warm-up was too short
+  std::optional<PageCache> page_cache;  // before each trial; empty: warm where the files fit into half of the memory, else cold
+  bool profile = false;            // perf's breakdown of each trial's server, under a load of its own
 
   ValidityLimits validity;
+  std::vector<std::pair<Metric, double>> slo;  // latency that a trial may have at most, in ms
+  PeakLimits peak;
+  std::uint32_t peak_trials = 3;               // of each rate that the search for the peak tries
 
   std::vector<int> server_processors;  // empty: chosen by placement()
   std::vector<int> client_processors;
@@ -73,8 +86,9 @@ struct Specification {
 
 // A shipped experiment by its name, or any TOML file by its path (anything with a slash or ending in .toml).
 // UsageError for an unknown name (says which there are) and for whatever is wrong in the file. BLOCKS: disk.
-Specification load_specification(const std::string& name_or_path);
-Specification parse_specification(const std::string& text, const std::string& file_name);
+// `scale`: one of its [scale.NAME] tables, laid over the others; empty: none.
+Specification load_specification(const std::string& name_or_path, const std::string& scale = "");
+Specification parse_specification(const std::string& text, const std::string& file_name, const std::string& scale = "");
 
 struct ExperimentInfo {
   std::string name;

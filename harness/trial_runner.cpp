@@ -1,13 +1,18 @@
 #include "harness/trial_runner.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "core/errors.h"
+#include "harness/evidence.h"
 #include "harness/outside.h"
+#include "harness/page_cache.h"
 #include "harness/plan.h"
 #include "harness/process_probe.h"
+#include "harness/profile.h"
 #include "harness/verifier.h"
 
 namespace bakeoff {
@@ -23,6 +28,13 @@ constexpr std::uint64_t largest_ceiling_body = 1 << 20;
 // generator's clock starts a little later than it was asked to, when its connections are open.
 constexpr double sample_from = 0.3;
 constexpr double sample_to = 0.9;
+// Into so many spans the measured time is cut to see whether throughput has settled.
+constexpr int spans = 10;
+constexpr int first_sample_span = 3, second_sample_span = 9;  // sample_from and sample_to
+constexpr double longest_time_wait_s = 65;                    // the kernel forgets a connection after 60 s
+constexpr double least_profile_s = 1;
+constexpr double profile_margin_s = 0.3;  // until connections are open
+constexpr double longest_perf_s = 120;    // for perf to attach and detach, which on a busy machine takes its time
 
 std::string seconds(double value) {
   char text[32];
@@ -49,9 +61,8 @@ double elapsed_s(SteadyTime from, SteadyTime to) { return std::chrono::duration<
 struct Sample {
   GroupUse server;
   std::optional<ProcessorTimes> processors;
+  SideUse server_side, client_side;
 };
-
-Sample take_sample(GroupProbe& probe, const std::vector<int>& processors) { return {probe.sample(), processor_times(processors)}; }
 
 // The share of a processor's time that the server's processors were busy; empty: could not be had.
 std::optional<double> note_use(const Sample& from, const Sample& to, Figures& figures, json& evidence) {
@@ -157,15 +168,18 @@ std::unique_ptr<ServerProcess> TrialRunner::start(const Cell& cell) {
   return std::make_unique<ServerProcess>(reactor_, cell.server, command);
 }
 
+const std::filesystem::path& TrialRunner::scratch() {
+  if (!scratch_.empty()) return scratch_;
+  std::string pattern = (std::filesystem::temp_directory_path() / "bakeoff-scratch-XXXXXX").string();
+  if (mkdtemp(pattern.data()) == nullptr) throw StartError("cannot make a directory in " + std::filesystem::temp_directory_path().string());
+  scratch_ = pattern;
+  return scratch_;
+}
+
 std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell) {
   std::error_code ignored;
-  if (scratch_.empty()) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bakeoff-outside-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw StartError("cannot make a directory for " + cell.server + " in " + std::filesystem::temp_directory_path().string());
-    scratch_ = pattern;
-  }
   // A fresh one each time, so that no trial finds what another left.
-  const std::filesystem::path dir = scratch_ / cell.server;
+  const std::filesystem::path dir = scratch() / cell.server;
   std::filesystem::remove_all(dir, ignored);
   std::filesystem::create_directories(dir, ignored);
   const std::uint16_t port = free_port();
@@ -177,9 +191,9 @@ std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell) {
   return server;
 }
 
-Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed) const {
+Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed, LoadTimes times) const {
   Command command{{programs_.find("bakeoff-load").string(), url(port), "--connections", std::to_string(cell.connections), "--threads",
-                   std::to_string(std::min(spec_.client_threads, cell.connections)), "--warmup", seconds(spec_.warmup_s), "--duration", seconds(spec_.duration_s),
+                   std::to_string(std::min(spec_.client_threads, cell.connections)), "--warmup", seconds(times.warmup_s), "--duration", seconds(times.duration_s),
                    "--timeout", seconds(spec_.timeout_s), "--workload", spec_.workload, "--seed", std::to_string(seed), "--json", "-"},
                   placement_.client_processors};
   for (const std::string& assignment : workload_overrides(spec_, cell)) {
@@ -244,6 +258,7 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
   trial.ceiling_before = before.replies_per_s;
   trial.started = utc_now();
   try {
+    prepare_machine(cell, trial);
     measure(cell, trial);
   } catch (const StartError& error) {
     trial.reasons.push_back(error.what());
@@ -255,7 +270,12 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
   trial.ceiling_after = after.replies_per_s;
   if (before.replies_per_s && after.replies_per_s) {
     const double greater = std::max(*before.replies_per_s, *after.replies_per_s);
-    trial.steady = std::fabs(*after.replies_per_s - *before.replies_per_s) <= spec_.ceiling_difference * greater;
+    if (std::fabs(*after.replies_per_s - *before.replies_per_s) > spec_.ceiling_difference * greater) {
+      char flag[128];
+      std::snprintf(flag, sizeof flag, "the machine changed speed: ceiling %.0f then %.0f replies/s", *before.replies_per_s, *after.replies_per_s);
+      trial.evidence["flags"].push_back(flag);
+      trial.steady = false;
+    }
     const auto& replies = trial.figures[Metric::replies_per_s];
     if (replies && greater > 0) trial.figures[Metric::relative_to_ceiling] = *replies / ((*before.replies_per_s + *after.replies_per_s) / 2);
   }
@@ -264,6 +284,42 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
     trial.figures[Metric::cpu_relative_to_ceiling] = *cpu / ((*before.cpu_us_per_reply + *after.cpu_us_per_reply) / 2);
   }
   return trial;
+}
+
+void TrialRunner::prepare_machine(const Cell& cell, Trial& trial) {
+  const Materials::Material& material = materials_.of(cell);
+  const auto memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const PageCache state = spec_.page_cache.value_or(material.workload.files.total_bytes() <= memory / 2 ? PageCache::warm : PageCache::cold);
+  trial.evidence["page_cache"] = {{"before", to_string(state)}, {"bytes", bring_page_cache(reactor_, material.root, state)}};
+
+  // Connections of the trials before that are not forgotten yet hold ports which this one may need, unless the kernel lets
+  // them be used again.
+  const SteadyTime begun = std::chrono::steady_clock::now();
+  const auto crowded = [] { return !reuses_ports() && read_tcp_counters().time_wait.value_or(0) > local_ports() / 2; };
+  while (crowded() && elapsed_s(begun, std::chrono::steady_clock::now()) < longest_time_wait_s) reactor_.sleep_until(after_s(0.5));
+  trial.evidence["waited_for_ports_s"] = elapsed_s(begun, std::chrono::steady_clock::now());
+  if (crowded()) trial.evidence["flags"].push_back("more than half of the local ports were still in TIME_WAIT");
+}
+
+json TrialRunner::profile(const Cell& cell, ServerProcess& server) {
+  json profile = {{"unavailable", json::object()}};
+  const double watched_s = std::max(spec_.duration_s, least_profile_s);
+  const std::vector<pid_t> processes = SideProbe(server.group(), {}).processes();
+  const auto under_load = [&](const auto& watch) -> std::optional<double> {
+    Child load(reactor_, load_command(cell, server.port(), spec_.seed, {spec_.warmup_s, watched_s + longest_perf_s}));
+    reactor_.wait_until([&] { return load.has_ended() || server.has_ended(); }, after_s(spec_.warmup_s + profile_margin_s));
+    watch();
+    load.stop();  // it tells what it has measured so far
+    const json report = json::parse(load.rest_of_output(), nullptr, false);
+    return report.is_object() ? optional_number(report, "replies_per_s") : std::nullopt;
+  };
+  under_load([&] { sample_stacks(reactor_, processes, watched_s, scratch(), profile); });
+  const auto replies_per_s = under_load([&] { count_system_calls(reactor_, processes, watched_s, scratch(), profile); });
+  profile["system_calls_per_reply"] = nullptr;
+  if (replies_per_s && *replies_per_s > 0 && profile["system_calls_per_s"].is_number()) {
+    profile["system_calls_per_reply"] = profile["system_calls_per_s"].get<double>() / *replies_per_s;
+  }
+  return profile;
 }
 
 void TrialRunner::measure(const Cell& cell, Trial& trial) {
@@ -275,18 +331,27 @@ void TrialRunner::measure(const Cell& cell, Trial& trial) {
 
   // The same seed for all cells of a block: they get the same requests.
   const std::uint64_t seed = spec_.seed * 1'000'003 + trial.key.block * 2 + (trial.key.phase == Phase::final ? 1 : 0);
-  Child load(reactor_, load_command(cell, server.port(), seed));
+  // A trial that is repeated may have begun before its server had settled: it gets longer to do so.
+  const double warmup_s = spec_.warmup_s * static_cast<double>(1u << std::min(trial.attempt, 3u));
+  const TcpCounters tcp_before = read_tcp_counters();
+  Child load(reactor_, load_command(cell, server.port(), seed, {warmup_s, spec_.duration_s}));
+  SideProbe server_side(server.group(), placement_.server_processors), client_side(load.pid(), placement_.client_processors);
   const auto over = [&] { return load.has_ended() || server.has_ended(); };
   const SteadyTime begun = std::chrono::steady_clock::now();
   const auto at = [&](double share) {
-    return begun + std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(spec_.warmup_s + share * spec_.duration_s));
+    return begun + std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(warmup_s + share * spec_.duration_s));
   };
   std::optional<Sample> first, second;
-  if (!reactor_.wait_until(over, at(sample_from))) first = take_sample(probe, placement_.server_processors);
-  if (!reactor_.wait_until(over, at(sample_to))) {
-    second = take_sample(probe, placement_.server_processors);
-    if (const auto bytes = probe.memory_bytes()) trial.figures[Metric::memory_bytes] = static_cast<double>(*bytes);
-    if (const auto bytes = page_cache_bytes()) trial.figures[Metric::page_cache_bytes] = static_cast<double>(*bytes);
+  std::vector<std::pair<SteadyTime, double>> sent;
+  for (int step = 0; step <= spans; ++step) {
+    if (reactor_.wait_until(over, at(static_cast<double>(step) / spans))) break;
+    if (const auto bytes = bytes_sent()) sent.emplace_back(std::chrono::steady_clock::now(), *bytes);
+    if (step == first_sample_span) first = Sample{probe.sample(), processor_times(placement_.server_processors), server_side.sample(), client_side.sample()};
+    if (step == second_sample_span) {
+      second = Sample{probe.sample(), processor_times(placement_.server_processors), server_side.sample(true), client_side.sample(true)};
+      if (const auto& bytes = second->server_side.proportional_bytes) trial.figures[Metric::memory_bytes] = static_cast<double>(*bytes);
+      if (const auto bytes = page_cache_bytes()) trial.figures[Metric::page_cache_bytes] = static_cast<double>(*bytes);
+    }
   }
   const bool in_time = reactor_.wait_until(over, at(1) + std::chrono::seconds(static_cast<int>(spec_.timeout_s) * 2 + 30));
   if (server.has_ended()) {
@@ -304,13 +369,47 @@ void TrialRunner::measure(const Cell& cell, Trial& trial) {
   }
   json report = json::parse(load.rest_of_output());
   note_load(report, trial.figures);
+  trial.evidence["tcp"] = tcp_between(tcp_before, read_tcp_counters());
   // The samples must lie within the measured time, which ended just before the client did.
+  const double duration_s = report.at("duration_s").get<double>();
   std::optional<double> busy;
-  if (first && second && elapsed_s(first->server.at, ended) < report.at("duration_s").get<double>()) {
+  const bool sampled = first && second && elapsed_s(first->server.at, ended) < duration_s;
+  if (sampled) {
     busy = note_use(*first, *second, trial.figures, use);
+    use.update(use_between(first->server_side, second->server_side));
+    trial.evidence["client"] = use_between(first->client_side, second->client_side);
   }
   trial.reasons = broken_rules(client_report(report), busy, spec_.validity);
+  for (const auto& [metric, limit_ms] : spec_.slo) {
+    const auto& latency_ms = trial.figures[metric];
+    if (!latency_ms || *latency_ms <= limit_ms) continue;
+    const auto name = std::find_if(metric_table.begin(), metric_table.end(), [&, &wanted = metric](const MetricName& one) { return one.metric == wanted; });
+    char reason[96];
+    std::snprintf(reason, sizeof reason, "misses the SLO: latency %s above %.4g ms", name->name, limit_ms);
+    trial.reasons.push_back(reason);
+  }
+  if (const auto without_port = report.at("errors").value("address_unavailable", std::uint64_t{0}); without_port > 0) {
+    trial.reasons.push_back("the client ran out of ports");
+  }
+  if (sampled && first->server_side.descriptors && second->server_side.descriptors) {
+    // Clients and an open-file cache account for no more than one descriptor each.
+    const std::uint64_t before = *first->server_side.descriptors, after = *second->server_side.descriptors;
+    if (after > before + (cell.connections + materials_.of(cell).workload.files.size()) * cell.workers) {
+      trial.reasons.push_back("the server leaks descriptors: " + std::to_string(before) + ", then " + std::to_string(after));
+    }
+  }
+  std::vector<double> levels;
+  for (std::size_t i = 1; i < sent.size(); ++i) {
+    if (elapsed_s(sent[i - 1].first, ended) < duration_s) levels.push_back((sent[i].second - sent[i - 1].second) / elapsed_s(sent[i - 1].first, sent[i].first));
+  }
+  const std::optional<bool> settled = cell.load_model == "closed" ? has_settled(levels, spec_.drift) : std::nullopt;
+  trial.evidence["warmup"] = {{"seconds", warmup_s}, {"settled", settled ? json(*settled) : json(nullptr)}, {"bytes_per_s", levels}};
+  if (settled == false) {
+    trial.steady = false;
+    trial.evidence["flags"].push_back("throughput was still changing: the warm-up was too short");
+  }
   trial.evidence["load"] = std::move(report);
+  if (spec_.profile) trial.evidence["profile"] = profile(cell, server);
 
   use["statistics"] = server.stop();
   if (!server.stopped_in_order()) use["stopped_by"] = "SIGKILL: it did not end in time after SIGTERM";

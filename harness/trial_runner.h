@@ -28,8 +28,15 @@ class TrialRunner {
  private:
   std::unique_ptr<ServerProcess> start(const Cell& cell);
   std::unique_ptr<ServerProcess> start_outside(const Cell& cell);
-  Command load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed) const;
+  struct LoadTimes {
+    double warmup_s;
+    double duration_s;
+  };
+  Command load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed, LoadTimes times) const;
+  void prepare_machine(const Cell& cell, Trial& trial);
   void measure(const Cell& cell, Trial& trial);
+  nlohmann::json profile(const Cell& cell, ServerProcess& server);
+  const std::filesystem::path& scratch();
   struct CeilingReading {
     std::optional<double> replies_per_s;
     std::optional<double> cpu_us_per_reply;
@@ -47,7 +54,7 @@ class TrialRunner {
   Reactor& reactor_;
   const Specification& spec_;
   const Materials& materials_;
-  std::filesystem::path scratch_;  // of outside servers
+  std::filesystem::path scratch_;  // of outside servers and perf
   Placement placement_;
   std::map<std::uint64_t, Ceiling> ceilings_;  // by the size of their canned reply
 };

@@ -97,9 +97,9 @@ CellResult summarise(const Cell& cell, const std::vector<Trial>& trials) {
   const std::size_t steady = count([](const Trial& trial) { return trial.valid && trial.steady; });
   if (unsteady > 0 && steady >= 2 && steady * 2 >= asked) {
     erase_unless([](const Trial& trial) { return trial.steady || !trial.valid; });
-    result.reasons.push_back(of(unsteady, asked) + " left out: the machine changed speed");
+    result.reasons.push_back(of(unsteady, asked) + " left out: not steady");
   } else if (unsteady > 0) {
-    result.reasons.push_back("the machine changed speed in " + of(unsteady, asked));
+    result.reasons.push_back(of(unsteady, asked) + " not steady");
   }
 
   const std::size_t all = counted.size();

@@ -112,7 +112,7 @@ struct TrialKey {
 
 struct Trial {
   TrialKey key;
-  std::uint32_t attempt = 0;  // 1, 2 ...: repeated because the machine changed speed
+  std::uint32_t attempt = 0;  // 1, 2 ...: repeated because it was not steady
   std::string started;        // UTC, ISO 8601
   bool valid = false;
   std::vector<std::string> reasons;  // why it is not
@@ -120,7 +120,7 @@ struct Trial {
   // Replies/s of the ceiling program just before and after; empty when it was not run.
   std::optional<double> ceiling_before;
   std::optional<double> ceiling_after;
-  bool steady = true;  // the two differ by no more than the limit
+  bool steady = true;  // the two differ by no more than the limit, and throughput had settled
   Figures figures;
   nlohmann::json evidence;  // what the load generator and the server reported, as it came; only in trials.jsonl
 };

@@ -456,6 +456,27 @@ void TomlDocument::set(std::string_view assignment) {
   merge(state_->root, std::move(override));
 }
 
+std::vector<std::string> TomlDocument::choose(std::string_view table, std::string_view choice) {
+  BAKEOFF_CHECK(state_->known.size() == 1 && state_->known.begin()->second.empty());  // handles of tables would dangle
+  std::vector<std::string> choices;
+  toml::table chosen;
+  bool is_there = choice.empty();
+  if (toml::node* node = state_->root.get(table)) {
+    if (!node->is_table()) throw UsageError(place(state_->name, node->source()) + ": " + std::string(table) + ": expected tables [" + std::string(table) + ".NAME]");
+    for (auto&& [key, value] : *node->as_table()) {
+      if (!value.is_table()) throw UsageError(place(state_->name, key.source()) + ": " + std::string(table) + ": expected tables [" + std::string(table) + ".NAME]");
+      choices.emplace_back(key.str());
+      if (key.str() != choice) continue;
+      chosen = std::move(*value.as_table());
+      is_there = true;
+    }
+    state_->root.erase(table);
+  }
+  if (!is_there) throw UsageError(state_->name + ": there is no " + std::string(table) + " " + backticked(choice) + (choices.empty() ? "" : "; there is " + join(choices)));
+  merge(state_->root, std::move(chosen));
+  return choices;
+}
+
 TomlTable TomlDocument::root() const { return TomlTable(state_, &state_->root); }
 
 void TomlDocument::finish() const {

@@ -104,6 +104,11 @@ class TomlDocument {
   // plain string, so that nobody has to quote twice in a shell. UsageError without a "=" or with an empty key.
   void set(std::string_view assignment);
 
+  // Before anything is read: [TABLE.CHOICE] is laid over the document, its tables key by key, anything else in the place of
+  // what was there; [TABLE] itself is taken out. No choice: only that. Returns the choices there were; UsageError for one
+  // that is none of them.
+  std::vector<std::string> choose(std::string_view table, std::string_view choice);
+
   TomlTable root() const;
 
   // UsageError for the first key, in file order, that nobody asked for, with the nearest known key as a suggestion.

@@ -58,6 +58,7 @@ class Bench {
 
   std::vector<std::string> command(const std::vector<std::string>& words) const {
     std::vector<std::string> all = {"/usr/bin/env", "-C", dir.path().string(), "BAKEOFF_BIN=" + (dir.path() / "bin").string(), "BAKEOFF_FILES=" + (dir.path() / "files").string(),
+                                    "BAKEOFF_LOCKS=" + (dir.path() / "locks").string(),
                                     BAKEOFF_BIN_DIR "/bakeoff"};
     all.insert(all.end(), words.begin(), words.end());
     return all;
@@ -344,6 +345,17 @@ TEST_CASE("an interrupted run keeps what was measured and can be resumed") {
   CHECK(ends_with_line(bench.bakeoff({"run", "--resume", "--out", bench.out()}), 2, "trials.jsonl:1: damaged: "));
 }
 
+TEST_CASE("two harnesses do not share processors") {
+  const Bench bench;
+  const std::string spec = bench.spec(sped, "sweep = 100\n");
+  test::Child run(bench.command({"run", spec, "--out", bench.out()}));
+  REQUIRE(test::eventually([&] { return !bench.trials().empty(); }, long_ms));
+  CHECK(one_line(bench.bakeoff({"run", spec, "--out", bench.out() + "2"}), 2, "measures on processor"));
+  run.signal(SIGKILL);
+  CHECK(run.wait(long_ms) == 128 + SIGKILL);
+  CHECK(bench.bakeoff({"run", bench.spec(sped, "sweep = 1\nfinal = 0\n"), "--out", bench.out() + "3"}).status == 0);
+}
+
 TEST_CASE("two harnesses do not share a folder") {
   const Bench bench;
   const std::string spec = bench.spec(sped, "sweep = 100\n");
@@ -373,6 +385,7 @@ TEST_CASE("where there is no room, one line says so") {
     return;
   }
   CHECK(ends_with_line(on_disk_of("4k", {"run", bench.spec(sped), "--out", small + "/run"}), 4, "No space left on device"));
+  CHECK(ends_with_line(on_disk_of("200k", {"run", bench.spec(sped, "sweep = 500\n"), "--out", small + "/run"}), 4, "make room, then go on with --resume"));
   std::vector<std::string> crowded = {"BAKEOFF_FILES=" + small, BAKEOFF_BIN_DIR "/bakeoff", "verify", bench.spec(sped, "", "name = \"single-file\"\nset = { size_bytes = \"8MB\" }")};
   std::vector<std::string> all = {"/usr/bin/unshare", "-rm", "/bin/sh", "-c", "mount -t tmpfs -o size=1m tmpfs \"$0\" && exec \"$@\"", small, "/usr/bin/env",
                                   "BAKEOFF_BIN=" + (bench.dir.path() / "bin").string()};

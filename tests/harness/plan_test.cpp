@@ -86,7 +86,7 @@ TEST_CASE("an enormous matrix is refused before it is made") {
   for (int i = 1; i < 100; ++i) values += "," + std::to_string(i);
   values += "]";
   CHECK_THROWS_WITH(ids(with("[[server]]\narchitecture = \"sped\"\noptions = { a = " + values + ", b = " + values + ", c = " + values + ", d = " + values + " }\n")),
-                    Catch::Contains("more than 100000 cells; nothing was run"));
+                    Catch::Contains("the matrix has 200000000 cells, more than 100000; nothing was run"));
 }
 
 TEST_CASE("each block has every cell once, in an order of its own that the seed decides") {

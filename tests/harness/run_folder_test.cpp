@@ -34,6 +34,7 @@ TEST_CASE("trials are there again when the folder is opened again") {
   {
     RunFolder folder = RunFolder::create(dir.path() / "run");
     folder.write("spec.toml", "x");
+    folder.write("plan.json", "{}");
     folder.append(trial(0));
     folder.append(trial(1));
     CHECK(read_file(dir.path() / "run/trials.jsonl") == line(0) + line(1));
@@ -48,6 +49,7 @@ TEST_CASE("a torn last line is forgotten and cut off") {
   {
     RunFolder folder = RunFolder::create(dir.path() / "run");
     folder.write("spec.toml", "x");
+    folder.write("plan.json", "{}");
     folder.append(trial(0));
   }
   dir.write("run/trials.jsonl", line(0) + line(1).substr(0, 40));
@@ -71,14 +73,21 @@ TEST_CASE("any other damage is named with its line") {
 
 TEST_CASE("a folder is for one run, and one bakeoff at a time") {
   const test::TempDir dir;
-  const RunFolder folder = RunFolder::create(dir.path() / "run");
-  CHECK_THROWS_WITH(RunFolder::create(dir.path() / "run"), Catch::Contains("holds a run already; go on with it with --resume"));
+  // Killed before it had a plan: what it left is nothing.
+  { RunFolder::create(dir.path() / "run").write("spec.toml", "x"); }
+  CHECK_FALSE(RunFolder::has_begun(dir.path() / "run"));
+  RunFolder folder = RunFolder::create(dir.path() / "run");
+  CHECK_THROWS_WITH(RunFolder::create(dir.path() / "run"), Catch::Contains("another bakeoff is at work in"));
   CHECK_THROWS_AS(RunFolder::reopen(dir.path() / "run"), UsageError);
+  folder.write("plan.json", "{}");
+  CHECK_THROWS_WITH(RunFolder::create(dir.path() / "run"), Catch::Contains("holds a run already; go on with it with --resume"));
   dir.write("run/spec.toml", "x");
   CHECK_THROWS_WITH(RunFolder::reopen(dir.path() / "run"), Catch::Contains("another bakeoff is at work in"));
   CHECK_THROWS_WITH(RunFolder::reopen(dir.path() / "nothing"), Catch::Contains("holds no run"));
   dir.write("file", "x");
   CHECK_THROWS_AS(RunFolder::create(dir.path() / "file"), UsageError);
+  dir.write("full/of.things", "x");
+  CHECK_THROWS_WITH(RunFolder::create(dir.path() / "full"), Catch::Contains("is no empty folder"));
 }
 
 TEST_CASE("a full disk is one clear line") {
@@ -89,6 +98,7 @@ TEST_CASE("a full disk is one clear line") {
   std::filesystem::remove(dir.path() / "run/trials.jsonl");
   std::filesystem::create_symlink("/dev/full", dir.path() / "run/trials.jsonl");
   dir.write("run/spec.toml", "x");
+  dir.write("run/plan.json", "{}");
   RunFolder folder = RunFolder::reopen(dir.path() / "run");
   CHECK_THROWS_WITH(folder.append(trial(0)), Catch::Contains("No space left on device; what was measured is kept: make room, then go on with --resume"));
 }

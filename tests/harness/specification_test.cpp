@@ -107,6 +107,31 @@ TEST_CASE("what is wrong is named with its file, line and column") {
   CHECK(begins(error_of("[workload]\nname = \"specweb99\"\n[[server]]\narchitecture = \"sped\"\n"), "exp.toml:3:1: connections: "));
 }
 
+TEST_CASE("a scale is laid over the experiment") {
+  const std::string text = smallest + "workers = [1]\n[scale.night.load]\nduration = \"60s\"\n[scale.night.trials]\nsweep = 5\n[[scale.night.server]]\narchitecture = \"mt\"\n[scale.typo]\nlaod = 1\n";
+  const Specification plain = parse_specification(text, "exp.toml"), night = parse_specification(text, "exp.toml", "night");
+  CHECK(plain.duration_s == 2);
+  CHECK(plain.scales == std::vector<std::string>{"night", "typo"});
+  CHECK(night.duration_s == 60);
+  CHECK(night.sweep_trials == 5);
+  CHECK(night.servers[0].architecture == "mt");
+  CHECK(night.servers[0].connections == std::vector<std::uint32_t>{64});
+  CHECK(night.sha256 != plain.sha256);
+  CHECK_THROWS_WITH(parse_specification(text, "exp.toml", "week"), "exp.toml: there is no scale `week`; there is `night` or `typo`");
+  CHECK_THROWS_WITH(parse_specification(text, "exp.toml", "typo"), Catch::StartsWith("exp.toml:15:1: unknown key `laod`"));
+}
+
+TEST_CASE("limits of latency and of the search for the peak") {
+  const Specification spec = parse_specification(smallest + "[slo]\np99 = \"20ms\"\nmean = 0.005\n[peak]\nstart = 500\ntrials = 5\ntolerance = 0.1\n[trials]\npage_cache = \"cold\"\n", "exp.toml");
+  CHECK(spec.slo == std::vector<std::pair<Metric, double>>{{Metric::latency_mean_ms, 5.0}, {Metric::latency_p99_ms, 20.0}});
+  CHECK(spec.peak.start == 500);
+  CHECK(spec.peak.tolerance == 0.1);
+  CHECK(spec.peak_trials == 5);
+  CHECK(spec.page_cache == PageCache::cold);
+  CHECK(begins(error_of(smallest + "[slo]\np98 = 1\n"), "exp.toml:8:1: unknown key `p98`"));
+  CHECK(begins(error_of(smallest + "[trials]\npage_cache = \"hot\"\n"), "exp.toml:8:14: page_cache: "));
+}
+
 TEST_CASE("an experiment that is not shipped is refused with what there is") {
   CHECK_THROWS_WITH(load_specification("quik"), "there is no experiment `quik`; did you mean `quick`?");
   CHECK_THROWS_AS(load_specification("./no/such.toml"), UsageError);
@@ -118,6 +143,8 @@ TEST_CASE("the shipped experiments can be read") {
   for (const ExperimentInfo& experiment : experiments) {
     CAPTURE(experiment.name);
     CHECK_FALSE(experiment.title.empty());
-    CHECK_NOTHROW(load_specification(experiment.name));
+    Specification spec;
+    CHECK_NOTHROW(spec = load_specification(experiment.name));
+    for (const std::string& scale : spec.scales) CHECK_NOTHROW(load_specification(experiment.name, scale));
   }
 }

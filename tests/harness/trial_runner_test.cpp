@@ -62,8 +62,7 @@ TEST_CASE("a trial's outcome in words") {
   trial.figures[Metric::throughput_mbps] = 812.4;
   CHECK(outcome_words(trial) == "812 Mbit/s");
   trial.steady = false;
-  trial.ceiling_before = 180000;
-  trial.ceiling_after = 134000;
+  trial.evidence["flags"] = {"the machine changed speed: ceiling 180000 then 134000 replies/s"};
   trial.valid = false;
   trial.reasons = {"no replies", "client out of CPU"};
   CHECK(outcome_words(trial) == "812 Mbit/s, does not count: no replies; client out of CPU (the machine changed speed: ceiling 180000 then 134000 replies/s)");
