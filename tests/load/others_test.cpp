@@ -55,12 +55,12 @@ TEST_CASE("httperf and bakeoff-load replay a session log alike, in requests, rep
   const std::string file = (dir.path() / "log").string();
   constexpr std::uint64_t sessions = 30;  // more than the log has: it is gone through again
   const auto script = [&](const std::string& seen) {
-    return [seen](Conversation& talk) {
+    return [seen, field = std::regex("content-length: *(\\d+)", std::regex::icase)](Conversation& talk) {
       std::string asked;
       for (std::string head = talk.request(); !head.empty(); head = talk.request()) {
         std::smatch length;
         std::string body;
-        if (std::regex_search(head, length, std::regex("content-length: *(\\d+)", std::regex::icase))) body = talk.body(std::stoul(length[1]));
+        if (std::regex_search(head, length, field)) body = talk.body(std::stoul(length[1]));
         if (!body.empty()) body.pop_back();  // the end of line
         asked += head.substr(0, head.find(" HTTP/")) + " " + body + " | ";
         const std::string reply = reply_with(std::string(path_of(head).size() * 100, 'x'));
