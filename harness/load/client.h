@@ -8,11 +8,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/check.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"
@@ -51,6 +51,29 @@ struct ClientOptions {
   std::uint32_t receive_buffer_bytes = 0;    // SO_RCVBUF; 0: the kernel's choice
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
+};
+
+// Slots that wait for the model, each at most once. The longest-parked one is next, so that all get their share.
+class ParkedSlots {
+ public:
+  explicit ParkedSlots(std::uint32_t slots) : ring_(slots) {}
+  bool empty() const { return count_ == 0; }
+  void push(std::uint32_t slot) {
+    BAKEOFF_CHECK(count_ < ring_.size());
+    const std::size_t at = first_ + count_++;
+    ring_[at < ring_.size() ? at : at - ring_.size()] = slot;
+  }
+  std::uint32_t pop() {
+    const std::uint32_t slot = ring_[first_];
+    if (++first_ == ring_.size()) first_ = 0;
+    --count_;
+    return slot;
+  }
+
+ private:
+  std::vector<std::uint32_t> ring_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
 };
 
 class Client {
@@ -138,7 +161,7 @@ class Client {
   std::vector<InFlight> in_flight_;
   std::vector<std::vector<InFlight>> bursts_;
   std::int64_t first_length_ = Request::any_length;  // of the run's first reply
-  std::deque<std::uint32_t> parked_;                 // the longest-parked one is next: all get their share
+  ParkedSlots parked_;
   TimeoutWheel timeouts_;
   WakeQueue wakes_;
   std::unique_ptr<char[]> buffer_;
@@ -148,6 +171,7 @@ class Client {
   bool measuring_ = false;
   bool settled_ = false;
   std::uint32_t next_to_open_ = 0;
+  std::int64_t next_opening_ns_ = 0;
   std::uint32_t connecting_ = 0;
   std::uint64_t published_replies_ = 0;
   std::uint64_t published_bytes_ = 0;

@@ -114,6 +114,7 @@ bool read_command_line(int argc, char** argv, CommandLine& line) {
   }
   if (!workload.empty()) {
     spec.workload = load_workload(workload, overrides);
+    for (const std::string& note : spec.workload->notes) std::cerr << "bakeoff-load: " << note << "\n";
     const ClientModel& clients = spec.workload->clients;
     if (given.count("requests-per-connection") == 0) spec.requests_per_connection = clients.requests_per_connection.value_or(0);
     if (given.count("read-rate") == 0) spec.reader_bytes_per_s = clients.reader_bytes_per_s.value_or(0);
