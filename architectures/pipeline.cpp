@@ -13,13 +13,10 @@
 //            +----------+     +-------------+     +-----------------+         +-------------+
 //                                    ^                     |
 //                                    +----- next request --+
-#include <atomic>
-#include <chrono>
-#include <memory>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "architectures/accepting_stage.h"
 #include "architectures/waiting_stage.h"
 #include "core/connection.h"
 #include "core/stage_handover.h"
@@ -40,60 +37,32 @@ const Architecture architecture = {
     .sends = {Sending::nonblocking, Sending::blocking},
 };
 
-// Descriptors ran out: how long until accepting is tried again.
-constexpr auto exhausted_pause = std::chrono::milliseconds(100);
-
 class Pipeline {
  public:
   explicit Pipeline(Server& server)
       : server_(server),
-        connections_(static_cast<std::size_t>(server.options().descriptors)),
         to_read_(server.options().descriptors),
-        to_write_(server.options().descriptors) {}
+        to_write_(server.options().descriptors),
+        accepting_(server, to_read_) {}
 
-  [[noreturn]] void stage1_accept(Worker& worker) {
-    const Options& options = server_.options();
-    const auto poller = server_.make_poller();
-    poller->watch(server_.listener().fd(), Interest::read);
-    DescriptorSet accepted(options.descriptors);
-    for (;;) {
-      if (options.admission == Admission::wait) wait_for_room();
-      worker.waited(*poller, poller->wait(-1).size());
-      for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
-        const bool full = open_.load() >= options.connections;
-        if (full && options.admission == Admission::wait) break;
-        const auto [outcome, fd] = server_.accept(worker);
-        if (outcome == Listener::Outcome::exhausted) std::this_thread::sleep_for(exhausted_pause);
-        if (outcome != Listener::Outcome::accepted) break;
-        if (full) {
-          Connection::refuse(fd, worker);
-          continue;
-        }
-        ++open_;
-        freed_.fetch_add(0, std::memory_order_acquire);
-        at(fd) = std::make_unique<Connection>(fd, worker);
-        accepted.insert(fd);
-      }
-      hand_over(worker, accepted, to_read_);
-    }
-  }
+  [[noreturn]] void stage1_accept(Worker& worker) { accepting_.run(worker); }
 
   [[noreturn]] void stage2_read(Worker& worker) {
     WaitingStage stage(server_, to_read_, Interest::read);
     const auto settle = [&](int fd, Want want) {
-      if (want == Want::readable) return stage.keep(*at(fd));
+      if (want == Want::readable) return stage.keep(at(fd));
       if (want != Want::close)
         return stage.let_go(fd);  // a reply to write, or a name that stage 4 looks up on the disk
       stage.let_die(fd);
       end(fd);
     };
     for (;;) {
-      stage.wait(worker, [&](int fd) { settle(fd, at(fd)->prepare(worker)); });
+      stage.wait(worker, [&](int fd) { settle(fd, at(fd).prepare(worker)); });
       stage.arrived.for_each(
-          [&](int fd) { settle(fd, at(fd)->has_input() ? at(fd)->prepare(worker) : Want::readable); });
+          [&](int fd) { settle(fd, at(fd).has_input() ? at(fd).prepare(worker) : Want::readable); });
       stage.arrived.clear();
-      stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) { settle(fd, at(fd)->expire(worker)); });
-      hand_over(worker, stage.leaving, to_write_);
+      stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) { settle(fd, at(fd).expire(worker)); });
+      AcceptingStage::hand_over(worker, stage.leaving, to_write_);
     }
   }
 
@@ -101,10 +70,10 @@ class Pipeline {
     WaitingStage stage(server_, to_write_, Interest::write);
     std::vector<Item> batch;
     const auto expect = [&](int fd) {
-      if (at(fd)->wants_disk()) {
+      if (at(fd).wants_disk()) {
         batch.push_back({fd, Want::disk});  // no socket has to be ready for that
       } else {
-        stage.keep(*at(fd));
+        stage.keep(at(fd));
       }
     };
     for (;;) {
@@ -125,18 +94,18 @@ class Pipeline {
         }
       }
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
-        at(fd)->expire(worker);  // a reader that takes nothing: there is no answer to that
+        at(fd).expire(worker);  // a reader that takes nothing: there is no answer to that
         stage.let_die(fd);
         end(fd);
       });
-      hand_over(worker, stage.leaving, to_read_);
+      AcceptingStage::hand_over(worker, stage.leaving, to_read_);
     }
   }
 
   [[noreturn]] void stage4_write(Worker& worker) {
     writers_.work([&](Item& item) {
       worker.clock.refresh();
-      Connection& connection = *at(item.fd);
+      Connection& connection = at(item.fd);
       item.want = item.want == Want::disk ? connection.wait_for_disk(worker).value_or(Want::writable)
                                           : connection.transmit(worker);
     });
@@ -148,36 +117,14 @@ class Pipeline {
     Want want;  // before stage 4: writable or disk; after it: what the connection wants next
   };
 
-  std::unique_ptr<Connection>& at(int fd) { return connections_[static_cast<std::size_t>(fd)]; }
-
-  // The kernel may give the number to stage 1 again as soon as it is closed. It orders the two for the processors, but
-  // not for the language: `freed_` does.
-  void end(int fd) {
-    std::unique_ptr<Connection> last = std::move(at(fd));
-    freed_.fetch_add(1, std::memory_order_release);
-    last.reset();
-    --open_;
-    open_.notify_one();
-  }
-
-  void wait_for_room() {
-    for (int open; (open = open_.load()) >= server_.options().connections;) open_.wait(open);
-  }
-
-  static void hand_over(Worker& worker, DescriptorSet& batch, StageInbox& next) {
-    if (batch.empty()) return;
-    worker.stats.batches.add();
-    worker.stats.batch_connections.add(batch.size());
-    next.merge(batch);
-  }
+  Connection& at(int fd) { return accepting_.at(fd); }
+  void end(int fd) { accepting_.end(fd); }
 
   Server& server_;
-  std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor; each belongs to the stage that has it
   StageInbox to_read_;
   StageInbox to_write_;
+  AcceptingStage accepting_;
   TurnPool<Item> writers_;
-  std::atomic<int> open_ = 0;
-  std::atomic<unsigned> freed_ = 0;
 };
 
 void serve(Server& server) {

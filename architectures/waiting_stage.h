@@ -1,5 +1,5 @@
 // The stages of a pipeline that wait in an event mechanism: WatPipe's second for requests, its third for room in a socket
-// (Pariag 2007, section 6).
+// (Pariag 2007, section 6); SEDA's for the same two.
 #pragma once
 
 #include <memory>
@@ -35,9 +35,12 @@ struct WaitingStage {
     poller->watch(connection.fd(), interest);
     deadlines.set(connection.fd(), connection.deadline_ms());
   }
-  void let_go(int fd) {  // to the next stage
+  void release(int fd) {  // to whoever takes it
     poller->forget(fd);
     deadlines.clear(fd);
+  }
+  void let_go(int fd) {  // to the next stage
+    release(fd);
     leaving.insert(fd);
   }
   void let_die(int fd) {

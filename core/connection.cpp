@@ -78,15 +78,24 @@ void Connection::unpin() {
   if (PinSlot& slot = pin(); slot.file != nullptr) server_.cache().unpin(slot);
 }
 
-Want Connection::advance(Worker& worker) { return run(worker, true); }
+Want Connection::advance(Worker& worker) { return run(worker, {}); }
 
-Want Connection::prepare(Worker& worker) { return run(worker, false); }
+Want Connection::prepare(Worker& worker) { return run(worker, {Phase::sending}); }
 
-// Every transition of a connection. It ends when a phase has to wait.
-Want Connection::run(Worker& worker, bool may_send) {
+std::optional<Want> Connection::parse(Worker& worker) {
+  const Want want = run(worker, {Phase::resolving, Phase::sending});
+  if (phase_ != Phase::resolving) return want;
+  keep_request();  // another thread looks the name up, and this one's buffer is about to serve others
+  return std::nullopt;
+}
+
+// Every transition of a connection. It ends when a phase has to wait, or is `not_yet` to be entered.
+Want Connection::run(Worker& worker, std::initializer_list<Phase> not_yet) {
   for (;;) {
     const Phase before = phase_;
-    if (before == Phase::sending && !may_send) return Want::writable;
+    for (const Phase phase : not_yet) {
+      if (before == phase) return Want::writable;
+    }
     Want want = Want::close;
     switch (before) {
       case Phase::receiving: want = receive(worker); break;
@@ -139,7 +148,7 @@ Want Connection::receive(Worker& worker) {
     drain_after_ = true;
   }
   phase_ = Phase::resolving;
-  return resolve(worker);
+  return Want::writable;
 }
 
 Want Connection::resolve(Worker& worker) {
@@ -352,6 +361,16 @@ std::optional<Want> Connection::wait_for_disk(Worker& worker) {
   if (phase_ == Phase::sending) return transmit(worker);
   resolve(worker);
   return std::nullopt;
+}
+
+Want Connection::decline(Worker& worker) {
+  BAKEOFF_CHECK(may_decline());
+  disk_announced_ = false;
+  unpin();
+  output_.clear();
+  worker.stats.shed.add();
+  begin_reply(worker, 503);
+  return Want::writable;
 }
 
 DiskJob Connection::disk_job() const {

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,15 @@ class Connection {
   Want prepare(Worker& worker);
   Want transmit(Worker& worker);
 
+  // The first half in two again, for owners with a stage for each (SEDA). parse: receives and parses; nothing: there is a
+  // whole request, and prepare() looks its name up.
+  std::optional<Want> parse(Worker& worker);
+
+  // After Want::disk, and before a byte of the reply has left: the request is too expensive now; its answer is a 503, and
+  // the connection stays. Returns writable.
+  Want decline(Worker& worker);
+  bool may_decline() const { return disk_announced_ && (phase_ == Phase::resolving || !head_begun_); }
+
   // After Want::disk: takes just the announced step, on whichever kernel thread calls it. Nothing: the name is resolved,
   // go on with advance(). Else what the attempt to send ended with. BLOCKS: disk.
   std::optional<Want> wait_for_disk(Worker& worker);
@@ -56,8 +66,13 @@ class Connection {
 
   // Want::disk was returned and its step is still to be taken.
   bool wants_disk() const { return disk_announced_; }
-  // A further request, or a part of one, is here already: the socket need not become readable for it.
-  bool has_input() const { return !unparsed().empty(); }
+  // A further request, or a part of one, is here already and was not yet parsed: the socket need not become readable
+  // for it.
+  bool has_input() const {
+    return !unparsed().empty() && (phase_ != Phase::receiving || unparsed().size() != in_hand_.size());
+  }
+  // What is still to be sent of the reply's body.
+  std::uint64_t body_bytes_left() const { return end_ - offset_; }
 
   int fd() const { return fd_; }
 
@@ -74,7 +89,7 @@ class Connection {
   };
 
   std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
-  Want run(Worker& worker, bool may_send);
+  Want run(Worker& worker, std::initializer_list<Phase> not_yet);
   Want receive(Worker& worker);
   Want resolve(Worker& worker);
   void keep_input();

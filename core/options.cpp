@@ -179,6 +179,16 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
        one_of("dispatch", options.dispatch, architecture.dispatches)},
       {"threads", "NAME", "kind of the threads: " + names(architecture.thread_kinds),
        one_of("threads", options.threads, architecture.thread_kinds)},
+      {"queue-bound", "N", "events that a stage's queue holds at most; a miss beyond it is answered 503 [1024]",
+       number("queue-bound", options.queue_bound, 1, 10'000'000)},
+      {"thread-control", "TIME",
+       "how often the thread-pool controller looks at the queues; 0s: off, all threads from the start [2s]",
+       duration(options.thread_control_ms)},
+      {"batch-control", "on|off", "the batching controller: batches as small as throughput allows [off]",
+       toggle("batch-control", options.batch_control)},
+      {"overload-target", "TIME",
+       "the overload controller admits misses as long as 90 % of them take no longer; 0s: off [0s]",
+       duration(options.overload_target_ms)},
   };
 }
 
@@ -187,7 +197,10 @@ bool means_nothing(const Row& row, const Architecture& architecture) {
          (row.name == "helpers" && architecture.helpers.empty()) ||
          (row.name == "accept-limit" && !architecture.accepts_in_batches) ||
          (row.name == "dispatch" && architecture.dispatches.empty()) ||
-         (row.name == "threads" && architecture.thread_kinds.empty());
+         (row.name == "threads" && architecture.thread_kinds.empty()) ||
+         ((row.name == "queue-bound" || row.name == "thread-control" || row.name == "batch-control" ||
+           row.name == "overload-target") &&
+          !architecture.has_stages);
 }
 
 // Factors that are each fine and mean nothing together.
@@ -429,6 +442,12 @@ nlohmann::ordered_json to_json(const Options& options, const Architecture& archi
   if (!architecture.helpers.empty()) json["helpers"] = name_of(options.helpers);
   if (!architecture.dispatches.empty()) json["dispatch"] = name_of(options.dispatch);
   if (!architecture.thread_kinds.empty()) json["threads"] = name_of(options.threads);
+  if (architecture.has_stages) {
+    json["queue_bound"] = options.queue_bound;
+    json["thread_control_ms"] = options.thread_control_ms;
+    json["batch_control"] = options.batch_control;
+    json["overload_target_ms"] = options.overload_target_ms;
+  }
   json["descriptors"] = options.descriptors;
   return json;
 }

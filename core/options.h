@@ -55,6 +55,10 @@ struct Options {
   HelperKind helpers = HelperKind::processes;
   Dispatch dispatch = Dispatch::boss;
   ThreadKind threads = ThreadKind::user;
+  int queue_bound = 1024;                // events that a stage's queue holds at most
+  std::int64_t thread_control_ms = 2000; // how often the thread-pool controller looks; 0: off
+  bool batch_control = false;
+  std::int64_t overload_target_ms = 0;   // of the overload controller's 90th percentile; 0: off
 
   // What follows is worked out, not typed.
   int descriptors = 0;          // one past the highest descriptor that a process may have
@@ -79,6 +83,7 @@ struct Architecture {
   std::vector<ThreadKind> thread_kinds = {};
   bool accepts_in_batches = true;           // --accept-limit means something: accepting follows readiness
   bool can_refuse = true;                   // somebody is free to answer 503 while all connections are in use
+  bool has_stages = false;                  // event queues and their controllers
   bool connections_are_threads = false;     // --connections threads are made beforehand, one for each
   bool connections_are_workers = false;     // each worker holds one connection at a time
   bool descriptors_are_per_worker = false;  // workers are processes with descriptor tables of their own

@@ -366,6 +366,7 @@ Refusal make_refusal(int status) {
   refusal.head += "\r\n";
   refusal.head += server_line;
   if (status == 405) refusal.head += "Allow: GET, HEAD\r\n";
+  if (status == 503) refusal.head += "Retry-After: 1\r\n";  // a load that is shed is shed now, not for long
   refusal.head += "Content-Type: text/plain\r\nContent-Length: " + std::to_string(refusal.body.size()) + "\r\n";
   return refusal;
 }

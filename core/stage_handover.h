@@ -27,6 +27,17 @@ class StageInbox {
     wakeup_.notify();
   }
 
+  // BLOCKS: lock. The same from a list.
+  void merge(std::vector<int>& batch) {
+    if (batch.empty()) return;
+    {
+      const std::lock_guard guard(mutex_);
+      for (const int fd : batch) set_.insert(fd);
+    }
+    batch.clear();
+    wakeup_.notify();
+  }
+
   // BLOCKS: lock. Moves everything into `mine`.
   void take(DescriptorSet& mine) {
     wakeup_.acknowledge();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -42,6 +43,16 @@ class StageQueue {
     return true;
   }
 
+  // BLOCKS: lock. Whether there is room or not: for what has to go on because it can no longer be refused.
+  void push_past_bound(T item) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) throw std::logic_error("push to a closed stage queue");
+      items_.push_back(std::move(item));
+    }
+    has_items_.notify_one();
+  }
+
   // BLOCKS: until there is an item; nothing once close() was called and the queue is empty.
   std::optional<T> pop() {
     std::optional<T> item;
@@ -62,12 +73,25 @@ class StageQueue {
     {
       std::unique_lock lock(mutex_);
       has_items_.wait(lock, [this] { return closed_ || !items_.empty(); });
-      const auto end = items_.begin() + static_cast<std::ptrdiff_t>(std::min(most, items_.size()));
-      batch.assign(std::make_move_iterator(items_.begin()), std::make_move_iterator(end));
-      items_.erase(items_.begin(), end);
+      take(most, batch);
     }
     if (bound_ != 0) has_room_.notify_all();
     return batch;
+  }
+
+  // BLOCKS: as pop_batch, but no longer than `patience`. Replaces what is in `batch`, and returns how many items were
+  // queued when it was taken; 0: the time has passed.
+  std::size_t pop_batch_within(std::chrono::milliseconds patience, std::size_t most, std::vector<T>& batch) {
+    batch.clear();
+    std::size_t queued = 0;
+    {
+      std::unique_lock lock(mutex_);
+      has_items_.wait_for(lock, patience, [this] { return closed_ || !items_.empty(); });
+      queued = items_.size();
+      take(most, batch);
+    }
+    if (bound_ != 0 && queued > 0) has_room_.notify_all();
+    return queued;
   }
 
   // Wakes everybody; later pushes are refused (push throws std::logic_error, try_push returns false).
@@ -87,6 +111,11 @@ class StageQueue {
   }
 
  private:
+  void take(std::size_t most, std::vector<T>& batch) {
+    const auto end = items_.begin() + static_cast<std::ptrdiff_t>(std::min(most, items_.size()));
+    batch.assign(std::make_move_iterator(items_.begin()), std::make_move_iterator(end));
+    items_.erase(items_.begin(), end);
+  }
   bool full() const { return bound_ != 0 && items_.size() >= bound_; }
 
   const std::size_t bound_;

@@ -52,6 +52,16 @@ struct alignas(64) WorkerStats {
   Counter user_switches;      // context switches between user-level threads
   Counter batches;            // batches handed to the next stage
   Counter batch_connections;  // connections in those
+  // Of stages behind event queues (SEDA).
+  Counter stage_queued;            // events that waited when a batch was taken, over all batches
+  Counter stage_wait_us;           // time that events waited in queues
+  Counter stage_threads_added;     // by the thread-pool controller
+  Counter stage_threads_ended;     // because they had nothing to do
+  Counter stage_batches_raised;    // by the batching controller: the most that is taken at once
+  Counter stage_batches_lowered;
+  Counter stage_admission_raised;  // by the overload controller: the rate
+  Counter stage_admission_lowered;
+  Counter shed;                    // requests answered 503 in place of a wait for the disk
   // Why connections ended.
   Counter closed_by_us;  // after a reply that ended the connection
   Counter closed_by_peer;

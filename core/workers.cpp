@@ -165,23 +165,29 @@ void run_alone(Server& server, const WorkerBody& body) {
   body(*worker, 0);
 }
 
-void run_threads(Server& server, int count, const WorkerBody& body) {
+void start_thread(Server& server, int number, const WorkerBody& body) {
+  auto start = std::make_unique<ThreadStart>(ThreadStart{server, body, number});
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, thread_stack_bytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_t thread;
+  const int error = ::pthread_create(&thread, &attributes, thread_main, start.get());
+  pthread_attr_destroy(&attributes);
+  if (error != 0) throw StartError(std::strerror(error));
+  start.release();
+}
+
+void run_threads(Server& server, int count, const WorkerBody& body) {
   for (int number = 0; number < count; ++number) {
-    auto start = std::make_unique<ThreadStart>(ThreadStart{server, body, number});
-    pthread_t thread;
-    const int error = ::pthread_create(&thread, &attributes, thread_main, start.get());
-    if (error != 0) {
+    try {
+      start_thread(server, number, body);
+    } catch (const StartError& error) {
       std::cerr << server.architecture().name << ": only " << number << " of " << count
-                << " threads could be had: " << std::strerror(error) << "; use fewer --workers" << std::endl;
+                << " threads could be had: " << error.what() << "; use fewer --workers" << std::endl;
       std::_Exit(4);
     }
-    start.release();
-    ::pthread_detach(thread);
   }
-  pthread_attr_destroy(&attributes);
   server.announce_ready();
   sigset_t stop;
   sigemptyset(&stop);

@@ -13,6 +13,10 @@ using WorkerBody = std::function<void(Worker& worker, int number)>;
 // Runs `body` on the calling thread, as worker 0. It must return when Server::stop_fd becomes readable.
 void run_alone(Server& server, const WorkerBody& body);
 
+// Begins one kernel thread more that runs `body` as worker `number`; when the body returns the thread ends, and its number
+// may be used again. `body` must live as long. Throws StartError.
+void start_thread(Server& server, int number, const WorkerBody& body);
+
 // Runs `body` on `count` kernel threads and waits to be asked to end; then prints the statistics and ends the process,
 // because threads blocked in calls cannot be called back. Ends it with status 4 when not all threads can be had.
 [[noreturn]] void run_threads(Server& server, int count, const WorkerBody& body);

@@ -604,6 +604,71 @@ TEST_CASE("prepare stops where a response is to be sent, transmit where it was")
   CHECK(line.connection().prepare(bench.worker) == Want::readable);
 }
 
+TEST_CASE("parse stops at a whole request, whose name is looked up elsewhere") {
+  Bench bench;
+  const std::string content = bench.write("/a", 10);
+  Worker other(bench.server, bench.stats, std::make_unique<FakeClock>());
+  Line line(bench);
+  line.ask(get("/a"));
+  line.say("GET /a HT");
+  CHECK(line.connection().parse(bench.worker) == Want::readable);
+  CHECK_FALSE(line.connection().has_input());  // what is here was parsed, and is not enough
+  line.say("TP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(line.connection().parse(bench.worker) == std::nullopt);
+  std::fill(bench.worker.scratch.begin(), bench.worker.scratch.end(), 'x');  // that worker serves others meanwhile
+  CHECK(line.connection().prepare(other) == Want::writable);
+  CHECK(line.connection().body_bytes_left() == 10);
+  CHECK(line.connection().transmit(other) == Want::readable);
+  CHECK(line.reply().body == content);
+  CHECK(line.connection().parse(bench.worker) == Want::readable);
+
+  // What is refused is not looked up; what the client ends is not parsed.
+  line.say("GET /a HTTP/9.9\r\n\r\n");
+  CHECK(line.connection().parse(bench.worker) == Want::writable);
+  CHECK(line.connection().transmit(other) == Want::readable);
+  CHECK(line.reply().status == 505);
+  line.hang_up();
+  CHECK(line.connection().parse(bench.worker) == Want::close);
+}
+
+TEST_CASE("what is declined gets a 503, and the connection stays") {
+  Options options = bench_options();
+  options.residency = Residency::always_absent;
+  options.body = BodyKind::sendfile;
+  Bench bench(options);
+  const std::string content = bench.write("/a", 300'000);
+  Line line(bench);
+  const auto decline = [&] {
+    REQUIRE(line.connection().may_decline());
+    CHECK(line.connection().decline(bench.worker) == Want::writable);
+    CHECK_FALSE(line.connection().wants_disk());
+    CHECK(line.connection().transmit(bench.worker) == Want::readable);
+    const Reply reply = line.reply();
+    CHECK(reply.status == 503);
+    CHECK(reply.header("retry-after") == "1");
+    CHECK(reply.keep_alive());
+  };
+  line.say(get("/a"));
+  REQUIRE(line.connection().advance(bench.worker) == Want::disk);  // the name
+  decline();
+  line.say(get("/a"));
+  REQUIRE(line.connection().advance(bench.worker) == Want::disk);
+  REQUIRE(line.connection().wait_for_disk(bench.worker) == std::nullopt);
+  REQUIRE(line.connection().advance(bench.worker) == Want::disk);  // the pages
+  decline();
+  CHECK(bench.stats.shed.get() == 2);
+  CHECK(line.ask(get("/a")).body == content);
+
+  // Once a part of the reply is out it is too late.
+  Line slow(bench, 1);
+  slow.say(get("/a"));
+  REQUIRE(slow.connection().advance(bench.worker) == Want::disk);
+  REQUIRE(slow.connection().wait_for_disk(bench.worker) == Want::writable);
+  slow.take();
+  REQUIRE(slow.connection().transmit(bench.worker) == Want::disk);
+  CHECK_FALSE(slow.connection().may_decline());
+}
+
 TEST_CASE("a client that goes is noticed in every phase, and why it went is counted") {
   Bench bench;
   bench.write("/large", 500'000);

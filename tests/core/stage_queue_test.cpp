@@ -121,3 +121,28 @@ TEST_CASE("every item pushed by many threads is popped once, within the bound", 
   }
   CHECK(times_taken == std::vector<int>(producers * per_producer, 1));
 }
+
+TEST_CASE("a batch is waited for no longer than patience lasts", "[stage_queue]") {
+  StageQueue<int> queue(0);
+  std::vector<int> batch = {7};
+  CHECK(queue.pop_batch_within(std::chrono::milliseconds(1), 10, batch) == 0);
+  CHECK(batch.empty());
+  for (int i = 0; i < 5; ++i) queue.push(i);
+  CHECK(queue.pop_batch_within(std::chrono::hours(1), 3, batch) == 5);  // what there was, of which three were taken
+  CHECK(batch == std::vector<int>{0, 1, 2});
+  CHECK(queue.pop_batch_within(std::chrono::hours(1), 3, batch) == 2);
+  CHECK(batch == std::vector<int>{3, 4});
+}
+
+TEST_CASE("what can no longer be refused goes past the bound", "[stage_queue]") {
+  StageQueue<int> queue(1);
+  queue.push(1);
+  int two = 2;
+  CHECK_FALSE(queue.try_push(two));
+  queue.push_past_bound(3);
+  CHECK(queue.size() == 2);
+  CHECK(queue.pop() == 1);
+  CHECK_FALSE(queue.try_push(two));  // still full
+  CHECK(queue.pop() == 3);
+  CHECK(queue.try_push(two));
+}

@@ -1,0 +1,87 @@
+// The first stage of a pipeline (WatPipe's, and SEDA's): it accepts connections and hands them to the one that reads. It
+// keeps the table of connections, each of which belongs to the stage that has it at the moment.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/connection.h"
+#include "core/poller.h"
+#include "core/server.h"
+#include "core/stage_handover.h"
+
+namespace bakeoff {
+
+class AcceptingStage {
+ public:
+  AcceptingStage(Server& server, StageInbox& next)
+      : server_(server), next_(next), connections_(static_cast<std::size_t>(server.options().descriptors)) {}
+
+  // BLOCKS: network.
+  [[noreturn]] void run(Worker& worker) {
+    const Options& options = server_.options();
+    const auto poller = server_.make_poller();
+    poller->watch(server_.listener().fd(), Interest::read);
+    DescriptorSet accepted(options.descriptors);
+    for (;;) {
+      if (options.admission == Admission::wait) wait_for_room();
+      worker.waited(*poller, poller->wait(-1).size());
+      for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
+        const bool full = open_.load() >= options.connections;
+        if (full && options.admission == Admission::wait) break;
+        const auto [outcome, fd] = server_.accept(worker);
+        if (outcome == Listener::Outcome::exhausted) std::this_thread::sleep_for(exhausted_pause);
+        if (outcome != Listener::Outcome::accepted) break;
+        if (full) {
+          Connection::refuse(fd, worker);
+          continue;
+        }
+        ++open_;
+        freed_.fetch_add(0, std::memory_order_acquire);
+        connections_[static_cast<std::size_t>(fd)] = std::make_unique<Connection>(fd, worker);
+        accepted.insert(fd);
+      }
+      hand_over(worker, accepted, next_);
+    }
+  }
+
+  // REQUIRES, of both: the caller's stage has the connection on fd.
+  Connection& at(int fd) { return *connections_[static_cast<std::size_t>(fd)]; }
+  // The kernel may give the number to this stage again as soon as it is closed. It orders the two for the processors, but
+  // not for the language: `freed_` does.
+  void end(int fd) {
+    std::unique_ptr<Connection> last = std::move(connections_[static_cast<std::size_t>(fd)]);
+    freed_.fetch_add(1, std::memory_order_release);
+    last.reset();
+    --open_;
+    open_.notify_one();
+  }
+
+  // Leaves a batch to the next stage. BLOCKS: lock.
+  static void hand_over(Worker& worker, DescriptorSet& batch, StageInbox& next) {
+    if (batch.empty()) return;
+    worker.stats.batches.add();
+    worker.stats.batch_connections.add(batch.size());
+    next.merge(batch);
+  }
+
+ private:
+  // Descriptors ran out: how long until accepting is tried again.
+  static constexpr auto exhausted_pause = std::chrono::milliseconds(100);
+
+  void wait_for_room() {
+    for (int open; (open = open_.load()) >= server_.options().connections;) open_.wait(open);
+  }
+
+  Server& server_;
+  StageInbox& next_;
+  std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor
+  std::atomic<int> open_ = 0;
+  std::atomic<unsigned> freed_ = 0;
+};
+
+}  // namespace bakeoff
