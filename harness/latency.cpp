@@ -24,6 +24,7 @@ void use_merged_percentiles(CellResult& cell) {
   put(Metric::latency_mean_ms, merged.mean_ns());
   put(Metric::latency_p50_ms, static_cast<double>(merged.percentile_ns(0.5)));
   put(Metric::latency_p90_ms, static_cast<double>(merged.percentile_ns(0.9)));
+  put(Metric::latency_p95_ms, static_cast<double>(merged.percentile_ns(0.95)));
   put(Metric::latency_p99_ms, static_cast<double>(merged.percentile_ns(0.99)));
   put(Metric::latency_p999_ms, static_cast<double>(merged.percentile_ns(0.999)));
   put(Metric::latency_max_ms, static_cast<double>(merged.max_ns()));

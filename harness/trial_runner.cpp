@@ -8,6 +8,7 @@
 
 #include "core/errors.h"
 #include "harness/evidence.h"
+#include "harness/load/histogram.h"
 #include "harness/outside.h"
 #include "harness/page_cache.h"
 #include "harness/plan.h"
@@ -101,6 +102,8 @@ void note_load(const json& load, Figures& figures) {
   for (const MetricName& metric : metric_table) {
     if (std::string_view(metric.group) == "latency_ms") figures[metric.metric] = optional_number(latency, metric.name);
   }
+  const Histogram histogram = Histogram::from_json(load.at("histogram"));
+  if (histogram.count() > 0) figures[Metric::latency_p95_ms] = static_cast<double>(histogram.percentile_ns(0.95)) * 1e-6;
 }
 
 }  // namespace
@@ -265,6 +268,7 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
   } catch (const json::exception& error) {
     trial.reasons.push_back(std::string("the client's report cannot be read: ") + error.what());
   }
+  derive_figures(trial.figures);
   trial.valid = trial.reasons.empty();
   const CeilingReading after = read(ceiling);
   trial.ceiling_after = after.replies_per_s;

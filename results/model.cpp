@@ -34,8 +34,10 @@ json& place(json& object, const MetricName& metric) {
   return *metric.group == '\0' ? object[metric.name] : object[metric.group][metric.name];
 }
 
-const json& find(const json& object, const MetricName& metric) {
-  return *metric.group == '\0' ? object.at(metric.name) : object.at(metric.group).at(metric.name);
+// Null where a result was written before there was this figure.
+json find(const json& object, const MetricName& metric) {
+  const json& group = *metric.group == '\0' ? object : object.at(metric.group);
+  return group.value(metric.name, json());
 }
 
 json to_json(const Figures& figures) {
@@ -47,7 +49,7 @@ json to_json(const Figures& figures) {
 Figures figures_from_json(const json& object) {
   Figures figures;
   for (const MetricName& metric : metric_table) {
-    const json& value = find(object, metric);
+    const json value = find(object, metric);
     if (!value.is_null()) figures[metric.metric] = value.get<double>();
   }
   return figures;
@@ -72,6 +74,29 @@ std::string of(std::size_t some, std::size_t all) {
 }  // namespace
 
 const char* to_string(Phase phase) { return phase == Phase::sweep ? "sweep" : "final"; }
+
+std::string path_of(const MetricName& metric) { return (*metric.group == '\0' ? "" : std::string(metric.group) + ".") + metric.name; }
+
+const MetricName* find_metric(std::string_view path) {
+  const auto found = std::find_if(metric_table.begin(), metric_table.end(), [&](const MetricName& metric) { return path_of(metric) == path; });
+  return found == metric_table.end() ? nullptr : &*found;
+}
+
+void derive_figures(Figures& figures) {
+  const auto positive = [&](Metric metric) -> std::optional<double> {
+    const auto& value = figures[metric];
+    return value && *value > 0 ? value : std::nullopt;
+  };
+  const auto rate = positive(Metric::replies_per_s), cpu_us = positive(Metric::server_cpu_us_per_reply), memory = positive(Metric::memory_bytes);
+  const auto& response = figures[Metric::latency_mean_ms];
+  const auto &idle = figures[Metric::cpu_idle_share], &iowait = figures[Metric::cpu_iowait_share];
+  if (rate) figures[Metric::execution_time_s] = 100'000 / *rate;
+  // CPU time and response time are taken over slightly different parts of a trial: never less than nothing.
+  if (response && cpu_us) figures[Metric::waiting_ms] = std::max(0.0, *response - *cpu_us * 1e-3);
+  if (idle && iowait) figures[Metric::cpu_utilisation] = 1 - *idle - *iowait;
+  if (cpu_us) figures[Metric::replies_per_cpu_s] = 1e6 / *cpu_us;
+  if (rate && memory) figures[Metric::replies_per_s_per_mb] = *rate / (*memory * 1e-6);
+}
 
 CellResult summarise(const Cell& cell, const std::vector<Trial>& trials) {
   CellResult result;
@@ -295,7 +320,7 @@ ExperimentResult result_from_json(const json& object) {
       cell.reasons = one.at("reasons").get<std::vector<std::string>>();
       cell.is_final = one.at("is_final").get<bool>();
       for (const MetricName& metric : metric_table) {
-        cell.summary[metric.metric] = figure_from_json(find(one.at("summary"), metric));
+        if (const json figure = find(one.at("summary"), metric); !figure.is_null()) cell.summary[metric.metric] = figure_from_json(figure);
       }
       result.cells.push_back(std::move(cell));
     }

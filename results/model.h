@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "results/statistics.h"
@@ -16,7 +17,7 @@ namespace bakeoff {
 
 constexpr int result_schema_version = 1;
 
-// Every figure a trial can have. Names and units: metric_table.
+// Every figure a trial can have. Names and units: metric_table; definitions: results/README.md.
 enum class Metric {
   throughput_mbps,
   replies_per_s,
@@ -25,6 +26,7 @@ enum class Metric {
   latency_mean_ms,
   latency_p50_ms,
   latency_p90_ms,
+  latency_p95_ms,
   latency_p99_ms,
   latency_p999_ms,
   latency_max_ms,
@@ -36,34 +38,54 @@ enum class Metric {
   page_cache_bytes,
   relative_to_ceiling,
   cpu_relative_to_ceiling,
+  execution_time_s,
+  waiting_ms,
+  cpu_utilisation,
+  replies_per_cpu_s,
+  replies_per_s_per_mb,
 };
+
+// Whether a server is better for more of a figure. Neither: it tells why, not how well.
+enum class Better { more, less, neither };
 
 struct MetricName {
   Metric metric;
   const char* group;  // the JSON object within the summary, or empty
   const char* name;
+  Better better;
 };
 
-constexpr std::array<MetricName, 18> metric_table = {{
-    {Metric::throughput_mbps, "", "throughput_mbps"},            // all bytes received, heads too, * 8 / 1e6 / s
-    {Metric::replies_per_s, "", "replies_per_s"},
-    {Metric::connections_per_s, "", "connections_per_s"},
-    {Metric::errors, "", "errors"},                              // of the measured time, all causes
-    {Metric::latency_mean_ms, "latency_ms", "mean"},
-    {Metric::latency_p50_ms, "latency_ms", "p50"},
-    {Metric::latency_p90_ms, "latency_ms", "p90"},
-    {Metric::latency_p99_ms, "latency_ms", "p99"},
-    {Metric::latency_p999_ms, "latency_ms", "p999"},
-    {Metric::latency_max_ms, "latency_ms", "max"},
-    {Metric::server_cpu_us_per_reply, "", "server_cpu_us_per_reply"},  // user and system, of the server's process tree
-    {Metric::context_switches_per_s, "", "context_switches_per_s"},    // voluntary and not, of the server's process tree
-    {Metric::cpu_idle_share, "", "cpu_idle_share"},              // of the server's processors, 0 to 1
-    {Metric::cpu_iowait_share, "", "cpu_iowait_share"},
-    {Metric::memory_bytes, "", "memory_bytes"},                  // proportional set size of the server's process tree
-    {Metric::page_cache_bytes, "", "page_cache_bytes"},          // of the machine, files only
-    {Metric::relative_to_ceiling, "", "relative_to_ceiling"},    // replies/s over those of the ceiling program just before and after
-    {Metric::cpu_relative_to_ceiling, "", "cpu_relative_to_ceiling"},  // server CPU time a reply over the ceiling program's
+constexpr std::array<MetricName, 24> metric_table = {{
+    {Metric::throughput_mbps, "", "throughput_mbps", Better::more},            // all bytes received, heads too, * 8 / 1e6 / s
+    {Metric::replies_per_s, "", "replies_per_s", Better::more},
+    {Metric::connections_per_s, "", "connections_per_s", Better::more},
+    {Metric::errors, "", "errors", Better::less},                              // of the measured time, all causes
+    {Metric::latency_mean_ms, "latency_ms", "mean", Better::less},
+    {Metric::latency_p50_ms, "latency_ms", "p50", Better::less},
+    {Metric::latency_p90_ms, "latency_ms", "p90", Better::less},
+    {Metric::latency_p95_ms, "latency_ms", "p95", Better::less},
+    {Metric::latency_p99_ms, "latency_ms", "p99", Better::less},
+    {Metric::latency_p999_ms, "latency_ms", "p999", Better::less},
+    {Metric::latency_max_ms, "latency_ms", "max", Better::less},
+    {Metric::server_cpu_us_per_reply, "", "server_cpu_us_per_reply", Better::less},  // user and system, of the server's process tree
+    {Metric::context_switches_per_s, "", "context_switches_per_s", Better::neither},    // voluntary and not, of the server's process tree
+    {Metric::cpu_idle_share, "", "cpu_idle_share", Better::neither},              // of the server's processors, 0 to 1
+    {Metric::cpu_iowait_share, "", "cpu_iowait_share", Better::neither},
+    {Metric::memory_bytes, "", "memory_bytes", Better::less},                  // proportional set size of the server's process tree
+    {Metric::page_cache_bytes, "", "page_cache_bytes", Better::neither},          // of the machine, files only
+    {Metric::relative_to_ceiling, "", "relative_to_ceiling", Better::more},    // replies/s over those of the ceiling program just before and after
+    {Metric::cpu_relative_to_ceiling, "", "cpu_relative_to_ceiling", Better::less},  // server CPU time a reply over the ceiling program's
+    // These follow from others: derive_figures().
+    {Metric::execution_time_s, "", "execution_time_s", Better::less},          // of 100,000 requests at the measured rate
+    {Metric::waiting_ms, "", "waiting_ms", Better::less},                      // mean response time less the server's CPU time a reply
+    {Metric::cpu_utilisation, "", "cpu_utilisation", Better::neither},            // of the server's processors, 0 to 1
+    {Metric::replies_per_cpu_s, "", "replies_per_cpu_s", Better::more},        // per second of the server's CPU time
+    {Metric::replies_per_s_per_mb, "", "replies_per_s_per_mb", Better::more},  // per million bytes of the server's memory
 }};
+
+// "latency_ms.p99", "errors": as it stands in the JSON. Null for any other word.
+const MetricName* find_metric(std::string_view path);
+std::string path_of(const MetricName& metric);
 
 // The figures of one trial; empty: could not be had.
 class Figures {
@@ -75,6 +97,9 @@ class Figures {
  private:
   std::array<std::optional<double>, metric_table.size()> values_;
 };
+
+// Fills in the figures that follow from others, where those are there.
+void derive_figures(Figures& figures);
 
 struct Summary {
   std::array<Figure, metric_table.size()> figures;

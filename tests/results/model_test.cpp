@@ -168,3 +168,33 @@ TEST_CASE("cells that ask for other files are ranked apart") {
   CHECK_FALSE(again.cells[1].cell.rate);
   CHECK(again.best[2].contest == "size_bytes=1MB");
 }
+
+TEST_CASE("figures that follow from others are there where those are") {
+  Figures figures;
+  derive_figures(figures);
+  CHECK(figures == Figures());
+  figures[Metric::replies_per_s] = 50'000;
+  figures[Metric::server_cpu_us_per_reply] = 10;
+  figures[Metric::latency_mean_ms] = 1.5;
+  figures[Metric::cpu_idle_share] = 0.3;
+  figures[Metric::cpu_iowait_share] = 0.2;
+  figures[Metric::memory_bytes] = 4e6;
+  derive_figures(figures);
+  CHECK(*figures[Metric::execution_time_s] == Approx(2));
+  CHECK(*figures[Metric::waiting_ms] == Approx(1.49));
+  CHECK(*figures[Metric::cpu_utilisation] == Approx(0.5));
+  CHECK(*figures[Metric::replies_per_cpu_s] == Approx(100'000));
+  CHECK(*figures[Metric::replies_per_s_per_mb] == Approx(12'500));
+  figures[Metric::latency_mean_ms] = 0.001;
+  figures[Metric::replies_per_s] = 0;
+  derive_figures(figures);
+  CHECK(*figures[Metric::waiting_ms] == 0);
+}
+
+TEST_CASE("a result from before there was a figure is read without it") {
+  const Cell cell = sample_cell("sped", 64, 1);
+  nlohmann::json old = to_json(sample_result({cell}, {sample_trial(cell, Phase::sweep, 0, 90)}));
+  old["cells"][0]["summary"].erase("waiting_ms");
+  old["cells"][0]["trials"][0]["figures"].erase("waiting_ms");
+  CHECK_FALSE(result_from_json(old).cells.at(0).summary[Metric::waiting_ms].median);
+}
