@@ -1,28 +1,33 @@
-// bakeoff compare: two builds of the same servers in the same blocks, judged by pairs.
+// bakeoff compare: two builds of the same servers in the same blocks, judged by pairs; or, weaker, two stored results.
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <map>
-#include <memory>
-#include <optional>
 
 #include "core/errors.h"
 #include "harness/command_line.h"
 #include "harness/experiment.h"
-#include "harness/materials.h"
+#include "harness/paired_trials.h"
 #include "harness/plan.h"
-#include "harness/progress.h"
-#include "harness/trial_runner.h"
+#include "harness/stored_result.h"
 #include "results/comparison.h"
-#include "workloads/random.h"
+#include "results/stored_comparison.h"
 
 namespace bakeoff {
 namespace {
 
 namespace po = boost::program_options;
+
+struct CompareSettings {
+  std::string baseline, candidate;
+  std::uint32_t pairs = 10;
+  double threshold = 0;
+  bool has_threshold = false;
+  std::string by;
+  bool strict = false;
+  bool force = false;
+  std::string json_file;
+};
 
 // A build's binaries: DIR itself or DIR/bin.
 std::filesystem::path binaries_of(const std::string& build) {
@@ -32,110 +37,48 @@ std::filesystem::path binaries_of(const std::string& build) {
   throw UsageError(build + " is no directory with a build's binaries");
 }
 
-// baseline, the baseline again, candidate: each once a block for each cell.
-constexpr std::size_t roles = 3;
-constexpr const char* role_names[roles] = {"baseline", "baseline again", "candidate"};
-
-class PairedTrials {
- public:
-  PairedTrials(const Specification& spec, std::vector<Cell> cells, TrialRunner& baseline, TrialRunner& candidate)
-      : spec_(spec), cells_(std::move(cells)), runners_{&baseline, &baseline, &candidate} {}
-
-  struct Ratios {
-    std::vector<double> candidate;  // over the baseline, one a block: the geometric mean over cells
-    std::vector<double> self;       // the baseline over itself
-    std::map<std::string, std::vector<double>> by_cell;
-  };
-
-  // One pair a block. A block in which a trial does not count is left out.
-  Ratios run(std::uint32_t blocks, Progress& progress) {
-    Ratios ratios;
-    for (std::uint32_t i = 0; i < blocks; ++i, ++block_) {
-      double candidate_log = 0, self_log = 0;
-      bool whole = true;
-      std::map<std::string, double> cell_ratios;
-      for (const TrialKey& key : interleave(ids(), Phase::sweep, block_ + 1, spec_.seed)) {
-        if (key.block != block_) continue;
-        const auto figures = measure(key, progress);
-        if (!figures) {
-          whole = false;
-          continue;
-        }
-        candidate_log += std::log((*figures)[2] / (*figures)[0]);
-        self_log += std::log((*figures)[1] / (*figures)[0]);
-        cell_ratios[key.cell_id] = (*figures)[2] / (*figures)[0];
-      }
-      if (!whole) continue;
-      ratios.candidate.push_back(std::exp(candidate_log / static_cast<double>(cells_.size())));
-      ratios.self.push_back(std::exp(self_log / static_cast<double>(cells_.size())));
-      for (const auto& [id, ratio] : cell_ratios) ratios.by_cell[id].push_back(ratio);
-    }
-    return ratios;
+const MetricName& metric_by_name(const std::string& name) {
+  const MetricName* metric = find_metric(name);
+  if (metric != nullptr && metric->better != Better::neither) return *metric;
+  std::string known;
+  for (const MetricName& one : metric_table) {
+    if (one.better != Better::neither) known += (known.empty() ? "" : ", ") + path_of(one);
   }
-
- private:
-  std::vector<std::string> ids() const {
-    std::vector<std::string> all;
-    for (const Cell& cell : cells_) all.push_back(cell.id);
-    return all;
-  }
-
-  // The three roles of one cell, right after one another in random order: what a pair shares it shares best so.
-  std::optional<std::array<double, roles>> measure(const TrialKey& key, Progress& progress) {
-    std::array<std::size_t, roles> order = {0, 1, 2};
-    for (std::size_t left = roles; left > 1; --left) std::swap(order[left - 1], order[random_.below(static_cast<std::uint32_t>(left))]);
-    std::array<double, roles> figures{};
-    bool counts = true;
-    const Cell& cell = *std::find_if(cells_.begin(), cells_.end(), [&](const Cell& one) { return one.id == key.cell_id; });
-    for (const std::size_t role : order) {
-      progress.begin(std::string(role_names[role]) + " " + cell.id);
-      const Trial trial = runners_[role]->run(cell, key, 0);
-      progress.end(std::string(role_names[role]) + " " + cell.id + ": " + outcome_words(trial));
-      const auto& figure = trial.figures[spec_.ceiling_s > 0 ? Metric::relative_to_ceiling : Metric::throughput_mbps];
-      counts = counts && trial.valid && figure && *figure > 0;
-      figures[role] = figure.value_or(0);
-    }
-    return counts ? std::optional(figures) : std::nullopt;
-  }
-
-  const Specification& spec_;
-  std::vector<Cell> cells_;
-  std::array<TrialRunner*, roles> runners_;
-  std::uint32_t block_ = 0;
-  Random random_{spec_.seed, 0x706169};
-};
+  throw UsageError("bakeoff compare: --by " + name + ": expected one of " + known);
+}
 
 nlohmann::json to_json(const Comparison& comparison) {
   return {{"pairs", comparison.pairs}, {"ratio", comparison.ratio}, {"lower", comparison.lower}, {"upper", comparison.upper},
           {"p_slower", comparison.p_slower}, {"threshold", comparison.threshold}, {"verdict", to_string(comparison.verdict)}, {"why", comparison.why}};
 }
 
-void say(const char* what, const Comparison& comparison) {
-  std::fprintf(stderr, "%s: %s: candidate/baseline %.3f (%.3f .. %.3f) over %u pairs; %s\n", what, to_string(comparison.verdict), comparison.ratio, comparison.lower,
-               comparison.upper, comparison.pairs, comparison.why.c_str());
+void say(const std::string& what, const Comparison& comparison, const char* unit) {
+  std::fprintf(stderr, "%s: %s: candidate/baseline %.3f (%.3f .. %.3f) over %u %s; %s\n", what.c_str(), to_string(comparison.verdict), comparison.ratio, comparison.lower,
+               comparison.upper, comparison.pairs, unit, comparison.why.c_str());
 }
 
-}  // namespace
+int conclude(const Comparison& verdict, nlohmann::json report, const CompareSettings& settings) {
+  report["verdict"] = to_string(verdict.verdict);
+  if (settings.json_file == "-") {
+    std::cout << report.dump(1) << std::endl;
+  } else if (!settings.json_file.empty()) {
+    std::ofstream out(settings.json_file);
+    out << report.dump(1) << "\n";
+    if (!out.flush()) throw StartError("cannot write " + settings.json_file);
+  }
+  if (verdict.verdict == Verdict::regressed) return exit_status::policy_failed;
+  return verdict.verdict == Verdict::undecided && settings.strict ? exit_status::undecided : exit_status::fine;
+}
 
-int compare_command(Reactor& reactor, const Arguments& arguments) {
-  po::options_description options("Options");
-  std::string baseline_build, candidate_build, json_file;
-  std::uint32_t pairs = 10;
-  double threshold = 0;
-  bool strict = false;
-  options.add_options()("baseline", po::value(&baseline_build), "the build to be measured against: a directory of binaries")(
-      "candidate", po::value(&candidate_build), "the build in question")("pairs", po::value(&pairs)->default_value(pairs), "blocks, each with one pair of every cell")(
-      "threshold", po::value(&threshold), "the least change that matters, 0.05 for 5 % (default: what the baseline differs from itself by)")(
-      "strict", po::bool_switch(&strict), "exit status 3 when undecided")("json", po::value(&json_file), "write the comparison there; - for standard output");
-  po::variables_map given;
-  if (!read_options("compare", arguments, options, 1, given)) return exit_status::fine;
-  if (baseline_build.empty() || candidate_build.empty()) throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR");
-  if (pairs < least_pairs) throw UsageError("bakeoff compare: --pairs " + std::to_string(pairs) + ": no verdict is possible below " + std::to_string(least_pairs));
-  if (threshold < 0 || threshold >= 1) throw UsageError("bakeoff compare: --threshold: expected a share from 0 to 1, 0.05 for 5 %");
+std::string most_common(const std::map<std::string, std::uint32_t>& reasons) {
+  const auto most = std::max_element(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == reasons.end() ? "" : most->first;
+}
 
-  const Specification spec = load_specification(word(given, 0, "compare", "an experiment's name or file"));
+int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings settings) {
+  const MetricName& by = metric_by_name(settings.by.empty() ? "replies_per_s" : settings.by);
   const std::vector<Cell> cells = plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name);
-  Programs baseline(reactor, binaries_of(baseline_build)), candidate(reactor, binaries_of(candidate_build));
+  Programs baseline(reactor, binaries_of(settings.baseline)), candidate(reactor, binaries_of(settings.candidate));
   baseline.check(spec);
   candidate.check(spec);
   const Materials materials(reactor, spec, cells);
@@ -145,37 +88,96 @@ int compare_command(Reactor& reactor, const Arguments& arguments) {
     for (const Cell& cell : cells) runner->verify(cell);
   }
 
-  PairedTrials trials(spec, cells, baseline_runner, candidate_runner);
-  Progress progress(std::size_t{pairs} * roles * cells.size(), expected_trial_s(spec));
-  const PairedTrials::Ratios ratios = trials.run(pairs, progress);
-  if (given.count("threshold") == 0) threshold = noise_floor(ratios.self);
+  PairedTrials trials(cells, baseline_runner, candidate_runner, by, spec.seed);
+  const std::size_t steps = std::size_t{settings.pairs} * PairedTrials::trials_per_cell * cells.size();
+  Progress progress(steps, expected_trial_s(spec));
+  const PairedTrials::Ratios ratios = trials.run(settings.pairs, progress);
+  const double floor = noise_floor(ratios.self);
+  const double threshold = settings.has_threshold ? settings.threshold : floor;
   Comparison verdict = compare_pairs(ratios.candidate, threshold);
-  nlohmann::json report = {{"schema_version", 1}, {"baseline", baseline.dir().string()}, {"candidate", candidate.dir().string()}, {"experiment", spec.name}, {"first", to_json(verdict)}};
+  nlohmann::json report = {{"schema_version", 1}, {"evidence", "interleaved"}, {"baseline", baseline.dir().string()}, {"candidate", candidate.dir().string()},
+                           {"experiment", spec.name}, {"by", path_of(by)}, {"noise_floor", floor}, {"first", to_json(verdict)}, {"unsteady_blocks", ratios.unsteady}, {"trials", ratios.trials}};
   for (const auto& [id, some] : ratios.by_cell) report["cells"][id] = to_json(compare_pairs(some, threshold));
+  if (verdict.pairs < least_pairs && !ratios.left_out.empty()) verdict.why += "; most trials that did not count: " + most_common(ratios.left_out);
   if (verdict.verdict == Verdict::regressed) {
     // An alarm that a second look does not confirm was chance.
-    progress.say("it looks slower; measuring again before that is believed");
-    progress.add_steps(std::size_t{pairs} * roles * cells.size());
-    const Comparison again = compare_pairs(trials.run(pairs, progress).candidate, threshold);
+    progress.say("it looks worse; measuring again before that is believed");
+    progress.add_steps(steps);
+    const Comparison again = compare_pairs(trials.run(settings.pairs, progress).candidate, threshold);
     report["second"] = to_json(again);
-    if (again.verdict != Verdict::regressed) {
-      verdict.verdict = Verdict::undecided;
-      verdict.why = "slower at first, yet not when measured again";
-    } else {
+    if (again.verdict == Verdict::regressed) {
       verdict = again;
+    } else {
+      verdict.verdict = Verdict::undecided;
+      verdict.why = "worse at first, yet not when measured again";
     }
   }
-  report["verdict"] = to_string(verdict.verdict);
-  say(spec.name.c_str(), verdict);
-  if (json_file == "-") {
-    std::cout << report.dump(1) << std::endl;
-  } else if (!json_file.empty()) {
-    std::ofstream out(json_file);
-    out << report.dump(1) << "\n";
-    if (!out.flush()) throw StartError("cannot write " + json_file);
+  if (ratios.unsteady > 0) progress.say("the machine changed speed in " + std::to_string(ratios.unsteady) + " of the blocks that count");
+  progress.finish();
+  say(spec.name + " by " + path_of(by), verdict, "pairs");
+  return conclude(verdict, std::move(report), settings);
+}
+
+bool all_have(const ExperimentResult& result, Metric metric) {
+  return std::all_of(result.cells.begin(), result.cells.end(), [&](const CellResult& cell) { return !cell.valid || cell.summary[metric].median; });
+}
+
+int compare_results(const std::string& before, const std::string& after, const CompareSettings& settings) {
+  const ExperimentResult baseline = read_result(before), candidate = read_result(after);
+  const std::vector<std::string> differences = environment_differences(baseline, candidate);
+  if (!differences.empty() && !settings.force) {
+    std::string all;
+    for (const std::string& one : differences) all += (all.empty() ? "" : "; ") + one;
+    throw UsageError(before + " and " + after + " were not measured under the same conditions (" + all + "); --force compares them nevertheless");
   }
-  if (verdict.verdict == Verdict::regressed) return exit_status::policy_failed;
-  return verdict.verdict == Verdict::undecided && strict ? exit_status::undecided : exit_status::fine;
+  std::string name = settings.by;
+  // What was measured at different times is compared by what was measured beside it, where that is there.
+  if (name.empty()) name = all_have(baseline, Metric::relative_to_ceiling) && all_have(candidate, Metric::relative_to_ceiling) ? "relative_to_ceiling" : "replies_per_s";
+  const MetricName& by = metric_by_name(name);
+  constexpr double stored_threshold = 0.05;  // no pairs, no noise floor: what drifted between the runs is in the ratio
+  const StoredComparison comparison = compare_stored(baseline, candidate, by, settings.has_threshold ? settings.threshold : stored_threshold);
+  nlohmann::json report = {{"schema_version", 1}, {"evidence", "stored"}, {"baseline", before}, {"candidate", after}, {"experiment", baseline.name}, {"by", path_of(by)},
+                           {"differences", differences}, {"first", to_json(comparison.all)}};
+  for (const auto& [id, one] : comparison.cells) {
+    report["cells"][id] = to_json(one);
+    say("  " + id, one, "cell");
+  }
+  for (const std::string& one : differences) std::fprintf(stderr, "differs: %s\n", one.c_str());
+  std::fprintf(stderr, "stored results, measured at different times: weaker than `bakeoff compare --baseline BUILD --candidate BUILD SPEC`\n");
+  say(baseline.name + " by " + path_of(by), comparison.all, "cells");
+  return conclude(comparison.all, std::move(report), settings);
+}
+
+}  // namespace
+
+int compare_command(Reactor& reactor, const Arguments& arguments) {
+  po::options_description options("Options");
+  CompareSettings settings;
+  options.add_options()("baseline", po::value(&settings.baseline)->value_name("DIR"), "the build to be measured against: a directory of binaries")(
+      "candidate", po::value(&settings.candidate)->value_name("DIR"), "the build in question")(
+      "pairs", po::value(&settings.pairs)->value_name("N")->default_value(settings.pairs), "blocks, each with two trials of either build of every cell")(
+      "by", po::value(&settings.by)->value_name("FIGURE"), "the figure that is compared, as result.json calls it (default: replies_per_s; of stored results relative_to_ceiling)")(
+      "threshold", po::value(&settings.threshold)->value_name("SHARE"),
+      "the least change that matters, 0.05 for 5 % (default: what equal builds differ by here and now; of stored results 0.05)")(
+      "strict", po::bool_switch(&settings.strict), "exit status 3 when undecided")("force", po::bool_switch(&settings.force),
+                                                                                  "compare stored results of different environments nevertheless")(
+      "json", po::value(&settings.json_file)->value_name("FILE"), "write the comparison there; - for standard output");
+  po::variables_map given;
+  if (!read_options("compare", arguments, options, 2, given)) return exit_status::fine;
+  settings.has_threshold = given.count("threshold") != 0;
+  if (settings.has_threshold && !(settings.threshold >= 0 && settings.threshold < 1)) {
+    throw UsageError("bakeoff compare: --threshold: expected a share from 0 to 1, 0.05 for 5 %");
+  }
+  const std::string first = word(given, 0, "compare", "two builds and a specification, or the folders of two runs");
+  const bool has_second = given["words"].as<std::vector<std::string>>().size() > 1;
+  if (settings.baseline.empty() && settings.candidate.empty()) {
+    if (!has_second) throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR, or the folders of two runs");
+    return compare_results(first, word(given, 1, "compare", "a second run"), settings);
+  }
+  if (settings.baseline.empty() || settings.candidate.empty()) throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR");
+  if (has_second) throw UsageError("bakeoff compare: too many words; with two builds it takes one specification");
+  if (settings.pairs < least_pairs) throw UsageError("bakeoff compare: --pairs " + std::to_string(settings.pairs) + ": no verdict is possible below " + std::to_string(least_pairs));
+  return compare_builds(reactor, load_specification(first), settings);
 }
 
 }  // namespace bakeoff

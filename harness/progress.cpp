@@ -29,7 +29,9 @@ std::string duration_words(double seconds) {
 
 Progress::Progress(std::size_t steps, double expected_step_s) : steps_(steps), expected_step_s_(expected_step_s) {}
 
-Progress::~Progress() {
+Progress::~Progress() { finish(); }
+
+void Progress::finish() {
   if (terminal_) std::fputs("\r\x1b[K", stderr);
 }
 

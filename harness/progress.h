@@ -22,6 +22,7 @@ class Progress {
   void begin(const std::string& what);                    // of a step: shown on a terminal only
   void end(const std::string& outcome);                   // of a step: shown elsewhere only
   void say(const std::string& line);                      // a line that stays, wherever
+  void finish();                                          // nothing more is shown: others may write
 
  private:
   std::string time_left() const;

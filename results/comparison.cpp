@@ -85,20 +85,28 @@ Comparison compare_pairs(const std::vector<double>& ratios, double threshold) {
   comparison.lower = std::exp(lower);
   comparison.upper = std::exp(upper);
   comparison.p_slower = sign_flip_p_slower(logs);
-  char text[160];
   if (ratios.size() < least_pairs) {
-    std::snprintf(text, sizeof text, "no verdict below %u pairs", least_pairs);
-  } else if (comparison.p_slower <= alpha && comparison.upper < 1 && comparison.ratio < 1 - threshold) {
+    comparison.why = "no verdict below " + std::to_string(least_pairs) + " pairs";
+  } else {
+    judge(comparison);
+  }
+  return comparison;
+}
+
+void judge(Comparison& comparison) {
+  const double threshold = comparison.threshold;
+  char text[160];
+  comparison.verdict = Verdict::undecided;
+  if (comparison.p_slower <= alpha && comparison.upper < 1 && comparison.ratio < 1 - threshold) {
     comparison.verdict = Verdict::regressed;
-    std::snprintf(text, sizeof text, "slower by %.1f %%, by chance in %.2g %% of cases", (1 - comparison.ratio) * 100, comparison.p_slower * 100);
+    std::snprintf(text, sizeof text, "worse by %.1f %%, by chance in %.2g %% of cases", (1 - comparison.ratio) * 100, comparison.p_slower * 100);
   } else if (comparison.lower > 1 - threshold) {
     comparison.verdict = Verdict::fine;
-    std::snprintf(text, sizeof text, "not slower by the %.1f %% that matter", threshold * 100);
+    std::snprintf(text, sizeof text, "not worse by the %.1f %% that matter", threshold * 100);
   } else {
-    std::snprintf(text, sizeof text, "the interval %.3f .. %.3f leaves open whether it is slower by %.1f %%", comparison.lower, comparison.upper, threshold * 100);
+    std::snprintf(text, sizeof text, "the interval %.3f .. %.3f leaves open whether it is worse by %.1f %%", comparison.lower, comparison.upper, threshold * 100);
   }
   comparison.why = text;
-  return comparison;
 }
 
 double noise_floor(const std::vector<double>& self_ratios, double least) {

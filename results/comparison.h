@@ -29,10 +29,12 @@ struct Comparison {
 double sign_flip_p_slower(const std::vector<double>& log_ratios);
 
 // `ratios`: candidate over baseline of a figure where more is better, one a pair, all positive.
-//   regressed: slower by chance in at most 5 % of cases, the interval below 1, and the ratio below 1 - threshold;
+//   regressed: worse by chance in at most 5 % of cases, the interval below 1, and the ratio below 1 - threshold;
 //   fine:      the interval lies above 1 - threshold;
 //   undecided: neither, or fewer than least_pairs.
 Comparison compare_pairs(const std::vector<double>& ratios, double threshold);
+// Sets verdict and why from the rest, by these three rules.
+void judge(Comparison& comparison);
 
 // The least change that this machine can show: from pairs of the baseline with itself, the distance from 1 that the
 // interval of their ratio reaches, and never less than `least`.
