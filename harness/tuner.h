@@ -1,5 +1,6 @@
-// Finding each server's best cell without measuring its whole matrix: a coarse matrix of connections x workers, then ever
-// finer around every cell that cannot be told from the best. Pariag 2007, section 5, did it by hand.
+// Finding each server's best cell without measuring its whole matrix: a coarse matrix of connections x workers (x the size of
+// a cache, or whatever else is an axis of numbers), then ever finer around every cell that cannot be told from the best.
+// Pariag 2007, section 5, did it by hand.
 #pragma once
 
 #include <map>
@@ -12,7 +13,8 @@ namespace bakeoff {
 
 class Tuner {
  public:
-  // `cells`: the whole matrix, of any number of servers and variants; each server with each variant is tuned on its own.
+  // `cells`: the whole matrix, of any number of servers. An option whose values are all sizes or numbers is an axis of the
+  // matrix; each server is tuned on its own with each choice of what else varies.
   // `margin`: how far below the best a cell may lie and still be it, where single trials leave no interval to go by.
   // `share`: of the matrix, at most, rounded up; at least the coarse matrix is measured.
   Tuner(const std::vector<Cell>& cells, double margin, double share = 1.0 / 3);
@@ -25,10 +27,11 @@ class Tuner {
   const std::vector<std::string>& decisions() const { return decisions_; }
 
  private:
+  using Place = std::vector<std::size_t>;  // by axis, the index into its values
   struct Matrix {
     std::string name;
-    std::vector<std::uint32_t> connections, workers;  // in order
-    std::map<std::pair<std::size_t, std::size_t>, std::string> cells;  // by index into these
+    std::vector<std::vector<double>> axes;  // values in order
+    std::map<Place, std::string> cells;
     std::size_t stride = 1;
     bool coarse = true;
   };

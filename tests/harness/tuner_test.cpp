@@ -103,3 +103,45 @@ TEST_CASE("invalid cells lead nowhere, and a server without any valid one ends t
   for (const std::string& id : tuner.next(known)) known[id] = Figure{};
   CHECK(tuner.next(known).empty());
 }
+
+TEST_CASE("an option of sizes is an axis of the matrix, any other is tuned for itself") {
+  std::vector<Cell> cells;
+  for (const char* poller : {"poll", "epoll"}) {
+    for (const char* cache : {"4MB", "64KB", "1MB", "16MB", "256KB"}) {
+      for (std::uint32_t c = 0; c < 8; ++c) {
+        for (std::uint32_t w = 0; w < 6; ++w) {
+          Cell cell;
+          cell.server = "symped";
+          cell.variant = std::string("poller=") + poller + "/cache=" + cache;
+          cell.options = {{"poller", poller}, {"cache", cache}};
+          cell.connections = 1u << c;
+          cell.workers = 1u << w;
+          cell.id = std::string(poller) + " " + cache + " " + std::to_string(c) + "," + std::to_string(w);
+          cells.push_back(cell);
+        }
+      }
+    }
+  }
+  // Epoll is best with 1 MB, poll with 16 MB.
+  const auto measure = [](const std::string& id) {
+    const bool epoll = id.starts_with("epoll");
+    const std::map<std::string, double> sizes = {{"64KB", 0}, {"256KB", 1}, {"1MB", 2}, {"4MB", 3}, {"16MB", 4}};
+    const std::size_t begin = id.find(' ') + 1, end = id.find(' ', begin);
+    const double away = sizes.at(id.substr(begin, end - begin)) - (epoll ? 2 : 4);
+    return hill(id.substr(end + 1), 5, 2) * std::exp(-0.05 * away * away);
+  };
+  Tuner tuner(cells, 0.02);
+  std::map<std::string, Figure> known;
+  for (auto wanted = tuner.next(known); !wanted.empty(); wanted = tuner.next(known)) {
+    CHECK(tuner.decisions().size() <= 2);  // a line for each event mechanism, whatever the cache
+    for (const std::string& id : wanted) known[id] = figure_of({measure(id)});
+  }
+  CHECK(known.size() <= cells.size() / 3);
+  for (const bool epoll : {false, true}) {
+    double best = 0;
+    for (const auto& [id, figure] : known) {
+      if (id.starts_with("epoll") == epoll) best = std::max(best, *figure.median);
+    }
+    CHECK(best >= 950);
+  }
+}
