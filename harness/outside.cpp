@@ -77,6 +77,29 @@ std::filesystem::path OutsideServer::program() const {
   throw StartError(name + " is not installed; on Debian: apt-get install " + package);
 }
 
+bool OutsideServer::is_installed() const {
+  return std::any_of(programs.begin(), programs.end(), [](const std::string& one) { return access(one.c_str(), X_OK) == 0; });
+}
+
+std::vector<std::string> missing_packages(const std::vector<OutsideServer>& servers) {
+  std::vector<std::string> packages;
+  for (const OutsideServer& server : servers) {
+    if (!server.is_installed() && std::find(packages.begin(), packages.end(), server.package) == packages.end()) packages.push_back(server.package);
+  }
+  return packages;
+}
+
+void require_installed(const std::vector<OutsideServer>& servers) {
+  std::string names, packages;
+  for (const OutsideServer& server : servers) {
+    if (!server.is_installed()) names += (names.empty() ? "" : ", ") + server.name;
+  }
+  if (names.empty()) return;
+  for (const std::string& package : missing_packages(servers)) packages.append(" ").append(package);
+  const bool several = names.find(',') != std::string::npos;
+  throw StartError(names + (several ? " are" : " is") + " not installed; on Debian: apt-get install" + packages);
+}
+
 OutsideServer load_outside(const std::string& name) {
   const std::filesystem::path file = outside_dir() / (name + ".toml");
   if (name.find('/') == std::string::npos && std::filesystem::exists(file)) return load(file);

@@ -33,6 +33,7 @@ struct OutsideServer {
   std::map<std::string, std::string> files;
   std::map<std::string, std::vector<std::string>> options;
 
+  bool is_installed() const;
   // StartError with the package to install when it is not there.
   std::filesystem::path program() const;
 };
@@ -40,6 +41,11 @@ struct OutsideServer {
 // UsageError for an unknown name, and for what is wrong in its file. BLOCKS: disk.
 OutsideServer load_outside(const std::string& name);
 std::vector<OutsideServer> list_outside();
+
+// Debian's packages of those whose program is not there, each once.
+std::vector<std::string> missing_packages(const std::vector<OutsideServer>& servers);
+// StartError, one line for all of them, when one is not there: "h2o, nginx are not installed; on Debian: apt-get install ...".
+void require_installed(const std::vector<OutsideServer>& servers);
 
 // Writes the server's files into `dir` and returns its command line. UsageError for a word that stands for nothing.
 std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell, const std::filesystem::path& root, const std::filesystem::path& dir,

@@ -74,6 +74,11 @@ nlohmann::json Programs::description_of(const ServerSpec& server) {
 }
 
 void Programs::check(const Specification& spec) {
+  std::vector<OutsideServer> outside;
+  for (const ServerSpec& server : spec.servers) {
+    if (server.outside) outside.push_back(load_outside(server.architecture));
+  }
+  require_installed(outside);
   for (const ServerSpec& server : spec.servers) {
     const auto fail = [&](const std::string& what) { throw UsageError(server.where + ": server `" + server.name + "`: " + what); };
     try {
