@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/errors.h"
+#include "harness/bundle.h"
 #include "harness/command_line.h"
 #include "harness/experiment.h"
 #include "harness/materials.h"
@@ -18,6 +19,8 @@
 #include "harness/preset.h"
 #include "harness/profile.h"
 #include "harness/progress.h"
+#include "harness/stored_result.h"
+#include "results/export.h"
 #include "results/tables.h"
 #include "workloads/workload.h"
 
@@ -37,14 +40,6 @@ std::filesystem::path fresh_folder(const std::string& name) {
   std::filesystem::path folder = wanted;
   for (int i = 2; std::filesystem::exists(folder); ++i) folder = wanted.string() + "-" + std::to_string(i);
   return folder;
-}
-
-nlohmann::json read_json(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  if (!in) throw UsageError("cannot read " + file.string());
-  nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
-  if (json.is_discarded()) throw UsageError(file.string() + ": not JSON, or cut in half");
-  return json;
 }
 
 int with_folder(Programs& programs, const Specification& spec, RunFolder& folder, Search search) {
@@ -69,6 +64,18 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
 
 }  // namespace
 
+const std::vector<std::pair<int, const char*>>& exit_statuses() {
+  static const std::vector<std::pair<int, const char*>> statuses = {
+      {exit_status::fine, "fine"},
+      {exit_status::policy_failed, "a policy failed: a regression, a server without a valid cell"},
+      {exit_status::usage, "usage or specification"},
+      {exit_status::undecided, "undecided (compare --strict)"},
+      {exit_status::not_started, "a server did not start or verify"},
+      {exit_status::interrupted, "interrupted, to be resumed"},
+  };
+  return statuses;
+}
+
 const std::vector<SubCommand>& sub_commands() {
   static const std::vector<SubCommand> commands = {
       {"run", "SPEC [--scale NAME] [--out DIR] [--resume] [--profile]", "run an experiment: a shipped one by its name, or a TOML file", run_command},
@@ -76,11 +83,15 @@ const std::vector<SubCommand>& sub_commands() {
       {"peak", "SPEC [--out DIR] [--resume]", "find the highest rate that each cell sustains within the limits, and what is left of it under twice that load", peak_command},
       {"plan", "SPEC [--scale NAME]", "print an experiment's cells and how long it will take, run nothing", plan_command},
       {"check", "SPEC", "say what is wrong with a specification, run nothing", check_command},
-      {"compare", "--baseline DIR --candidate DIR SPEC", "two builds' binaries, interleaved: is the candidate slower?", compare_command},
+      {"compare", "--baseline DIR --candidate DIR SPEC | RUN RUN", "two builds' binaries, interleaved (or two stored runs): is the candidate worse?", compare_command},
       {"verify", "SPEC", "have every server answer every file, measure nothing", verify_command},
-      {"report", "DIR", "print a run's tables again", report_command},
-      {"serve", "PRESET|ARCHITECTURE --root DIR [...]", "run one server by hand", serve_command},
+      {"report", "RUN [--format FORMAT]", "print a run's tables again, or its figures for another tool", report_command},
+      {"bundle", "RUN [--out FILE]", "one archive from which a run can be repeated", bundle_command},
+      {"serve", "PRESET|ARCHITECTURE --root DIR [...]", "run one server by hand", serve_command, true},
       {"list", "[architectures|presets|outside|workloads|experiments]", "what there is", list_command},
+      {"doctor", "[--fast]", "what on this machine will spoil a comparison, and what mends it", doctor_command},
+      {"completion", "bash", "print what makes the shell complete bakeoff's words", completion_command},
+      {"man", "", "print the manual page", man_command},
   };
   return commands;
 }
@@ -94,8 +105,8 @@ int run_or_tune(Reactor& reactor, const Arguments& arguments, Search search) {
   po::options_description options("Options");
   std::string out, scale;
   bool resume = false, profile = false;
-  options.add_options()("out", po::value(&out), "the run's folder (default: runs/NAME-DATE-TIME)")(
-      "resume", po::bool_switch(&resume), "go on with the run in --out; SPEC may be left out")("scale", po::value(&scale), scale_help)(
+  options.add_options()("out", po::value(&out)->value_name("DIR"), "the run's folder (default: runs/NAME-DATE-TIME)")(
+      "resume", po::bool_switch(&resume), "go on with the run in --out; SPEC may be left out")("scale", po::value(&scale)->value_name("NAME"), scale_help)(
       "profile", po::bool_switch(&profile), "after each trial, have perf tell under the same load where the server's CPU time goes");
   po::variables_map given;
   if (!read_options(command, arguments, options, 1, given)) return exit_status::fine;
@@ -186,12 +197,38 @@ int verify_command(Reactor& reactor, const Arguments& arguments) {
 
 int report_command(Reactor&, const Arguments& arguments) {
   po::options_description options("Options");
+  std::string format, known;
+  for (const ExportFormat& one : export_formats()) known += std::string(known.empty() ? "" : "; ") + one.name + ": " + one.what;
+  options.add_options()("format", po::value(&format)->value_name("FORMAT"), ("instead of tables " + known).c_str());
   po::variables_map given;
   if (!read_options("report", arguments, options, 1, given)) return exit_status::fine;
-  const std::filesystem::path dir = word(given, 0, "report", "a run's folder");
-  const ExperimentResult result = result_from_json(read_json(dir / "result.json"));
+  const ExperimentResult result = read_result(word(given, 0, "report", "a run's folder"));
+  if (!format.empty()) {
+    for (const ExportFormat& one : export_formats()) {
+      if (one.name != format) continue;
+      std::cout << one.write(result) << std::flush;
+      return exit_status::fine;
+    }
+    throw UsageError("bakeoff report: there is no format `" + format + "`; there are " + known);
+  }
   const TableStyle style{isatty(STDOUT_FILENO) == 1 && may_colour()};
   std::cout << matrices(result, style) << "\n" << ranking(result, style);
+  return exit_status::fine;
+}
+
+int bundle_command(Reactor&, const Arguments& arguments) {
+  po::options_description options("Options");
+  std::string out;
+  options.add_options()("out", po::value(&out)->value_name("FILE"), "the archive (default: the run's folder with .tar.gz)");
+  po::variables_map given;
+  if (!read_options("bundle", arguments, options, 1, given)) return exit_status::fine;
+  const std::filesystem::path folder = word(given, 0, "bundle", "a run's folder");
+  const ArchiveFiles files = bundle_files(folder);
+  if (out.empty()) out = std::filesystem::absolute(folder / "").lexically_normal().parent_path().string() + ".tar.gz";
+  std::ofstream file(out, std::ios::binary);
+  file << tar_gz(files);
+  if (!file.flush()) throw StartError("cannot write " + out);
+  std::fprintf(stderr, "%s: %zu files\n", out.c_str(), files.size());
   return exit_status::fine;
 }
 
@@ -248,7 +285,7 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
       throw UsageError("bakeoff list: `" + kind + "` is none of architectures, presets, outside, workloads, experiments");
     }
     if (wanted.size() > 1) std::cout << kind << ":\n";
-    for (const auto& [name, what] : lines) std::printf("%s%-24s%s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());
+    for (const auto& [name, what] : lines) std::printf("%s%-23s %s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());
     std::fflush(stdout);
   }
   return exit_status::fine;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/reactor.h"
@@ -25,7 +26,11 @@ struct SubCommand {
   const char* arguments;
   const char* summary;
   int (*run)(Reactor& reactor, const Arguments& arguments);
+  bool passes_options_on = false;  // it has none of its own
 };
+
+// What every exit status says, in one sentence each.
+const std::vector<std::pair<int, const char*>>& exit_statuses();
 
 // In the order in which help shows them.
 const std::vector<SubCommand>& sub_commands();
@@ -40,5 +45,9 @@ int list_command(Reactor& reactor, const Arguments& arguments);
 int serve_command(Reactor& reactor, const Arguments& arguments);
 int verify_command(Reactor& reactor, const Arguments& arguments);
 int report_command(Reactor& reactor, const Arguments& arguments);
+int bundle_command(Reactor& reactor, const Arguments& arguments);
+int doctor_command(Reactor& reactor, const Arguments& arguments);
+int completion_command(Reactor& reactor, const Arguments& arguments);
+int man_command(Reactor& reactor, const Arguments& arguments);
 
 }  // namespace bakeoff

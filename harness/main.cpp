@@ -22,9 +22,9 @@ void print_help(std::ostream& out) {
     call.resize(width, ' ');
     out << "  " << call << "  " << command.summary << "\n";
   }
-  out << "\nbakeoff COMMAND --help says more.\n"
-         "Exit status: 0 fine; 1 a policy failed; 2 usage or specification; 3 undecided; 4 a server did not start or verify;\n"
-         "130 interrupted, to be resumed.\n";
+  out << "\nbakeoff COMMAND --help says more.\nExit status:";
+  for (const auto& [status, meaning] : exit_statuses()) out << (status == 0 ? " " : "; ") << status << " " << meaning;
+  out << ".\n";
 }
 
 int dispatch(const Arguments& words) {

@@ -112,7 +112,7 @@ bool ends_with_line(const test::Finished& finished, int status, const std::strin
 TEST_CASE("help is given, and what is not understood is refused") {
   const Bench bench;
   CHECK(bench.bakeoff({"--help"}).status == 0);
-  for (const char* command : {"run", "tune", "plan", "check", "compare", "list", "serve", "verify", "report"}) {
+  for (const char* command : {"run", "tune", "plan", "check", "compare", "list", "serve", "verify", "report", "bundle", "doctor", "completion", "man"}) {
     const test::Finished help = bench.bakeoff({command, "--help"});
     CHECK(help.status == 0);
     CHECK(help.output.find(std::string("bakeoff ") + command) == 0);
@@ -232,6 +232,56 @@ TEST_CASE("compare finds a build slower that is, and not one that is the same") 
   CHECK(one_line(bench.bakeoff({"compare", "--baseline", baseline, "--candidate", slow, "--pairs", "5", spec}), 2, "no verdict is possible below 6"));
   CHECK(one_line(bench.bakeoff({"compare", "--baseline", "nowhere", "--candidate", slow, spec}), 2, "nowhere is no directory"));
   CHECK(bench.nothing_left_running());
+}
+
+TEST_CASE("a run is exported, bundled, and compared with itself, but not with one of another specification") {
+  const Bench bench;
+  REQUIRE(bench.bakeoff({"run", bench.spec(sped, "sweep = 1\nfinal = 4\n"), "--out", bench.out()}).status == 0);
+  const test::Finished csv = bench.bakeoff({"report", bench.out(), "--format", "csv"});
+  CHECK(csv.status == 0);
+  CHECK(lines_of(csv.output) == 1 + lines_of(bench.trials()));
+  CHECK(json::parse(bench.bakeoff({"report", bench.out(), "--format", "google-benchmark"}).output).at("benchmarks").size() == 4);
+  CHECK(bench.bakeoff({"report", bench.out(), "--format", "xls"}).status == 2);
+
+  CHECK(bench.bakeoff({"bundle", bench.out()}).status == 0);
+  const std::string archive = bench.out() + ".tar.gz", first = read_file(archive);
+  CHECK(bench.bakeoff({"bundle", bench.out()}).status == 0);
+  CHECK(read_file(archive) == first);
+  const test::Finished sums = test::run({"/bin/sh", "-c", "cd '" + bench.dir.path().string() + "' && tar xzf run.tar.gz && cd exp && sha256sum -c SHA256SUMS"}, long_ms);
+  INFO(sums.output << sums.errors);
+  CHECK(sums.status == 0);
+
+  const test::Finished same = bench.bakeoff({"compare", bench.out(), bench.out(), "--threshold", "0.99"});
+  INFO(same.errors);
+  CHECK(same.status == 0);
+  CHECK(same.errors.find("stored results, measured at different times: weaker") != std::string::npos);
+  CHECK(same.errors.find("fine: candidate/baseline 1.000") != std::string::npos);
+  json other = bench.result();
+  other["experiment"]["spec_sha256"] = std::string(64, '0');
+  bench.dir.write("other.json", other.dump());
+  CHECK(one_line(bench.bakeoff({"compare", bench.out(), "other.json"}), 2, "--force compares them nevertheless"));
+  CHECK(bench.bakeoff({"compare", bench.out(), "other.json", "--force", "--threshold", "0.99"}).status == 0);
+  CHECK(one_line(bench.bakeoff({"compare", bench.out()}), 2, "the folders of two runs"));
+  CHECK(one_line(bench.bakeoff({"compare", bench.out(), bench.out(), "--by", "speed"}), 2, "expected one of throughput_mbps, "));
+}
+
+TEST_CASE("bakeoff describes itself to the shell and to man") {
+  const Bench bench;
+  const test::Finished completion = bench.bakeoff({"completion", "bash"});
+  CHECK(completion.status == 0);
+  bench.dir.write("completion.bash", completion.output + "COMP_WORDS=(bakeoff compare --str) COMP_CWORD=2\n_bakeoff\necho \"${COMPREPLY[@]}\"\n");
+  CHECK(test::run({"/bin/bash", (bench.dir.path() / "completion.bash").string()}, long_ms).output == "--strict\n");
+  CHECK(one_line(bench.bakeoff({"completion", "tcsh"}), 2, "there is completion for bash only"));
+  CHECK(bench.bakeoff({"man"}).output.find(".TH BAKEOFF 1") == 0);
+}
+
+TEST_CASE("the doctor names what it found and what mends it") {
+  const Bench bench;
+  const test::Finished doctor = bench.bakeoff({"doctor", "--fast"});
+  INFO(doctor.errors);
+  CHECK((doctor.status == 0 || doctor.status == 1));
+  CHECK(doctor.errors.find("descriptors") != std::string::npos);
+  CHECK((doctor.status == 1) == (doctor.errors.find("SPOILS") != std::string::npos));
 }
 
 TEST_CASE("what there is can be listed, verified and served") {
