@@ -31,7 +31,9 @@ std::string contents_of(const std::filesystem::path& file) {
 // A file's block of the tar file: POSIX.1-1988, "ustar".
 std::string tar_head(const std::string& name, std::size_t size) {
   std::string head(tar_block, '\0');
-  const auto put = [&](std::size_t at, std::string_view text) { std::copy(text.begin(), text.end(), head.begin() + static_cast<std::ptrdiff_t>(at)); };
+  const auto put = [&](std::size_t at, std::string_view text) {
+    std::copy(text.begin(), text.end(), head.begin() + static_cast<std::ptrdiff_t>(at));
+  };
   const auto octal = [](std::size_t value, int digits) {
     char text[32];
     std::snprintf(text, sizeof text, "%0*zo", digits, value);
@@ -73,17 +75,22 @@ std::string words(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-std::string readme(const std::string& name, const nlohmann::json& plan, const nlohmann::json& environment, bool own_workload) {
+std::string readme(const std::string& name, const nlohmann::json& plan, const nlohmann::json& environment,
+                   bool own_workload) {
   const std::string scale = plan.value("scale", "");
   const std::string arguments = plan.value("search", "run") + " spec.toml" + (scale.empty() ? "" : " --scale " + scale);
-  std::string text = "# " + name +
-                     "\n\nA run of bakeoff. To repeat it, build the revision below and, in this folder:\n\n"
-                     "    sha256sum -c SHA256SUMS\n"
-                     "    bakeoff check spec.toml\n"
-                     "    bakeoff " + arguments + " --out again\n"
-                     "    bakeoff compare . again\n\n"
-                     "The order of the trials and the requests follow from the seed in spec.toml; plan.json has the order. trials.jsonl holds every\n"
-                     "trial with all that client and server reported; `bakeoff report .` prints the tables of it again.\n";
+  std::string text =
+      "# " + name +
+      "\n\nA run of bakeoff. To repeat it, build the revision below and, in this folder:\n\n"
+      "    sha256sum -c SHA256SUMS\n"
+      "    bakeoff check spec.toml\n"
+      "    bakeoff " +
+      arguments +
+      " --out again\n"
+      "    bakeoff compare . again\n\n"
+      "The order of the trials and the requests follow from the seed in spec.toml; plan.json has the order. "
+      "trials.jsonl holds every\n"
+      "trial with all that client and server reported; `bakeoff report .` prints the tables of it again.\n";
   if (own_workload) text += "The workload's file stands where spec.toml looks for it from here.\n";
   text += "`definitions/` has the workload and the outside servers as they were.\n\n";
   text += "| | |\n|:--|:--|\n";
@@ -111,7 +118,8 @@ std::string tar_gz(const ArchiveFiles& files) {
 
 ArchiveFiles bundle_files(const std::filesystem::path& folder) {
   for (const char* needed : {"spec.toml", "plan.json", "environment.json", "trials.jsonl", "result.json"}) {
-    if (!std::filesystem::is_regular_file(folder / needed)) throw UsageError(folder.string() + " holds no run that could be bundled: there is no " + needed);
+    if (!std::filesystem::is_regular_file(folder / needed))
+      throw UsageError(folder.string() + " holds no run that could be bundled: there is no " + needed);
   }
   read_result(folder);
   const nlohmann::json plan = read_json(folder / "plan.json"), environment = read_json(folder / "environment.json");
@@ -126,7 +134,8 @@ ArchiveFiles bundle_files(const std::filesystem::path& folder) {
   const Specification spec = load_specification((folder / "spec.toml").string(), plan.value("scale", ""));
   std::filesystem::path workload = spec.workload;
   const bool own_workload = spec.workload.find('/') != std::string::npos || workload.extension() == ".toml";
-  const std::filesystem::path workload_file = own_workload ? workload : data_dir() / "workloads" / (spec.workload + ".toml");
+  const std::filesystem::path workload_file =
+      own_workload ? workload : data_dir() / "workloads" / (spec.workload + ".toml");
   if (std::filesystem::is_regular_file(workload_file)) {
     files[std::string("definitions/workloads/").append(workload_file.filename().string())] = contents_of(workload_file);
     const std::string inside = workload.lexically_normal().string();

@@ -48,13 +48,20 @@ const MetricName& metric_by_name(const std::string& name) {
 }
 
 nlohmann::json to_json(const Comparison& comparison) {
-  return {{"pairs", comparison.pairs}, {"ratio", comparison.ratio}, {"lower", comparison.lower}, {"upper", comparison.upper},
-          {"p_slower", comparison.p_slower}, {"threshold", comparison.threshold}, {"verdict", to_string(comparison.verdict)}, {"why", comparison.why}};
+  return {{"pairs", comparison.pairs},
+          {"ratio", comparison.ratio},
+          {"lower", comparison.lower},
+          {"upper", comparison.upper},
+          {"p_slower", comparison.p_slower},
+          {"threshold", comparison.threshold},
+          {"verdict", to_string(comparison.verdict)},
+          {"why", comparison.why}};
 }
 
 void say(const std::string& what, const Comparison& comparison, const char* unit) {
-  std::fprintf(stderr, "%s: %s: candidate/baseline %.3f (%.3f .. %.3f) over %u %s; %s\n", what.c_str(), to_string(comparison.verdict), comparison.ratio, comparison.lower,
-               comparison.upper, comparison.pairs, unit, comparison.why.c_str());
+  std::fprintf(stderr, "%s: %s: candidate/baseline %.3f (%.3f .. %.3f) over %u %s; %s\n", what.c_str(),
+               to_string(comparison.verdict), comparison.ratio, comparison.lower, comparison.upper, comparison.pairs,
+               unit, comparison.why.c_str());
 }
 
 int conclude(const Comparison& verdict, nlohmann::json report, const CompareSettings& settings) {
@@ -71,7 +78,8 @@ int conclude(const Comparison& verdict, nlohmann::json report, const CompareSett
 }
 
 std::string most_common(const std::map<std::string, std::uint32_t>& reasons) {
-  const auto most = std::max_element(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto most = std::max_element(reasons.begin(), reasons.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == reasons.end() ? "" : most->first;
 }
 
@@ -83,7 +91,8 @@ int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings 
   candidate.check(spec);
   const Materials materials(reactor, spec, cells);
   const Placement placement = place(spec);
-  TrialRunner baseline_runner(baseline, spec, materials, placement), candidate_runner(candidate, spec, materials, placement);
+  TrialRunner baseline_runner(baseline, spec, materials, placement),
+      candidate_runner(candidate, spec, materials, placement);
   for (TrialRunner* runner : {&baseline_runner, &candidate_runner}) {
     for (const Cell& cell : cells) runner->verify(cell);
   }
@@ -95,10 +104,19 @@ int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings 
   const double floor = noise_floor(ratios.self);
   const double threshold = settings.has_threshold ? settings.threshold : floor;
   Comparison verdict = compare_pairs(ratios.candidate, threshold);
-  nlohmann::json report = {{"schema_version", 1}, {"evidence", "interleaved"}, {"baseline", baseline.dir().string()}, {"candidate", candidate.dir().string()},
-                           {"experiment", spec.name}, {"by", path_of(by)}, {"noise_floor", floor}, {"first", to_json(verdict)}, {"unsteady_blocks", ratios.unsteady}, {"trials", ratios.trials}};
+  nlohmann::json report = {{"schema_version", 1},
+                           {"evidence", "interleaved"},
+                           {"baseline", baseline.dir().string()},
+                           {"candidate", candidate.dir().string()},
+                           {"experiment", spec.name},
+                           {"by", path_of(by)},
+                           {"noise_floor", floor},
+                           {"first", to_json(verdict)},
+                           {"unsteady_blocks", ratios.unsteady},
+                           {"trials", ratios.trials}};
   for (const auto& [id, some] : ratios.by_cell) report["cells"][id] = to_json(compare_pairs(some, threshold));
-  if (verdict.pairs < least_pairs && !ratios.left_out.empty()) verdict.why += "; most trials that did not count: " + most_common(ratios.left_out);
+  if (verdict.pairs < least_pairs && !ratios.left_out.empty())
+    verdict.why += "; most trials that did not count: " + most_common(ratios.left_out);
   if (verdict.verdict == Verdict::regressed) {
     // An alarm that a second look does not confirm was chance.
     progress.say("it looks worse; measuring again before that is believed");
@@ -112,14 +130,16 @@ int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings 
       verdict.why = "worse at first, yet not when measured again";
     }
   }
-  if (ratios.unsteady > 0) progress.say("the machine changed speed in " + std::to_string(ratios.unsteady) + " of the blocks that count");
+  if (ratios.unsteady > 0)
+    progress.say("the machine changed speed in " + std::to_string(ratios.unsteady) + " of the blocks that count");
   progress.finish();
   say(spec.name + " by " + path_of(by), verdict, "pairs");
   return conclude(verdict, std::move(report), settings);
 }
 
 bool all_have(const ExperimentResult& result, Metric metric) {
-  return std::all_of(result.cells.begin(), result.cells.end(), [&](const CellResult& cell) { return !cell.valid || cell.summary[metric].median; });
+  return std::all_of(result.cells.begin(), result.cells.end(),
+                     [&](const CellResult& cell) { return !cell.valid || cell.summary[metric].median; });
 }
 
 int compare_results(const std::string& before, const std::string& after, const CompareSettings& settings) {
@@ -128,22 +148,31 @@ int compare_results(const std::string& before, const std::string& after, const C
   if (!differences.empty() && !settings.force) {
     std::string all;
     for (const std::string& one : differences) all += (all.empty() ? "" : "; ") + one;
-    throw UsageError(before + " and " + after + " were not measured under the same conditions (" + all + "); --force compares them nevertheless");
+    throw UsageError(before + " and " + after + " were not measured under the same conditions (" + all +
+                     "); --force compares them nevertheless");
   }
   std::string name = settings.by;
   // What was measured at different times is compared by what was measured beside it, where that is there.
-  if (name.empty()) name = all_have(baseline, Metric::relative_to_ceiling) && all_have(candidate, Metric::relative_to_ceiling) ? "relative_to_ceiling" : "replies_per_s";
+  if (name.empty())
+    name = all_have(baseline, Metric::relative_to_ceiling) && all_have(candidate, Metric::relative_to_ceiling)
+               ? "relative_to_ceiling"
+               : "replies_per_s";
   const MetricName& by = metric_by_name(name);
   constexpr double stored_threshold = 0.05;  // no pairs, no noise floor: what drifted between the runs is in the ratio
-  const StoredComparison comparison = compare_stored(baseline, candidate, by, settings.has_threshold ? settings.threshold : stored_threshold);
-  nlohmann::json report = {{"schema_version", 1}, {"evidence", "stored"}, {"baseline", before}, {"candidate", after}, {"experiment", baseline.name}, {"by", path_of(by)},
-                           {"differences", differences}, {"first", to_json(comparison.all)}};
+  const StoredComparison comparison =
+      compare_stored(baseline, candidate, by, settings.has_threshold ? settings.threshold : stored_threshold);
+  nlohmann::json report = {{"schema_version", 1},         {"evidence", "stored"},
+                           {"baseline", before},          {"candidate", after},
+                           {"experiment", baseline.name}, {"by", path_of(by)},
+                           {"differences", differences},  {"first", to_json(comparison.all)}};
   for (const auto& [id, one] : comparison.cells) {
     report["cells"][id] = to_json(one);
     say("  " + id, one, "cell");
   }
   for (const std::string& one : differences) std::fprintf(stderr, "differs: %s\n", one.c_str());
-  std::fprintf(stderr, "stored results, measured at different times: weaker than `bakeoff compare --baseline BUILD --candidate BUILD SPEC`\n");
+  std::fprintf(stderr,
+               "stored results, measured at different times: weaker than `bakeoff compare --baseline BUILD --candidate "
+               "BUILD SPEC`\n");
   say(baseline.name + " by " + path_of(by), comparison.all, "cells");
   return conclude(comparison.all, std::move(report), settings);
 }
@@ -153,14 +182,18 @@ int compare_results(const std::string& before, const std::string& after, const C
 int compare_command(Reactor& reactor, const Arguments& arguments) {
   po::options_description options("Options");
   CompareSettings settings;
-  options.add_options()("baseline", po::value(&settings.baseline)->value_name("DIR"), "the build to be measured against: a directory of binaries")(
+  options.add_options()("baseline", po::value(&settings.baseline)->value_name("DIR"),
+                        "the build to be measured against: a directory of binaries")(
       "candidate", po::value(&settings.candidate)->value_name("DIR"), "the build in question")(
-      "pairs", po::value(&settings.pairs)->value_name("N")->default_value(settings.pairs), "blocks, each with two trials of either build of every cell")(
-      "by", po::value(&settings.by)->value_name("FIGURE"), "the figure that is compared, as result.json calls it (default: replies_per_s; of stored results relative_to_ceiling)")(
-      "threshold", po::value(&settings.threshold)->value_name("SHARE"),
-      "the least change that matters, 0.05 for 5 % (default: what equal builds differ by here and now; of stored results 0.05)")(
-      "strict", po::bool_switch(&settings.strict), "exit status 3 when undecided")("force", po::bool_switch(&settings.force),
-                                                                                  "compare stored results of different environments nevertheless")(
+      "pairs", po::value(&settings.pairs)->value_name("N")->default_value(settings.pairs),
+      "blocks, each with two trials of either build of every cell")(
+      "by", po::value(&settings.by)->value_name("FIGURE"),
+      "the figure that is compared, as result.json calls it (default: replies_per_s; of stored results "
+      "relative_to_ceiling)")("threshold", po::value(&settings.threshold)->value_name("SHARE"),
+                              "the least change that matters, 0.05 for 5 % (default: what equal builds differ by here "
+                              "and now; of stored results 0.05)")("strict", po::bool_switch(&settings.strict),
+                                                                  "exit status 3 when undecided")(
+      "force", po::bool_switch(&settings.force), "compare stored results of different environments nevertheless")(
       "json", po::value(&settings.json_file)->value_name("FILE"), "write the comparison there; - for standard output");
   po::variables_map given;
   if (!read_options("compare", arguments, options, 2, given)) return exit_status::fine;
@@ -171,12 +204,16 @@ int compare_command(Reactor& reactor, const Arguments& arguments) {
   const std::string first = word(given, 0, "compare", "two builds and a specification, or the folders of two runs");
   const bool has_second = given["words"].as<std::vector<std::string>>().size() > 1;
   if (settings.baseline.empty() && settings.candidate.empty()) {
-    if (!has_second) throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR, or the folders of two runs");
+    if (!has_second)
+      throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR, or the folders of two runs");
     return compare_results(first, word(given, 1, "compare", "a second run"), settings);
   }
-  if (settings.baseline.empty() || settings.candidate.empty()) throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR");
+  if (settings.baseline.empty() || settings.candidate.empty())
+    throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR");
   if (has_second) throw UsageError("bakeoff compare: too many words; with two builds it takes one specification");
-  if (settings.pairs < least_pairs) throw UsageError("bakeoff compare: --pairs " + std::to_string(settings.pairs) + ": no verdict is possible below " + std::to_string(least_pairs));
+  if (settings.pairs < least_pairs)
+    throw UsageError("bakeoff compare: --pairs " + std::to_string(settings.pairs) + ": no verdict is possible below " +
+                     std::to_string(least_pairs));
   return compare_builds(reactor, load_specification(first), settings);
 }
 

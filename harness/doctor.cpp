@@ -119,14 +119,16 @@ Machine examine_machine() {
     const auto swap = meminfo_bytes(*meminfo, "SwapTotal"), unused = meminfo_bytes(*meminfo, "SwapFree");
     if (swap && unused) machine.swapped_bytes = *swap - *unused;
   }
-  for (const char* name : {"net.core.somaxconn", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_available_congestion_control",
-                           "net.ipv4.tcp_max_syn_backlog", "kernel.task_delayacct", "kernel.perf_event_paranoid", "vm.swappiness"}) {
+  for (const char* name : {"net.core.somaxconn", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse",
+                           "net.ipv4.tcp_available_congestion_control", "net.ipv4.tcp_max_syn_backlog",
+                           "kernel.task_delayacct", "kernel.perf_event_paranoid", "vm.swappiness"}) {
     std::string path = name;
     std::replace(path.begin(), path.end(), '.', '/');
     if (const auto line = first_line("/proc/sys/" + path)) machine.sysctls[name] = *line;
   }
   if (const auto line = read_small_file("/proc/net/sockstat")) {
-    if (const std::size_t at = line->find(" tw "); at != std::string::npos) machine.waiting_sockets = number(line->substr(at + 4)).value_or(0);
+    if (const std::size_t at = line->find(" tw "); at != std::string::npos)
+      machine.waiting_sockets = number(line->substr(at + 4)).value_or(0);
   }
   machine.has_perf = is_in_path("perf");
   machine.has_fuse_device = access("/dev/fuse", R_OK | W_OK) == 0;
@@ -138,14 +140,17 @@ Machine examine_machine() {
 
 std::vector<Finding> diagnose(const Machine& machine) {
   std::vector<Finding> findings;
-  const auto say = [&](Gravity gravity, std::string what, std::string mend = "") { findings.push_back({gravity, std::move(what), std::move(mend)}); };
+  const auto say = [&](Gravity gravity, std::string what, std::string mend = "") {
+    findings.push_back({gravity, std::move(what), std::move(mend)});
+  };
   const auto setting = [&](const char* name) {
     const auto found = machine.sysctls.find(name);
     return found == machine.sysctls.end() ? std::nullopt : std::optional(found->second);
   };
 
   if (machine.processors < 2) {
-    say(Gravity::spoils, "one processor for server and client: they take it from each other", "run on a machine with two or more, or allow more: taskset -c 0,1 bakeoff ...");
+    say(Gravity::spoils, "one processor for server and client: they take it from each other",
+        "run on a machine with two or more, or allow more: taskset -c 0,1 bakeoff ...");
   } else {
     say(Gravity::fine, std::to_string(machine.processors) + " processors: server and client get one of their own");
   }
@@ -159,10 +164,14 @@ std::vector<Finding> diagnose(const Machine& machine) {
     }
   }
   if (machine.stolen_share && *machine.stolen_share > 0.01) {
-    say(Gravity::spoils, "the host gives " + text_of(*machine.stolen_share * 100) + " % of the processors' time to other guests", "use dedicated processors, or another hour: compare with more --pairs");
+    say(Gravity::spoils,
+        "the host gives " + text_of(*machine.stolen_share * 100) + " % of the processors' time to other guests",
+        "use dedicated processors, or another hour: compare with more --pairs");
   }
   if (machine.processor_quota && *machine.processor_quota < machine.processors) {
-    say(Gravity::spoils, "a control group allows " + text_of(*machine.processor_quota) + " processors of " + std::to_string(machine.processors) + ", and stops everything when they are used up",
+    say(Gravity::spoils,
+        "a control group allows " + text_of(*machine.processor_quota) + " processors of " +
+            std::to_string(machine.processors) + ", and stops everything when they are used up",
         "echo max > /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/cpu.max, or start the container without --cpus");
   }
   if (!machine.governor) {
@@ -173,56 +182,77 @@ std::vector<Finding> diagnose(const Machine& machine) {
   } else {
     say(Gravity::fine, "governor performance");
   }
-  if (machine.clock_source && *machine.clock_source != "tsc" && *machine.clock_source != "kvm-clock" && *machine.clock_source != "arch_sys_counter") {
+  if (machine.clock_source && *machine.clock_source != "tsc" && *machine.clock_source != "kvm-clock" &&
+      *machine.clock_source != "arch_sys_counter") {
     say(Gravity::spoils, "reading the clock is a slow system call (clock source " + *machine.clock_source + ")",
         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource");
   }
   constexpr std::uint64_t wanted_files = 65'536;
   if (machine.open_files && *machine.open_files < wanted_files) {
-    say(Gravity::limits, "a process may have " + std::to_string(*machine.open_files) + " descriptors: that many connections less a few",
+    say(Gravity::limits,
+        "a process may have " + std::to_string(*machine.open_files) + " descriptors: that many connections less a few",
         "ulimit -Hn " + std::to_string(wanted_files) + " as root, then start bakeoff from that shell");
   } else if (machine.open_files) {
     say(Gravity::fine, "descriptors for " + std::to_string(*machine.open_files) + " connections");
   }
   if (const auto backlog = setting("net.core.somaxconn"); backlog && number(*backlog).value_or(0) < 4096) {
-    say(Gravity::limits, "the accept queue holds " + *backlog + " connections: bursts of new ones wait a second for their second SYN", "sudo sysctl -w net.core.somaxconn=65535");
+    say(Gravity::limits,
+        "the accept queue holds " + *backlog + " connections: bursts of new ones wait a second for their second SYN",
+        "sudo sysctl -w net.core.somaxconn=65535");
   }
   if (const auto range = setting("net.ipv4.ip_local_port_range")) {
     std::istringstream in(*range);
     std::uint64_t first = 0, last = 0;
     constexpr std::uint64_t wanted_ports = 25'000;
     if (in >> first >> last && last - first < wanted_ports) {
-      say(Gravity::limits, std::to_string(last - first + 1) + " local ports: that many connections from one address", "sudo sysctl -w net.ipv4.ip_local_port_range='10240 65535'");
+      say(Gravity::limits, std::to_string(last - first + 1) + " local ports: that many connections from one address",
+          "sudo sysctl -w net.ipv4.ip_local_port_range='10240 65535'");
     }
   }
   constexpr std::uint64_t many_sockets = 20'000;
   if (machine.waiting_sockets > many_sockets) {
-    say(Gravity::spoils, std::to_string(machine.waiting_sockets) + " sockets in TIME_WAIT: connecting gets slow, and then fails", "wait a minute, or sudo sysctl -w net.ipv4.tcp_tw_reuse=1");
+    say(Gravity::spoils,
+        std::to_string(machine.waiting_sockets) + " sockets in TIME_WAIT: connecting gets slow, and then fails",
+        "wait a minute, or sudo sysctl -w net.ipv4.tcp_tw_reuse=1");
   }
-  if (const auto congestion = setting("net.ipv4.tcp_available_congestion_control"); congestion && !has_word(*congestion, "cubic")) {
-    say(Gravity::spoils, "congestion control cubic is not there, which the shipped experiments set for all servers (there is: " + *congestion + ")", "sudo modprobe tcp_cubic");
+  if (const auto congestion = setting("net.ipv4.tcp_available_congestion_control");
+      congestion && !has_word(*congestion, "cubic")) {
+    say(Gravity::spoils,
+        "congestion control cubic is not there, which the shipped experiments set for all servers (there is: " +
+            *congestion + ")",
+        "sudo modprobe tcp_cubic");
   }
   constexpr std::uint64_t wanted_memory = std::uint64_t{1} << 30;
   if (machine.free_memory_bytes && *machine.free_memory_bytes < wanted_memory) {
-    say(Gravity::spoils, std::to_string(*machine.free_memory_bytes >> 20) + " MiB of memory to be had: file sets will not stay in the page cache", "free -h; stop what holds it");
+    say(Gravity::spoils,
+        std::to_string(*machine.free_memory_bytes >> 20) +
+            " MiB of memory to be had: file sets will not stay in the page cache",
+        "free -h; stop what holds it");
   }
   constexpr std::uint64_t much_swapped = std::uint64_t{64} << 20;
   if (machine.swapped_bytes && *machine.swapped_bytes > much_swapped) {
-    say(Gravity::spoils, std::to_string(*machine.swapped_bytes >> 20) + " MiB are swapped out: a server may wait for its own memory", "sudo swapoff -a");
+    say(Gravity::spoils,
+        std::to_string(*machine.swapped_bytes >> 20) + " MiB are swapped out: a server may wait for its own memory",
+        "sudo swapoff -a");
   }
-  if (!machine.has_pressure_information) say(Gravity::limits, "no /proc/pressure: how long servers were blocked is not told", "boot with psi=1");
+  if (!machine.has_pressure_information)
+    say(Gravity::limits, "no /proc/pressure: how long servers were blocked is not told", "boot with psi=1");
   if (const auto accounting = setting("kernel.task_delayacct"); accounting && *accounting == "0") {
-    say(Gravity::limits, "no delay accounting: how long a single task waited for the disk is not told", "sudo sysctl -w kernel.task_delayacct=1");
+    say(Gravity::limits, "no delay accounting: how long a single task waited for the disk is not told",
+        "sudo sysctl -w kernel.task_delayacct=1");
   }
   if (!machine.has_perf) {
     say(Gravity::limits, "perf is not installed: no profiles, no counts of system calls", "apt-get install linux-perf");
-  } else if (const auto paranoid = setting("kernel.perf_event_paranoid"); paranoid && std::atoi(paranoid->c_str()) > 1 && geteuid() != 0) {
-    say(Gravity::limits, "perf may not look into the kernel (perf_event_paranoid " + *paranoid + ")", "sudo sysctl -w kernel.perf_event_paranoid=1");
+  } else if (const auto paranoid = setting("kernel.perf_event_paranoid");
+             paranoid && std::atoi(paranoid->c_str()) > 1 && geteuid() != 0) {
+    say(Gravity::limits, "perf may not look into the kernel (perf_event_paranoid " + *paranoid + ")",
+        "sudo sysctl -w kernel.perf_event_paranoid=1");
   } else {
     say(Gravity::fine, "perf is there");
   }
   if (!machine.has_fuse_device) {
-    say(Gravity::limits, "no /dev/fuse for this user: no slow disks", "sudo modprobe fuse; in a container: start it with --device /dev/fuse --cap-add SYS_ADMIN");
+    say(Gravity::limits, "no /dev/fuse for this user: no slow disks",
+        "sudo modprobe fuse; in a container: start it with --device /dev/fuse --cap-add SYS_ADMIN");
   } else if (!machine.has_fusermount) {
     say(Gravity::limits, "fusermount3 is not installed: no slow disks", "apt-get install fuse3");
   } else {
@@ -233,7 +263,8 @@ std::vector<Finding> diagnose(const Machine& machine) {
   } else {
     std::string packages;
     for (const std::string& one : machine.missing_packages) packages.append(" ").append(one);
-    say(Gravity::limits, "not all outside servers are installed: no `bakeoff run peers`", std::string("apt-get install").append(packages));
+    say(Gravity::limits, "not all outside servers are installed: no `bakeoff run peers`",
+        std::string("apt-get install").append(packages));
   }
   return findings;
 }

@@ -11,22 +11,22 @@ namespace bakeoff {
 
 // What was found out about the machine. Empty: could not be found out.
 struct Machine {
-  std::uint32_t processors = 0;                  // that this process may use
-  std::optional<double> busy_processors;         // kept busy by others just now, in whole processors
-  std::optional<double> stolen_share;            // of the time, by other guests of the host
-  std::optional<double> processor_quota;         // of a control group, in whole processors
+  std::uint32_t processors = 0;           // that this process may use
+  std::optional<double> busy_processors;  // kept busy by others just now, in whole processors
+  std::optional<double> stolen_share;     // of the time, by other guests of the host
+  std::optional<double> processor_quota;  // of a control group, in whole processors
   std::optional<std::string> governor;
   std::optional<std::string> clock_source;
-  std::optional<std::uint64_t> open_files;       // the hard limit of a process
+  std::optional<std::uint64_t> open_files;  // the hard limit of a process
   std::optional<std::uint64_t> free_memory_bytes;
   std::optional<std::uint64_t> swapped_bytes;
-  std::map<std::string, std::string> sysctls;    // those that exist, by their dotted names
-  std::uint64_t waiting_sockets = 0;             // in TIME_WAIT
+  std::map<std::string, std::string> sysctls;  // those that exist, by their dotted names
+  std::uint64_t waiting_sockets = 0;           // in TIME_WAIT
   bool has_perf = false;
   bool has_fuse_device = false;
   bool has_fusermount = false;
-  bool has_pressure_information = false;         // /proc/pressure
-  std::vector<std::string> missing_packages;     // of outside servers
+  bool has_pressure_information = false;      // /proc/pressure
+  std::vector<std::string> missing_packages;  // of outside servers
 };
 
 enum class Gravity {

@@ -57,7 +57,8 @@ Noise measure_noise(Reactor& reactor) {
     least = std::min(least, trial.at("figure").get<double>());
     most = std::max(most, trial.at("figure").get<double>());
   }
-  if (ratios.self.size() < 2) throw StartError("no trial counted, so the noise floor is not known; see: bakeoff run quick");
+  if (ratios.self.size() < 2)
+    throw StartError("no trial counted, so the noise floor is not known; see: bakeoff run quick");
   return {noise_floor(ratios.self, 0), most / least};
 }
 
@@ -76,7 +77,8 @@ int doctor_command(Reactor& reactor, const Arguments& arguments) {
     constexpr const char* marks[] = {"fine  ", "limits", "SPOILS"};
     constexpr const char* colours[] = {"\x1b[32m", "\x1b[33m", "\x1b[31m"};
     const auto gravity = static_cast<std::size_t>(finding.gravity);
-    std::fprintf(stderr, "%s%s%s  %s\n", colour ? colours[gravity] : "", marks[gravity], colour ? "\x1b[0m" : "", finding.what.c_str());
+    std::fprintf(stderr, "%s%s%s  %s\n", colour ? colours[gravity] : "", marks[gravity], colour ? "\x1b[0m" : "",
+                 finding.what.c_str());
     if (!finding.mend.empty()) std::fprintf(stderr, "          mend: %s\n", finding.mend.c_str());
     worst = std::max(worst, finding.gravity);
   };
@@ -84,11 +86,14 @@ int doctor_command(Reactor& reactor, const Arguments& arguments) {
   if (!fast) {
     const Noise noise = measure_noise(reactor);
     char text[200];
-    std::snprintf(text, sizeof text, "noise floor: equal servers differ by %.1f %% over %u pairs of trials of 0.4 s, the fastest from the slowest trial by %.0f %%",
+    std::snprintf(text, sizeof text,
+                  "noise floor: equal servers differ by %.1f %% over %u pairs of trials of 0.4 s, the fastest from the "
+                  "slowest trial by %.0f %%",
                   noise.floor * 100, noise_pairs, (noise.fastest_over_slowest - 1) * 100);
     constexpr double useful = 0.05;
     const bool noisy = noise.floor > useful;
-    tell({noisy ? Gravity::spoils : Gravity::fine, text, noisy ? "stop what else runs; more --pairs and longer trials lower it" : ""});
+    tell({noisy ? Gravity::spoils : Gravity::fine, text,
+          noisy ? "stop what else runs; more --pairs and longer trials lower it" : ""});
   }
   return worst == Gravity::spoils ? exit_status::policy_failed : exit_status::fine;
 }

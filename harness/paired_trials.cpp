@@ -19,7 +19,8 @@ std::optional<double> goodness(const Trial& trial, const MetricName& by) {
 
 }  // namespace
 
-PairedTrials::PairedTrials(std::vector<Cell> cells, TrialRunner& baseline, TrialRunner& candidate, const MetricName& by, std::uint64_t seed)
+PairedTrials::PairedTrials(std::vector<Cell> cells, TrialRunner& baseline, TrialRunner& candidate, const MetricName& by,
+                           std::uint64_t seed)
     : cells_(std::move(cells)), runners_{&baseline, &candidate}, by_(by), random_(seed, 0x706169) {}
 
 void PairedTrials::measure(const Cell& cell, Block& block, Progress& progress, Ratios& ratios) {
@@ -35,8 +36,13 @@ void PairedTrials::measure(const Cell& cell, Block& block, Progress& progress, R
     progress.end(name + ": " + outcome_words(trial));
     const auto figure = goodness(trial, by_);
     const auto& shown = trial.figures[by_.metric];
-    ratios.trials.push_back({{"block", next_block_}, {"cell", cell.id}, {"role", role_names[role]}, {"valid", trial.valid}, {"steady", trial.steady},
-                             {"reasons", trial.reasons}, {"figure", shown ? nlohmann::json(*shown) : nlohmann::json()}});
+    ratios.trials.push_back({{"block", next_block_},
+                             {"cell", cell.id},
+                             {"role", role_names[role]},
+                             {"valid", trial.valid},
+                             {"steady", trial.steady},
+                             {"reasons", trial.reasons},
+                             {"figure", shown ? nlohmann::json(*shown) : nlohmann::json()}});
     for (const std::string& reason : trial.reasons) ++ratios.left_out[reason];
     if (trial.valid && !figure) ++ratios.left_out[path_of(by_) + " could not be had"];
     block.counts = block.counts && trial.valid && figure;
@@ -64,7 +70,8 @@ PairedTrials::Ratios PairedTrials::run(std::uint32_t blocks, Progress& progress)
   std::vector<Block> unsteady;
   const std::uint32_t most = blocks + blocks / 2;
   for (std::uint32_t done = 0; done < most && ratios.candidate.size() < blocks; ++done, ++next_block_) {
-    for (std::size_t left = cells_.size(); left > 1; --left) std::swap(cells_[left - 1], cells_[random_.below(static_cast<std::uint32_t>(left))]);
+    for (std::size_t left = cells_.size(); left > 1; --left)
+      std::swap(cells_[left - 1], cells_[random_.below(static_cast<std::uint32_t>(left))]);
     Block block;
     for (const Cell& cell : cells_) measure(cell, block, progress, ratios);
     if (block.counts && block.steady) {

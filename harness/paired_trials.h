@@ -21,14 +21,15 @@ class PairedTrials {
   static constexpr std::size_t trials_per_cell = 4;
 
   // `by`: the figure that is compared; where less of it is better its reciprocal is.
-  PairedTrials(std::vector<Cell> cells, TrialRunner& baseline, TrialRunner& candidate, const MetricName& by, std::uint64_t seed);
+  PairedTrials(std::vector<Cell> cells, TrialRunner& baseline, TrialRunner& candidate, const MetricName& by,
+               std::uint64_t seed);
 
   struct Ratios {
     std::vector<double> candidate;  // over the baseline, one a block: the geometric mean over its trials and over cells
     std::vector<double> self;       // of each build over itself, two a block: what equal builds differ by
     std::map<std::string, std::vector<double>> by_cell;
-    std::map<std::string, std::uint32_t> left_out;  // trials that did not count, by their reason
-    std::uint32_t unsteady = 0;                      // blocks in it during which the machine changed speed
+    std::map<std::string, std::uint32_t> left_out;    // trials that did not count, by their reason
+    std::uint32_t unsteady = 0;                       // blocks in it during which the machine changed speed
     nlohmann::json trials = nlohmann::json::array();  // every figure, in the order in which it was measured
   };
 

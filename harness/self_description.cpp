@@ -21,8 +21,11 @@ std::string words_of(const std::vector<std::string>& words) {
 
 // The shell's expression for what can stand for a placeholder: SPEC, DIR, FILE ...; empty: nothing is known of it.
 std::string candidates(const std::string& placeholder) {
-  if (placeholder == "SPEC") return "$(compgen -W \"$(_bakeoff_names experiments)\" -- \"$cur\") $(compgen -f -X '!*.toml' -- \"$cur\") $(compgen -d -- \"$cur\")";
-  if (placeholder == "PRESET|ARCHITECTURE") return "$(compgen -W \"$(_bakeoff_names architectures) $(_bakeoff_names presets)\" -- \"$cur\")";
+  if (placeholder == "SPEC")
+    return "$(compgen -W \"$(_bakeoff_names experiments)\" -- \"$cur\") $(compgen -f -X '!*.toml' -- \"$cur\") "
+           "$(compgen -d -- \"$cur\")";
+  if (placeholder == "PRESET|ARCHITECTURE")
+    return "$(compgen -W \"$(_bakeoff_names architectures) $(_bakeoff_names presets)\" -- \"$cur\")";
   if (placeholder == "DIR" || placeholder == "RUN") return "$(compgen -d -- \"$cur\")";
   if (placeholder == "FILE") return "$(compgen -f -- \"$cur\")";
   std::vector<std::string> words;
@@ -74,9 +77,11 @@ std::string bash_completion(Reactor& reactor) {
     for (const OptionInfo& option : options_of(reactor, command)) {
       own.push_back(std::string("--").append(option.name));
       if (option.value.empty()) continue;
-      values << "    " << command.name << ",--" << option.name << ") COMPREPLY=(" << candidates(option.value) << "); return ;;\n";
+      values << "    " << command.name << ",--" << option.name << ") COMPREPLY=(" << candidates(option.value)
+             << "); return ;;\n";
     }
-    if (!own.empty()) options << "      " << command.name << ") COMPREPLY=($(compgen -W \"" << words_of(own) << "\" -- \"$cur\")) ;;\n";
+    if (!own.empty())
+      options << "      " << command.name << ") COMPREPLY=($(compgen -W \"" << words_of(own) << "\" -- \"$cur\")) ;;\n";
     std::vector<std::string> some;
     for (const std::string& word : plain_words(command.arguments)) {
       const std::string more = candidates(word);
@@ -119,11 +124,14 @@ std::string manual_page(Reactor& reactor) {
           ".SH NAME\nbakeoff \\- compare server architectures\n"
           ".SH SYNOPSIS\n.B bakeoff\n.I COMMAND\n.RI [ ARGUMENTS ]\n"
           ".SH DESCRIPTION\n"
-          "Every server answers the same requests from the same files through the same core; what differs between two servers is who waits, and\n"
-          "where. bakeoff runs them interleaved, checks every byte before it measures, and says how sure its tables are.\n"
+          "Every server answers the same requests from the same files through the same core; what differs between two "
+          "servers is who waits, and\n"
+          "where. bakeoff runs them interleaved, checks every byte before it measures, and says how sure its tables "
+          "are.\n"
           ".SH COMMANDS\n";
   for (const SubCommand& command : sub_commands()) {
-    page << ".SS \"" << command.name << (*command.arguments == '\0' ? "" : " ") << roff(command.arguments) << "\"\n" << roff(command.summary) << ".\n";
+    page << ".SS \"" << command.name << (*command.arguments == '\0' ? "" : " ") << roff(command.arguments) << "\"\n"
+         << roff(command.summary) << ".\n";
     for (const OptionInfo& option : options_of(reactor, command)) {
       page << ".TP\n.B ";
       if (!option.letter.empty()) page << "\\-" << option.letter << ", ";
@@ -139,7 +147,8 @@ std::string manual_page(Reactor& reactor) {
           ".TP\n.B BAKEOFF_BIN\nwhere server binaries and the load generator are (default: beside bakeoff itself).\n"
           ".TP\n.B BAKEOFF_FILES\nwhere file sets are made and reused (default: in the user's cache folder).\n"
           ".SH OUTPUT\n"
-          "JSON and what another program reads goes to standard output, everything said to a person to standard error: on a terminal one line\n"
+          "JSON and what another program reads goes to standard output, everything said to a person to standard error: "
+          "on a terminal one line\n"
           "with the time left, elsewhere a line a step.\n";
   return page.str();
 }

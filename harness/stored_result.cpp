@@ -15,7 +15,8 @@ nlohmann::json read_json(const std::filesystem::path& file) {
 }
 
 ExperimentResult read_result(const std::filesystem::path& folder_or_file) {
-  const std::filesystem::path file = std::filesystem::is_directory(folder_or_file) ? folder_or_file / "result.json" : folder_or_file;
+  const std::filesystem::path file =
+      std::filesystem::is_directory(folder_or_file) ? folder_or_file / "result.json" : folder_or_file;
   try {
     return result_from_json(read_json(file));
   } catch (const UsageError& error) {

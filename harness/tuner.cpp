@@ -51,8 +51,9 @@ std::optional<double> size_of(const std::string& text) {
   double number = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc()) return std::nullopt;
-  static const std::map<std::string, double> units = {{"", 1}, {"k", 1e3}, {"kb", 1e3}, {"kib", 1024}, {"m", 1e6}, {"mb", 1e6}, {"mib", 1048576},
-                                                      {"g", 1e9}, {"gb", 1e9}, {"gib", 1073741824}};
+  static const std::map<std::string, double> units = {{"", 1},     {"k", 1e3},         {"kb", 1e3},      {"kib", 1024},
+                                                      {"m", 1e6},  {"mb", 1e6},        {"mib", 1048576}, {"g", 1e9},
+                                                      {"gb", 1e9}, {"gib", 1073741824}};
   std::string unit;
   for (const char* at = rest; at != text.data() + text.size(); ++at) {
     if (*at != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*at)));
@@ -94,7 +95,9 @@ Tuner::Tuner(const std::vector<Cell>& cells, double margin, double share) : marg
 
   for (Group& group : groups) {
     // One worker a connection: a line, not a matrix.
-    const bool diagonal = std::all_of(group.cells.begin(), group.cells.end(), [](const auto& cell) { return cell.second->workers == cell.second->connections; });
+    const bool diagonal = std::all_of(group.cells.begin(), group.cells.end(), [](const auto& cell) {
+      return cell.second->workers == cell.second->connections;
+    });
     Matrix matrix;
     matrix.name = group.name;
     std::size_t longest = 1;
@@ -135,7 +138,8 @@ std::vector<std::string> Tuner::next_of(Matrix& matrix, const std::map<std::stri
   std::vector<std::string> wanted;
   const auto want = [&](const Place& place) {
     const auto cell = matrix.cells.find(place);
-    if (cell != matrix.cells.end() && !known.count(cell->second) && std::find(wanted.begin(), wanted.end(), cell->second) == wanted.end()) {
+    if (cell != matrix.cells.end() && !known.count(cell->second) &&
+        std::find(wanted.begin(), wanted.end(), cell->second) == wanted.end()) {
       wanted.push_back(cell->second);
     }
   };
@@ -147,7 +151,8 @@ std::vector<std::string> Tuner::next_of(Matrix& matrix, const std::map<std::stri
     matrix.coarse = false;
     for (const Place& place : coarse_places(matrix.axes, matrix.stride)) want(place);
     if (!wanted.empty()) {
-      decisions_.push_back(matrix.name + ": coarse, " + std::to_string(wanted.size()) + " of " + std::to_string(matrix.cells.size()) + " cells");
+      decisions_.push_back(matrix.name + ": coarse, " + std::to_string(wanted.size()) + " of " +
+                           std::to_string(matrix.cells.size()) + " cells");
       return wanted;
     }
   }
@@ -164,7 +169,8 @@ std::vector<std::string> Tuner::next_of(Matrix& matrix, const std::map<std::stri
     if (found != known.end() && found->second.median) leaders.push_back({place, id, found->second});
   }
   if (leaders.empty()) return {};
-  std::sort(leaders.begin(), leaders.end(), [](const Leader& a, const Leader& b) { return *a.figure.median > *b.figure.median; });
+  std::sort(leaders.begin(), leaders.end(),
+            [](const Leader& a, const Leader& b) { return *a.figure.median > *b.figure.median; });
   const Leader best = leaders.front();
   std::erase_if(leaders, [&](const Leader& one) {
     if (one.figure.lower && best.figure.lower) return !cannot_tell_apart(one.figure, best.figure);
@@ -191,10 +197,12 @@ std::vector<std::string> Tuner::next_of(Matrix& matrix, const std::map<std::stri
   if (measured >= budget) wanted.clear();
   if (measured + wanted.size() > budget && !wanted.empty()) wanted.resize(budget - measured);
   if (wanted.empty()) {
-    decisions_.push_back(matrix.name + ": settled on " + best.id + " after " + std::to_string(measured) + " of " + std::to_string(matrix.cells.size()) + " cells");
+    decisions_.push_back(matrix.name + ": settled on " + best.id + " after " + std::to_string(measured) + " of " +
+                         std::to_string(matrix.cells.size()) + " cells");
   } else {
-    decisions_.push_back(matrix.name + ": " + std::to_string(wanted.size()) + " more around " + best.id +
-                         (leaders.size() > 1 ? " and " + std::to_string(leaders.size() - 1) + " that cannot be told from it" : ""));
+    decisions_.push_back(
+        matrix.name + ": " + std::to_string(wanted.size()) + " more around " + best.id +
+        (leaders.size() > 1 ? " and " + std::to_string(leaders.size() - 1) + " that cannot be told from it" : ""));
   }
   return wanted;
 }

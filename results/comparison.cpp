@@ -21,7 +21,9 @@ std::vector<double> logarithms(const std::vector<double>& ratios) {
   return logs;
 }
 
-double mean(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()); }
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
 
 std::pair<double, double> bootstrap_interval(const std::vector<double>& logs) {
   Random random(logs.size());  // the same verdict for the same figures
@@ -34,8 +36,10 @@ std::pair<double, double> bootstrap_interval(const std::vector<double>& logs) {
   std::sort(means.begin(), means.end());
   // The percentile interval of so few is too narrow by sqrt(n / (n - 1)): the resamples scatter as the sample does about
   // its own mean.
-  const double centre = mean(logs), widen = std::sqrt(static_cast<double>(logs.size()) / static_cast<double>(logs.size() - 1));
-  const double lower = means[static_cast<std::size_t>(alpha / 2 * resamples)], upper = means[static_cast<std::size_t>((1 - alpha / 2) * resamples) - 1];
+  const double centre = mean(logs),
+               widen = std::sqrt(static_cast<double>(logs.size()) / static_cast<double>(logs.size() - 1));
+  const double lower = means[static_cast<std::size_t>(alpha / 2 * resamples)],
+               upper = means[static_cast<std::size_t>((1 - alpha / 2) * resamples) - 1];
   return {centre + (lower - centre) * widen, centre + (upper - centre) * widen};
 }
 
@@ -99,12 +103,14 @@ void judge(Comparison& comparison) {
   comparison.verdict = Verdict::undecided;
   if (comparison.p_slower <= alpha && comparison.upper < 1 && comparison.ratio < 1 - threshold) {
     comparison.verdict = Verdict::regressed;
-    std::snprintf(text, sizeof text, "worse by %.1f %%, by chance in %.2g %% of cases", (1 - comparison.ratio) * 100, comparison.p_slower * 100);
+    std::snprintf(text, sizeof text, "worse by %.1f %%, by chance in %.2g %% of cases", (1 - comparison.ratio) * 100,
+                  comparison.p_slower * 100);
   } else if (comparison.lower > 1 - threshold) {
     comparison.verdict = Verdict::fine;
     std::snprintf(text, sizeof text, "not worse by the %.1f %% that matter", threshold * 100);
   } else {
-    std::snprintf(text, sizeof text, "the interval %.3f .. %.3f leaves open whether it is worse by %.1f %%", comparison.lower, comparison.upper, threshold * 100);
+    std::snprintf(text, sizeof text, "the interval %.3f .. %.3f leaves open whether it is worse by %.1f %%",
+                  comparison.lower, comparison.upper, threshold * 100);
   }
   comparison.why = text;
 }

@@ -15,11 +15,11 @@ const char* to_string(Verdict verdict);
 
 struct Comparison {
   std::uint32_t pairs = 0;
-  double ratio = 1;        // candidate over baseline, the geometric mean of the pairs'
-  double lower = 1;        // 95 % bootstrap interval of it
+  double ratio = 1;  // candidate over baseline, the geometric mean of the pairs'
+  double lower = 1;  // 95 % bootstrap interval of it
   double upper = 1;
-  double p_slower = 1;     // of the exact one-sided sign-flip test: how often chance alone would make it look this slow
-  double threshold = 0;    // the least change that matters, as a share
+  double p_slower = 1;   // of the exact one-sided sign-flip test: how often chance alone would make it look this slow
+  double threshold = 0;  // the least change that matters, as a share
   Verdict verdict = Verdict::undecided;
   std::string why;
 };

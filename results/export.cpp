@@ -75,13 +75,15 @@ std::string markdown_row(const std::vector<std::string>& fields) {
 std::vector<std::string> servers_of(const ExperimentResult& result) {
   std::vector<std::string> servers;
   for (const CellResult& cell : result.cells) {
-    if (std::find(servers.begin(), servers.end(), cell.cell.server) == servers.end()) servers.push_back(cell.cell.server);
+    if (std::find(servers.begin(), servers.end(), cell.cell.server) == servers.end())
+      servers.push_back(cell.cell.server);
   }
   return servers;
 }
 
 const CellResult* cell_of(const ExperimentResult& result, const std::string& id) {
-  const auto found = std::find_if(result.cells.begin(), result.cells.end(), [&](const CellResult& cell) { return cell.cell.id == id; });
+  const auto found = std::find_if(result.cells.begin(), result.cells.end(),
+                                  [&](const CellResult& cell) { return cell.cell.id == id; });
   return found == result.cells.end() ? nullptr : &*found;
 }
 
@@ -98,8 +100,10 @@ bool was_measured(const CellResult& cell) { return !cell.trials.empty(); }
 }  // namespace
 
 std::string to_csv(const ExperimentResult& result) {
-  std::string text = "experiment,cell,server,architecture,variant,options,workload,contest,load_model,rate,connections,workers,phase,block,attempt,started,valid,counted,steady,reasons,"
-                     "ceiling_before_replies_per_s,ceiling_after_replies_per_s";
+  std::string text =
+      "experiment,cell,server,architecture,variant,options,workload,contest,load_model,rate,connections,workers,phase,"
+      "block,attempt,started,valid,counted,steady,reasons,"
+      "ceiling_before_replies_per_s,ceiling_after_replies_per_s";
   for (const MetricName& metric : metric_table) text.append(",").append(column_name(metric));
   text += "\n";
   const auto number = [](const std::optional<double>& value) { return value ? exact(*value) : std::string(); };
@@ -138,8 +142,11 @@ std::string to_csv(const ExperimentResult& result) {
 std::string to_markdown(const ExperimentResult& result, bool folded) {
   std::string text = "## " + markdown_field(result.name) + "\n\n";
   if (!result.complete) text += "**Not complete:** the run was interrupted.\n\n";
-  text += "Each server by its best cell, contest by contest where files differ; intervals hold the median with 95 % confidence.\n\n";
-  text += markdown_row({"contest", "rank", "server", "connections", "workers", "variant", "Mbit/s", "interval", "replies/s", "of ceiling", "p50 ms", "p99 ms", "CPU µs/reply", "trials"});
+  text +=
+      "Each server by its best cell, contest by contest where files differ; intervals hold the median with 95 % "
+      "confidence.\n\n";
+  text += markdown_row({"contest", "rank", "server", "connections", "workers", "variant", "Mbit/s", "interval",
+                        "replies/s", "of ceiling", "p50 ms", "p99 ms", "CPU µs/reply", "trials"});
   text += "|:--|--:|:--|--:|--:|:--|--:|:--|--:|--:|--:|--:|--:|--:|\n";
   std::set<std::string> ranked;
   for (const Best& best : result.best) {
@@ -147,21 +154,28 @@ std::string to_markdown(const ExperimentResult& result, bool folded) {
     if (cell == nullptr) continue;
     ranked.insert(best.server);
     const Summary& summary = cell->summary;
-    const std::string rank = std::to_string(best.rank_from) + (best.rank_from == best.rank_to ? "" : "–" + std::to_string(best.rank_to));
-    text += markdown_row({best.contest, rank, "**" + best.server + "**", std::to_string(cell->cell.connections), std::to_string(cell->cell.workers), cell->cell.variant,
-                          rounded(summary[Metric::throughput_mbps].median), interval(summary[Metric::throughput_mbps]), rounded(summary[Metric::replies_per_s].median),
-                          rounded(summary[Metric::relative_to_ceiling].median), rounded(summary[Metric::latency_p50_ms].median), rounded(summary[Metric::latency_p99_ms].median),
-                          rounded(summary[Metric::server_cpu_us_per_reply].median), std::to_string(summary[Metric::throughput_mbps].n)});
+    const std::string rank =
+        std::to_string(best.rank_from) + (best.rank_from == best.rank_to ? "" : "–" + std::to_string(best.rank_to));
+    text += markdown_row(
+        {best.contest, rank, "**" + best.server + "**", std::to_string(cell->cell.connections),
+         std::to_string(cell->cell.workers), cell->cell.variant, rounded(summary[Metric::throughput_mbps].median),
+         interval(summary[Metric::throughput_mbps]), rounded(summary[Metric::replies_per_s].median),
+         rounded(summary[Metric::relative_to_ceiling].median), rounded(summary[Metric::latency_p50_ms].median),
+         rounded(summary[Metric::latency_p99_ms].median), rounded(summary[Metric::server_cpu_us_per_reply].median),
+         std::to_string(summary[Metric::throughput_mbps].n)});
   }
   text += "\n";
   for (const std::string& server : servers_of(result)) {
     if (ranked.count(server) == 0) text += "- not ranked: " + server + ", no valid cell\n";
   }
   if (folded) text += "\n<details><summary>All cells</summary>\n";
-  text.append("\n").append(markdown_row({"cell", "counts", "Mbit/s", "interval", "trials", "remarks"})).append("|:--|:--|--:|:--|--:|:--|\n");
+  text.append("\n")
+      .append(markdown_row({"cell", "counts", "Mbit/s", "interval", "trials", "remarks"}))
+      .append("|:--|:--|--:|:--|--:|:--|\n");
   for (const CellResult& cell : result.cells) {
     const Figure& mbps = cell.summary[Metric::throughput_mbps];
-    text += markdown_row({cell.cell.id, cell.valid ? "yes" : "no", rounded(mbps.median), interval(mbps), std::to_string(mbps.n), joined(cell.reasons, "; ")});
+    text += markdown_row({cell.cell.id, cell.valid ? "yes" : "no", rounded(mbps.median), interval(mbps),
+                          std::to_string(mbps.n), joined(cell.reasons, "; ")});
   }
   if (folded) text += "\n</details>\n";
   return text;
@@ -171,13 +185,15 @@ std::string to_junit(const ExperimentResult& result) {
   std::size_t failures = 0, skipped = 0;
   std::string cases;
   for (const CellResult& cell : result.cells) {
-    cases += "    <testcase classname=\"" + xml(result.name + "." + cell.cell.server) + "\" name=\"" + xml(cell.cell.id) + "\"";
+    cases += "    <testcase classname=\"" + xml(result.name + "." + cell.cell.server) + "\" name=\"" +
+             xml(cell.cell.id) + "\"";
     if (!was_measured(cell)) {
       ++skipped;
       cases += ">\n      <skipped message=\"not measured\"/>\n    </testcase>\n";
     } else if (!cell.valid) {
       ++failures;
-      cases += ">\n      <failure type=\"invalid\" message=\"" + xml(joined(cell.reasons, "; ")) + "\"/>\n    </testcase>\n";
+      cases +=
+          ">\n      <failure type=\"invalid\" message=\"" + xml(joined(cell.reasons, "; ")) + "\"/>\n    </testcase>\n";
     } else {
       cases += ">\n      <system-out>";
       for (const MetricName& metric : metric_table) {
@@ -187,23 +203,25 @@ std::string to_junit(const ExperimentResult& result) {
       cases += "</system-out>\n    </testcase>\n";
     }
   }
-  const std::string counts = "tests=\"" + std::to_string(result.cells.size()) + "\" failures=\"" + std::to_string(failures) + "\" errors=\"0\" skipped=\"" + std::to_string(skipped) + "\"";
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites " + counts + ">\n  <testsuite name=\"" + xml("bakeoff " + result.name) + "\" " + counts + ">\n" + cases +
-         "  </testsuite>\n</testsuites>\n";
+  const std::string counts = "tests=\"" + std::to_string(result.cells.size()) + "\" failures=\"" +
+                             std::to_string(failures) + "\" errors=\"0\" skipped=\"" + std::to_string(skipped) + "\"";
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites " + counts + ">\n  <testsuite name=\"" +
+         xml("bakeoff " + result.name) + "\" " + counts + ">\n" + cases + "  </testsuite>\n</testsuites>\n";
 }
 
 std::string to_google_benchmark(const ExperimentResult& result) {
   const json environment = result.environment.is_object() ? result.environment : json::object();
   const auto known = [&](const char* key) { return environment.value(key, json()); };
-  ordered_json context = {{"date", known("captured")},
-                          {"executable", "bakeoff"},
-                          {"num_cpus", known("processors")},
-                          {"mhz_per_cpu", 0},  // compare.py wants the key; what the clock did cannot be said in one number
-                          {"cpu_scaling_enabled", !known("governor").is_null() && known("governor") != "performance"},
-                          {"caches", ordered_json::array()},
-                          {"library_build_type", "release"},
-                          {"experiment", result.name},
-                          {"spec_sha256", result.spec_sha256}};
+  ordered_json context = {
+      {"date", known("captured")},
+      {"executable", "bakeoff"},
+      {"num_cpus", known("processors")},
+      {"mhz_per_cpu", 0},  // compare.py wants the key; what the clock did cannot be said in one number
+      {"cpu_scaling_enabled", !known("governor").is_null() && known("governor") != "performance"},
+      {"caches", ordered_json::array()},
+      {"library_build_type", "release"},
+      {"experiment", result.name},
+      {"spec_sha256", result.spec_sha256}};
   ordered_json benchmarks = ordered_json::array();
   std::size_t family = 0;
   for (const CellResult& cell : result.cells) {
@@ -269,7 +287,12 @@ std::string to_gnuplot(const ExperimentResult& result) {
   std::string text = "# " + result.name + ", for gnuplot: plot FILE index 0 using 1:3:4:5 with yerrorbars\n";
   std::size_t index = 0;
   for (const std::string& server : servers_of(result)) {
-    text.append(index == 0 ? "" : "\n\n").append("# index ").append(std::to_string(index)).append(": ").append(server).append("\n# 1:connections 2:workers");
+    text.append(index == 0 ? "" : "\n\n")
+        .append("# index ")
+        .append(std::to_string(index))
+        .append(": ")
+        .append(server)
+        .append("\n# 1:connections 2:workers");
     ++index;
     std::size_t column = 3;
     for (const MetricName& metric : metric_table) {
@@ -282,13 +305,15 @@ std::string to_gnuplot(const ExperimentResult& result) {
       if (cell.cell.server == server) cells.push_back(&cell);
     }
     std::stable_sort(cells.begin(), cells.end(), [](const CellResult* a, const CellResult* b) {
-      return std::tie(a->cell.variant, a->cell.workers, a->cell.connections) < std::tie(b->cell.variant, b->cell.workers, b->cell.connections);
+      return std::tie(a->cell.variant, a->cell.workers, a->cell.connections) <
+             std::tie(b->cell.variant, b->cell.workers, b->cell.connections);
     });
     for (const CellResult* cell : cells) {
       text.append(std::to_string(cell->cell.connections)).append(" ").append(std::to_string(cell->cell.workers));
       for (const MetricName& metric : metric_table) {
         const Figure& figure = cell->summary[metric.metric];
-        for (const auto& value : {figure.median, figure.lower, figure.upper}) text.append(" ").append(cell->valid && value ? exact(*value) : "NaN");
+        for (const auto& value : {figure.median, figure.lower, figure.upper})
+          text.append(" ").append(cell->valid && value ? exact(*value) : "NaN");
       }
       text.append(" \"").append(cell->cell.id).append("\"\n");
     }
@@ -298,10 +323,12 @@ std::string to_gnuplot(const ExperimentResult& result) {
 
 const std::vector<ExportFormat>& export_formats() {
   static const std::vector<ExportFormat> formats = {
-      {"json", "result.json, by results/schema/result.schema.json", [](const ExperimentResult& result) { return to_json(result).dump(1) + "\n"; }},
+      {"json", "result.json, by results/schema/result.schema.json",
+       [](const ExperimentResult& result) { return to_json(result).dump(1) + "\n"; }},
       {"csv", "a row a trial", to_csv},
       {"markdown", "tables for a page", [](const ExperimentResult& result) { return to_markdown(result); }},
-      {"github", "a step summary: append it to $GITHUB_STEP_SUMMARY", [](const ExperimentResult& result) { return to_markdown(result, true); }},
+      {"github", "a step summary: append it to $GITHUB_STEP_SUMMARY",
+       [](const ExperimentResult& result) { return to_markdown(result, true); }},
       {"junit", "a test case a cell", to_junit},
       {"google-benchmark", "for google-benchmark's tools/compare.py", to_google_benchmark},
       {"bencher", "Bencher Metric Format", to_bencher},

@@ -23,12 +23,15 @@ std::vector<double> logarithms(const CellResult& cell, const MetricName& by) {
   std::vector<double> logs;
   for (const Trial& trial : cell.trials) {
     const auto& figure = trial.figures[by.metric];
-    if (trial.counted && trial.valid && figure && *figure > 0) logs.push_back(by.better == Better::less ? -std::log(*figure) : std::log(*figure));
+    if (trial.counted && trial.valid && figure && *figure > 0)
+      logs.push_back(by.better == Better::less ? -std::log(*figure) : std::log(*figure));
   }
   return logs;
 }
 
-double mean(const double* values, std::size_t count) { return std::accumulate(values, values + count, 0.0) / static_cast<double>(count); }
+double mean(const double* values, std::size_t count) {
+  return std::accumulate(values, values + count, 0.0) / static_cast<double>(count);
+}
 double mean(const std::vector<double>& values) { return mean(values.data(), values.size()); }
 
 double mean_difference(const std::vector<Sample>& samples) {
@@ -40,7 +43,8 @@ double mean_difference(const std::vector<Sample>& samples) {
 // A resample of the values, scattering about their mean as widely as fresh ones would.
 double resampled_mean(const std::vector<double>& values, Random& random) {
   double sum = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) sum += values[random.below(static_cast<std::uint32_t>(values.size()))];
+  for (std::size_t i = 0; i < values.size(); ++i)
+    sum += values[random.below(static_cast<std::uint32_t>(values.size()))];
   const auto n = static_cast<double>(values.size());
   const double centre = mean(values);
   return centre + (sum / n - centre) * std::sqrt(n / (n - 1));
@@ -63,7 +67,8 @@ Comparison compare(const std::vector<Sample>& samples, double threshold) {
     double sum = 0;
     for (std::size_t c = 0; c < pools.size(); ++c) {
       std::vector<double>& pool = pools[c];
-      for (std::size_t left = pool.size(); left > 1; --left) std::swap(pool[left - 1], pool[random.below(static_cast<std::uint32_t>(left))]);
+      for (std::size_t left = pool.size(); left > 1; --left)
+        std::swap(pool[left - 1], pool[random.below(static_cast<std::uint32_t>(left))]);
       const std::size_t split = samples[c].baseline.size();
       sum += mean(pool.data() + split, pool.size() - split) - mean(pool.data(), split);
     }
@@ -74,7 +79,8 @@ Comparison compare(const std::vector<Sample>& samples, double threshold) {
   std::vector<double> differences(resamples);
   for (double& one : differences) {
     double sum = 0;
-    for (const Sample& sample : samples) sum += resampled_mean(sample.candidate, random) - resampled_mean(sample.baseline, random);
+    for (const Sample& sample : samples)
+      sum += resampled_mean(sample.candidate, random) - resampled_mean(sample.baseline, random);
     one = sum / static_cast<double>(samples.size());
   }
   std::sort(differences.begin(), differences.end());
@@ -101,7 +107,8 @@ std::vector<std::string> environment_differences(const ExperimentResult& baselin
   const nlohmann::json nothing = nlohmann::json::object();
   const nlohmann::json& a = baseline.environment.is_object() ? baseline.environment : nothing;
   const nlohmann::json& b = candidate.environment.is_object() ? candidate.environment : nothing;
-  for (const char* part : {"kernel", "cpu", "processors", "governor", "memory_bytes", "transparent_hugepage", "placement", "limits"}) {
+  for (const char* part :
+       {"kernel", "cpu", "processors", "governor", "memory_bytes", "transparent_hugepage", "placement", "limits"}) {
     compare_part(part, a.value(part, nlohmann::json()), b.value(part, nlohmann::json()));
   }
   const nlohmann::json settings_a = a.value("sysctls", nothing), settings_b = b.value("sysctls", nothing);
@@ -109,19 +116,23 @@ std::vector<std::string> environment_differences(const ExperimentResult& baselin
   for (const auto* settings : {&settings_a, &settings_b}) {
     for (const auto& [name, value] : settings->items()) names.insert(name);
   }
-  for (const std::string& name : names) compare_part(name, settings_a.value(name, nlohmann::json()), settings_b.value(name, nlohmann::json()));
+  for (const std::string& name : names)
+    compare_part(name, settings_a.value(name, nlohmann::json()), settings_b.value(name, nlohmann::json()));
   const nlohmann::json programs_a = a.value("binaries", nothing), programs_b = b.value("binaries", nothing);
   for (const char* client : {"bakeoff-load", "bakeoff-ceiling"}) {
-    if (programs_a.value(client, "") != programs_b.value(client, "")) differences.push_back(std::string("another build of ") + client);
+    if (programs_a.value(client, "") != programs_b.value(client, ""))
+      differences.push_back(std::string("another build of ") + client);
   }
   return differences;
 }
 
-StoredComparison compare_stored(const ExperimentResult& baseline, const ExperimentResult& candidate, const MetricName& by, double threshold) {
+StoredComparison compare_stored(const ExperimentResult& baseline, const ExperimentResult& candidate,
+                                const MetricName& by, double threshold) {
   StoredComparison comparison;
   std::vector<Sample> samples;
   for (const CellResult& before : baseline.cells) {
-    const auto after = std::find_if(candidate.cells.begin(), candidate.cells.end(), [&](const CellResult& cell) { return cell.cell.id == before.cell.id; });
+    const auto after = std::find_if(candidate.cells.begin(), candidate.cells.end(),
+                                    [&](const CellResult& cell) { return cell.cell.id == before.cell.id; });
     if (after == candidate.cells.end() || !before.valid || !after->valid) continue;
     Sample sample{logarithms(before, by), logarithms(*after, by)};
     if (sample.baseline.size() < least_trials || sample.candidate.size() < least_trials) continue;
@@ -130,7 +141,8 @@ StoredComparison compare_stored(const ExperimentResult& baseline, const Experime
   }
   if (samples.empty()) {
     comparison.all.threshold = threshold;
-    comparison.all.why = "no cell is valid in both with at least " + std::to_string(least_trials) + " trials that count";
+    comparison.all.why =
+        "no cell is valid in both with at least " + std::to_string(least_trials) + " trials that count";
     return comparison;
   }
   comparison.all = compare(samples, threshold);

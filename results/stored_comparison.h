@@ -11,7 +11,8 @@
 
 namespace bakeoff {
 
-constexpr std::uint32_t least_trials = 4;  // of a cell on each side; 3 against 3 could never do better than one in twenty
+constexpr std::uint32_t least_trials =
+    4;  // of a cell on each side; 3 against 3 could never do better than one in twenty
 
 // What differs that a comparison must not mix with what is compared: the machine, its settings, the client, the workload.
 // One clause each, "kernel: Linux 6.1 here, Linux 6.12 there". Servers' own binaries and the git revision may differ.
@@ -24,6 +25,7 @@ struct StoredComparison {
 
 // The valid cells that both have, each with at least least_trials that count on either side. The test permutes the trials of
 // each cell (20,000 random permutations); the interval is the bootstrap's; verdicts as compare_pairs() gives them.
-StoredComparison compare_stored(const ExperimentResult& baseline, const ExperimentResult& candidate, const MetricName& by, double threshold);
+StoredComparison compare_stored(const ExperimentResult& baseline, const ExperimentResult& candidate,
+                                const MetricName& by, double threshold);
 
 }  // namespace bakeoff

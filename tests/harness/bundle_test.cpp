@@ -31,13 +31,16 @@ void write(const std::filesystem::path& file, const std::string& text) { std::of
 
 // A run's folder, as far as a bundle needs it.
 void make_run(const std::filesystem::path& folder) {
-  const std::string text = "[workload]\nname = \"single-file\"\n[load]\nconnections = 4\n[[server]]\narchitecture = \"sped\"\n[[server]]\noutside = \"nginx\"\n";
+  const std::string text =
+      "[workload]\nname = \"single-file\"\n[load]\nconnections = 4\n[[server]]\narchitecture = "
+      "\"sped\"\n[[server]]\noutside = \"nginx\"\n";
   write(folder / "spec.toml", text);
   write(folder / "plan.json", R"({"name": "small", "search": "run"})");
   write(folder / "environment.json", R"({"kernel": "Linux 6.1", "git_revision": null, "binaries": {"sped": "0123"}})");
   write(folder / "trials.jsonl", "");
   write(folder / "lock", "");
-  write(folder / "result.json", to_json(make_result(parse_specification(text, "spec.toml"), {}, {}, nlohmann::json::object())).dump());
+  write(folder / "result.json",
+        to_json(make_result(parse_specification(text, "spec.toml"), {}, {}, nlohmann::json::object())).dump());
 }
 
 }  // namespace
@@ -63,7 +66,8 @@ TEST_CASE("a bundle holds the run, the definitions it names, and how to repeat i
   make_run(dir.path());
   std::map<std::string, std::string> files;
   for (const auto& [name, text] : bundle_files(dir.path())) files[name] = text;
-  for (const char* name : {"small/spec.toml", "small/plan.json", "small/environment.json", "small/trials.jsonl", "small/result.json", "small/SHA256SUMS", "small/README.md",
+  for (const char* name : {"small/spec.toml", "small/plan.json", "small/environment.json", "small/trials.jsonl",
+                           "small/result.json", "small/SHA256SUMS", "small/README.md",
                            "small/definitions/workloads/single-file.toml", "small/definitions/outside/nginx.toml"}) {
     CHECK(files.count(name) == 1);
   }

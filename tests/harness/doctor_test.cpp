@@ -18,8 +18,11 @@ Machine healthy() {
   machine.open_files = 1'048'576;
   machine.free_memory_bytes = std::uint64_t{8} << 30;
   machine.swapped_bytes = 0;
-  machine.sysctls = {{"net.core.somaxconn", "4096"}, {"net.ipv4.ip_local_port_range", "32768\t60999"},
-                     {"net.ipv4.tcp_available_congestion_control", "reno cubic"}, {"kernel.task_delayacct", "1"}, {"kernel.perf_event_paranoid", "-1"}};
+  machine.sysctls = {{"net.core.somaxconn", "4096"},
+                     {"net.ipv4.ip_local_port_range", "32768\t60999"},
+                     {"net.ipv4.tcp_available_congestion_control", "reno cubic"},
+                     {"kernel.task_delayacct", "1"},
+                     {"kernel.perf_event_paranoid", "-1"}};
   machine.has_perf = machine.has_fuse_device = machine.has_fusermount = machine.has_pressure_information = true;
   return machine;
 }
@@ -53,7 +56,8 @@ TEST_CASE("what spoils a comparison is found, each with what mends it") {
   CHECK(spoilt_by([](Machine& m) { m.free_memory_bytes = 1000; }) == Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.swapped_bytes = std::uint64_t{1} << 30; }) == Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.waiting_sockets = 30'000; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.sysctls["net.ipv4.tcp_available_congestion_control"] = "reno bbr"; }) == Gravity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.sysctls["net.ipv4.tcp_available_congestion_control"] = "reno bbr"; }) ==
+        Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.open_files = 1024; }) == Gravity::limits);
   CHECK(spoilt_by([](Machine& m) { m.sysctls["net.core.somaxconn"] = "128"; }) == Gravity::limits);
   CHECK(spoilt_by([](Machine& m) { m.sysctls["net.ipv4.ip_local_port_range"] = "50000 60000"; }) == Gravity::limits);

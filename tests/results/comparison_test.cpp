@@ -93,7 +93,9 @@ Verdict compare(Machine& machine, int count, double change) {
   const double threshold = noise_floor(first.self);
   const Verdict verdict = compare_pairs(first.candidate, threshold).verdict;
   if (verdict != Verdict::regressed) return verdict;
-  return compare_pairs(measure(machine, count, change).candidate, threshold).verdict == Verdict::regressed ? Verdict::regressed : Verdict::undecided;
+  return compare_pairs(measure(machine, count, change).candidate, threshold).verdict == Verdict::regressed
+             ? Verdict::regressed
+             : Verdict::undecided;
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ TEST_CASE("Markdown tables have as many fields in every row, and a GitHub summar
 
 TEST_CASE("JUnit: invalid cells fail, those not measured are skipped, and nothing breaks the XML") {
   const std::string text = to_junit(sample());
-  CHECK(text.find("<testsuite name=\"bakeoff sample\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\">") != std::string::npos);
+  CHECK(text.find("<testsuite name=\"bakeoff sample\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\">") !=
+        std::string::npos);
   CHECK(text.find("message=\"the server &quot;died&quot; &lt;at once&gt;, &amp; so on\"") != std::string::npos);
   CHECK(count(text, "<testcase ") == 3);
   CHECK(count(text, "</testcase>") == 3);

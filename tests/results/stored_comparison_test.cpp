@@ -21,7 +21,8 @@ ExperimentResult run_of(double speed, std::uint32_t trials, std::uint64_t seed) 
   const std::vector<Cell> cells = {sample_cell("sped", 64, 1), sample_cell("mt", 64, 64)};
   std::vector<Trial> all;
   for (std::uint32_t block = 0; block < trials; ++block) {
-    for (const Cell& cell : cells) all.push_back(sample_trial(cell, Phase::final, block, 1000 * speed * (1 + 0.04 * (random.unit() - 0.5))));
+    for (const Cell& cell : cells)
+      all.push_back(sample_trial(cell, Phase::final, block, 1000 * speed * (1 + 0.04 * (random.unit() - 0.5))));
   }
   return sample_result(cells, all);
 }
@@ -47,7 +48,10 @@ TEST_CASE("stored results are told apart, by what is better for more or for less
 TEST_CASE("stored results raise about as many false alarms as they may") {
   int alarms = 0;
   for (std::uint64_t i = 0; i < 60; ++i) {
-    alarms += compare_stored(run_of(1, 5, 2 * i), run_of(1, 5, 2 * i + 1), by("throughput_mbps"), 0).all.verdict == Verdict::regressed ? 1 : 0;
+    alarms += compare_stored(run_of(1, 5, 2 * i), run_of(1, 5, 2 * i + 1), by("throughput_mbps"), 0).all.verdict ==
+                      Verdict::regressed
+                  ? 1
+                  : 0;
   }
   CHECK(alarms <= 7);  // 5 % of 60 is 3
 }
@@ -67,8 +71,9 @@ TEST_CASE("environments are compared without the servers' own binaries") {
   candidate.environment["kernel"] = "6.12";
   candidate.environment["sysctls"]["net.core.somaxconn"] = "128";
   candidate.environment["binaries"]["bakeoff-load"] = std::string(64, 'd');
-  CHECK(environment_differences(baseline, candidate) ==
-        std::vector<std::string>{"kernel: 6.1 against 6.12", "net.core.somaxconn: 4096 against 128", "another build of bakeoff-load"});
+  CHECK(environment_differences(baseline, candidate) == std::vector<std::string>{"kernel: 6.1 against 6.12",
+                                                                                 "net.core.somaxconn: 4096 against 128",
+                                                                                 "another build of bakeoff-load"});
   candidate = baseline;
   candidate.spec_sha256 = std::string(64, 'e');
   CHECK(environment_differences(baseline, candidate) == std::vector<std::string>{"the specification"});
