@@ -91,7 +91,14 @@ std::optional<double> note_use(const Sample& from, const Sample& to, Figures& fi
   return 1 - idle - iowait;
 }
 
-void note_load(const json& load, Figures& figures) {
+// What a reply may take: the loosest of the limits that the specification sets, else the lecture notes' 3 s.
+double longest_allowed_ms(const Specification& spec) {
+  double longest = 0;
+  for (const auto& [metric, limit_ms] : spec.slo) longest = std::max(longest, limit_ms);
+  return longest > 0 ? longest : 3000;
+}
+
+void note_load(const json& load, double allowed_ms, Figures& figures) {
   figures[Metric::throughput_mbps] = optional_number(load, "throughput_mbps");
   figures[Metric::replies_per_s] = optional_number(load, "replies_per_s");
   figures[Metric::errors] = optional_number(load.at("errors"), "total");
@@ -104,6 +111,12 @@ void note_load(const json& load, Figures& figures) {
   }
   const Histogram histogram = Histogram::from_json(load.at("histogram"));
   if (histogram.count() > 0) figures[Metric::latency_p95_ms] = static_cast<double>(histogram.percentile_ns(0.95)) * 1e-6;
+  double late = 0;
+  histogram.for_each([&](std::size_t bucket, std::uint64_t count) {
+    if (static_cast<double>(Histogram::bucket_low(bucket)) * 1e-6 > allowed_ms) late += static_cast<double>(count);
+  });
+  const double failed = figures[Metric::errors].value_or(0), asked = static_cast<double>(histogram.count()) + failed;
+  if (asked > 0) figures[Metric::sla_violations] = (late + failed) / asked;
 }
 
 }  // namespace
@@ -372,7 +385,7 @@ void TrialRunner::measure(const Cell& cell, Trial& trial) {
     return;
   }
   json report = json::parse(load.rest_of_output());
-  note_load(report, trial.figures);
+  note_load(report, longest_allowed_ms(spec_), trial.figures);
   trial.evidence["tcp"] = tcp_between(tcp_before, read_tcp_counters());
   // The samples must lie within the measured time, which ended just before the client did.
   const double duration_s = report.at("duration_s").get<double>();

@@ -38,6 +38,7 @@ enum class Metric {
   page_cache_bytes,
   relative_to_ceiling,
   cpu_relative_to_ceiling,
+  sla_violations,
   execution_time_s,
   waiting_ms,
   cpu_utilisation,
@@ -55,7 +56,7 @@ struct MetricName {
   Better better;
 };
 
-constexpr std::array<MetricName, 24> metric_table = {{
+constexpr std::array<MetricName, 25> metric_table = {{
     {Metric::throughput_mbps, "", "throughput_mbps", Better::more},            // all bytes received, heads too, * 8 / 1e6 / s
     {Metric::replies_per_s, "", "replies_per_s", Better::more},
     {Metric::connections_per_s, "", "connections_per_s", Better::more},
@@ -75,6 +76,7 @@ constexpr std::array<MetricName, 24> metric_table = {{
     {Metric::page_cache_bytes, "", "page_cache_bytes", Better::neither},          // of the machine, files only
     {Metric::relative_to_ceiling, "", "relative_to_ceiling", Better::more},    // replies/s over those of the ceiling program just before and after
     {Metric::cpu_relative_to_ceiling, "", "cpu_relative_to_ceiling", Better::less},  // server CPU time a reply over the ceiling program's
+    {Metric::sla_violations, "", "sla_violations", Better::less},              // share of requests that failed or took too long
     // These follow from others: derive_figures().
     {Metric::execution_time_s, "", "execution_time_s", Better::less},          // of 100,000 requests at the measured rate
     {Metric::waiting_ms, "", "waiting_ms", Better::less},                      // mean response time less the server's CPU time a reply
