@@ -9,6 +9,7 @@
 #include "harness/experiment.h"
 #include "harness/paired_trials.h"
 #include "harness/plan.h"
+#include "harness/processor_lock.h"
 #include "harness/stored_result.h"
 #include "results/comparison.h"
 #include "results/stored_comparison.h"
@@ -91,6 +92,7 @@ int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings 
   candidate.check(spec);
   const Materials materials(reactor, spec, cells);
   const Placement placement = place(spec);
+  const ProcessorLock lock(measured_processors(placement));
   TrialRunner baseline_runner(baseline, spec, materials, placement),
       candidate_runner(candidate, spec, materials, placement);
   for (TrialRunner* runner : {&baseline_runner, &candidate_runner}) {
