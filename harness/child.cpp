@@ -34,10 +34,19 @@ struct Pipe {
 };
 
 // Between fork and exec; only calls that are safe there.
-[[noreturn]] void become(char* const* arguments, const cpu_set_t* processors, int output, int errors, int failure, pid_t harness) {
+[[noreturn]] void become(char* const* arguments, const cpu_set_t* processors, const std::vector<std::string>& cgroups, int output, int errors, int failure, pid_t harness) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != harness) _exit(127);  // the harness died before the line above
+  for (const std::string& file : cgroups) {
+    const int fd = open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1) {
+      const int why = errno;
+      [[maybe_unused]] const ssize_t told = write(failure, &why, sizeof why);
+      _exit(127);
+    }
+    close(fd);
+  }
   if (processors != nullptr) sched_setaffinity(0, sizeof *processors, processors);
   sigset_t none;
   sigemptyset(&none);
@@ -68,7 +77,7 @@ Child::Child(Reactor& reactor, const Command& command)
   const pid_t harness = getpid();
   pid_ = fork();
   if (pid_ == 0) {
-    become(arguments.data(), command.processors.empty() ? nullptr : &processors, output.write_end, errors.write_end, failure.write_end, harness);
+    become(arguments.data(), command.processors.empty() ? nullptr : &processors, command.cgroups, output.write_end, errors.write_end, failure.write_end, harness);
   }
   const int fork_error = errno;
   close(output.write_end);

@@ -17,6 +17,7 @@ namespace bakeoff {
 struct Command {
   std::vector<std::string> arguments;  // the program's path first
   std::vector<int> processors;         // to pin it to; empty: not pinned
+  std::vector<std::string> cgroups = {};  // their cgroup.procs, which it enters first (cgroup.h)
 };
 
 class Child {

@@ -53,7 +53,7 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
     return exit_status::interrupted;
   }
   const TableStyle style{may_colour()};
-  std::fprintf(stderr, "\n%s\n%s\n", matrices(result, style).c_str(), ranking(result, style).c_str());
+  std::fprintf(stderr, "\n%s\n", tables(result, style).c_str());
   for (const std::string& table : {profile_table(result), peak_table(result)}) {
     if (!table.empty()) std::fprintf(stderr, "%s\n", table.c_str());
   }
@@ -212,7 +212,7 @@ int report_command(Reactor&, const Arguments& arguments) {
     throw UsageError("bakeoff report: there is no format `" + format + "`; there are " + known);
   }
   const TableStyle style{isatty(STDOUT_FILENO) == 1 && may_colour()};
-  std::cout << matrices(result, style) << "\n" << ranking(result, style);
+  std::cout << tables(result, style);
   return exit_status::fine;
 }
 

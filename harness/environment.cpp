@@ -11,7 +11,9 @@
 
 #include "core/data_dir.h"
 #include "core/errors.h"
+#include "harness/cgroup.h"
 #include "harness/process_probe.h"
+#include "harness/slow_disk.h"
 #include "results/sha256.h"
 
 namespace bakeoff {
@@ -50,6 +52,19 @@ json limit(decltype(RLIMIT_NOFILE) which) {
   rlimit value{};
   if (getrlimit(which, &value) != 0 || value.rlim_max == RLIM_INFINITY) return nullptr;
   return value.rlim_max;
+}
+
+// What stands in for a disk, in the specification's words, and which version of the control groups bounds the server.
+json disk(const Specification& spec) {
+  if (!spec.disk) return nullptr;
+  const DiskSpec& asked = *spec.disk;
+  json used = {{"kind", asked.model.empty() ? "own" : "slowdisk"}};
+  if (!asked.model.empty()) used.update({{"model", asked.model}, {"set", asked.model_overrides}, {"cache_bytes", asked.cache_bytes}});
+  if (asked.memory_bytes > 0) used.update({{"memory_bytes", asked.memory_bytes}, {"memory_cgroup_version", cgroup_version("memory")}});
+  if (asked.reads_per_s > 0) used["reads_per_s"] = asked.reads_per_s;
+  if (asked.read_bytes_per_s > 0) used["read_bytes_per_s"] = asked.read_bytes_per_s;
+  if (asked.reads_per_s > 0 || asked.read_bytes_per_s > 0) used["io_cgroup_version"] = cgroup_version("blkio");
+  return used;
 }
 
 json git_revision(Reactor& reactor) {
@@ -111,6 +126,7 @@ json capture_environment(const Specification& spec, const Programs& programs, co
   uname(&names);
   json binaries = json::object();
   for (const char* name : {"bakeoff-load", "bakeoff-ceiling"}) binaries[name] = sha256_of_file(programs.find(name));
+  if (has_slow_disk(spec)) binaries["bakeoff-slowdisk"] = sha256_of_file(slow_disk_program(programs));
   for (const ServerSpec& server : spec.servers) {
     if (!binaries.contains(server.architecture)) binaries[server.architecture] = sha256_of_file(programs.program_of(server));
   }
@@ -125,6 +141,7 @@ json capture_environment(const Specification& spec, const Programs& programs, co
           {"limits", {{"open_files", limit(RLIMIT_NOFILE)}, {"processes", limit(RLIMIT_NPROC)}, {"locked_memory_bytes", limit(RLIMIT_MEMLOCK)}}},
           {"git_revision", git_revision(programs.reactor())},
           {"binaries", binaries},
+          {"disk", disk(spec)},
           {"placement", {{"server_processors", placement.server_processors}, {"client_processors", placement.client_processors}}}};
 }
 

@@ -29,6 +29,8 @@ using nlohmann::json;
 // A server's start and end, the client's start, the ceiling's warm-up: what a trial takes beside its own times.
 constexpr double trial_overhead_s = 0.4;
 constexpr std::size_t typical_peak_rates = 10;
+// Mounting a disk, filling its cache and unmounting it.
+constexpr double slow_disk_overhead_s = 0.8;
 
 // One cell of each server configuration: how much load there is does not change what is served.
 std::vector<const Cell*> cells_to_verify(const std::vector<Cell>& cells) {
@@ -292,7 +294,7 @@ class Run {
     ExperimentResult result = make_result(spec_, cells_, trials_, environment_);
     result.complete = complete;
     folder_.write("result.json", to_json(result).dump(1) + "\n");
-    folder_.write("tables.txt", matrices(result) + "\n" + ranking(result) + profile_table(result) + peak_table(result));
+    folder_.write("tables.txt", tables(result) + profile_table(result) + peak_table(result));
     return result;
   }
 
@@ -311,7 +313,9 @@ class Run {
 
 }  // namespace
 
-double expected_trial_s(const Specification& spec) { return spec.warmup_s + spec.duration_s + spec.ceiling_s + trial_overhead_s; }
+double expected_trial_s(const Specification& spec) {
+  return spec.warmup_s + spec.duration_s + spec.ceiling_s + trial_overhead_s + (has_slow_disk(spec) ? slow_disk_overhead_s : 0);
+}
 
 std::size_t expected_trials(const Specification& spec, std::size_t cells) {
   std::size_t contests = 1;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "core/check.h"
+#include "harness/slow_disk.h"
 
 namespace bakeoff {
 
@@ -20,7 +21,7 @@ Materials::Materials(Reactor& reactor, const Specification& spec, const std::vec
     const auto [place, is_new] = by_contest_.try_emplace(contest_of(cell));
     if (!is_new) continue;
     place->second.workload = load_workload(spec.workload, workload_overrides(spec, cell));
-    place->second.root = make_files(reactor, place->second.workload);
+    place->second.root = make_files(reactor, spec, place->second.workload);
   }
 }
 
@@ -41,7 +42,8 @@ std::filesystem::path file_sets_dir() {
   return "/var/tmp/bakeoff-" + std::to_string(getuid());
 }
 
-std::filesystem::path make_files(Reactor& reactor, const Workload& workload) {
+std::filesystem::path make_files(Reactor& reactor, const Specification& spec, const Workload& workload) {
+  if (has_slow_disk(spec)) return slow_disk_mountpoint(file_sets_dir() / "slowdisk");  // which makes them as they are read
   MaterialiseOptions options;
   bool told = false;
   options.progress = [&](std::uint64_t done, std::uint64_t total) {

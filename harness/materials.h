@@ -35,7 +35,8 @@ class Materials {
 // Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or ~/.cache, else in /var/tmp.
 std::filesystem::path file_sets_dir();
 
-// Makes the workload's files, or finds them, and returns where they are. BLOCKS: disk.
-std::filesystem::path make_files(Reactor& reactor, const Workload& workload);
+// Makes the workload's files, or finds them, and returns where they are; with a slow disk, where that will be mounted.
+// BLOCKS: disk.
+std::filesystem::path make_files(Reactor& reactor, const Specification& spec, const Workload& workload);
 
 }  // namespace bakeoff

@@ -31,7 +31,28 @@ std::uint64_t number_after(const std::string& text, const char* label) {
   return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + std::strlen(label), nullptr, 10);
 }
 
+constexpr const char* delay_accounting_file = "/proc/sys/kernel/task_delayacct";
+
+bool write_small_file(const char* path, const char* text) {
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool written = write(fd, text, std::strlen(text)) > 0;
+  close(fd);
+  return written;
+}
+
 }  // namespace
+
+bool delays_are_accounted() {
+  const auto value = read_small_file(delay_accounting_file);
+  return value && value->starts_with('1');
+}
+
+DelayAccounting::DelayAccounting() : switched_on_(!delays_are_accounted() && write_small_file(delay_accounting_file, "1")) {}
+
+DelayAccounting::~DelayAccounting() {
+  if (switched_on_) write_small_file(delay_accounting_file, "0");
+}
 
 std::optional<std::string> read_small_file(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -42,6 +42,21 @@ class GroupProbe {
   std::map<pid_t, TaskUse> seen_;
 };
 
+// Whether the kernel counts how long tasks wait for disks (kernel.task_delayacct), FUSE file systems included.
+bool delays_are_accounted();
+
+// Has it count for as long as this lives, where that is allowed. Tasks that were there before are not counted.
+class DelayAccounting {
+ public:
+  DelayAccounting();
+  ~DelayAccounting();
+  DelayAccounting(const DelayAccounting&) = delete;
+  DelayAccounting& operator=(const DelayAccounting&) = delete;
+
+ private:
+  bool switched_on_;
+};
+
 // Of some processors since boot, in seconds each.
 struct ProcessorTimes {
   double total_s = 0;

@@ -133,6 +133,29 @@ std::vector<int> processors(const TomlTable& table, const char* key) {
   return numbers;
 }
 
+DiskSpec read_disk(const TomlTable& table) {
+  constexpr std::int64_t most_bytes = std::int64_t{1} << 50;
+  DiskSpec disk;
+  disk.model = table.string("model", "");
+  if (const auto overrides = table.table("set")) {
+    for (const std::string& key : overrides->keys()) disk.model_overrides.push_back(key + "=" + overrides->text(key));
+  }
+  disk.cache_bytes = static_cast<std::uint64_t>(table.bytes("cache", {0, most_bytes}, 0));
+  disk.memory_bytes = static_cast<std::uint64_t>(table.bytes("memory", {0, most_bytes}, 0));
+  disk.reads_per_s = static_cast<std::uint64_t>(table.integer("reads_per_s", {0, 1'000'000'000}, 0));
+  disk.read_bytes_per_s = static_cast<std::uint64_t>(table.bytes("read_bytes_per_s", {0, most_bytes}, 0));
+  const bool throttled = disk.reads_per_s > 0 || disk.read_bytes_per_s > 0;
+  if (disk.model.empty()) {
+    for (const char* key : {"set", "cache"}) {
+      if (table.has(key)) table.fail(key, "it is of a slow disk; give its `model` too (scsi10k, ssd, constant, or a TOML file)");
+    }
+    if (disk.memory_bytes == 0 && !throttled) table.fail("model", "expected it, or `memory`, `reads_per_s` or `read_bytes_per_s` for the machine's own disk");
+  } else if (throttled) {
+    table.fail(disk.reads_per_s > 0 ? "reads_per_s" : "read_bytes_per_s", "it is of the machine's own disk; a slow disk's rate is in its `set`");
+  }
+  return disk;
+}
+
 Specification read(TomlDocument document, std::string name, const std::string& scale) {
   Specification spec;
   spec.file = document.name();
@@ -212,6 +235,7 @@ Specification read(TomlDocument document, std::string name, const std::string& s
     spec.client_processors = processors(*resources, "client_processors");
   }
   common_load.model = spec.load_model;
+  if (const auto disk = root.table("disk")) spec.disk = read_disk(*disk);
   OptionAxes common;
   if (const auto options = root.table("options")) read_options(*options, common);
 

@@ -39,6 +39,16 @@ struct CellFilter {
   OptionAxes workload;  // keys of [workload] set
 };
 
+// The disk under the files and the memory that caches it: [disk].
+struct DiskSpec {
+  std::string model;                         // of bakeoff-slowdisk; empty: the machine's own disk
+  std::vector<std::string> model_overrides;  // "key=value"
+  std::uint64_t cache_bytes = 0;             // of that disk's files in memory; 0: all
+  std::uint64_t memory_bytes = 0;            // of the server, its page cache included, by a cgroup; 0: no bound
+  std::uint64_t reads_per_s = 0;             // of the server from the machine's own disk, by a cgroup; 0: no bound
+  std::uint64_t read_bytes_per_s = 0;
+};
+
 struct Specification {
   std::string name;   // of the file, without .toml
   std::string file;   // its path, for messages
@@ -76,6 +86,8 @@ struct Specification {
   PeakLimits peak;
   std::uint32_t peak_trials = 3;               // of each rate that the search for the peak tries
 
+  std::optional<DiskSpec> disk;
+
   std::vector<int> server_processors;  // empty: chosen by placement()
   std::vector<int> client_processors;
 
@@ -83,6 +95,8 @@ struct Specification {
   std::vector<CellFilter> exclude;
   std::vector<CellFilter> include;
 };
+
+inline bool has_slow_disk(const Specification& spec) { return spec.disk && !spec.disk->model.empty(); }
 
 // A shipped experiment by its name, or any TOML file by its path (anything with a slash or ending in .toml).
 // UsageError for an unknown name (says which there are) and for whatever is wrong in the file. BLOCKS: disk.

@@ -81,6 +81,9 @@ std::optional<double> note_use(const Sample& from, const Sample& to, Figures& fi
     figures[Metric::server_cpu_us_per_reply] = cpu_s / wall_s / *replies * 1e6;
   }
   figures[Metric::context_switches_per_s] = (switches(to) - switches(from)) / wall_s;
+  if (from.server_side.disk_wait_s && to.server_side.disk_wait_s) {
+    figures[Metric::disk_waiting_tasks] = (*to.server_side.disk_wait_s - *from.server_side.disk_wait_s) / wall_s;
+  }
   if (!from.processors || !to.processors) return std::nullopt;
   const double total_s = to.processors->total_s - from.processors->total_s;
   if (total_s <= 0) return std::nullopt;
@@ -89,6 +92,15 @@ std::optional<double> note_use(const Sample& from, const Sample& to, Figures& fi
   figures[Metric::cpu_idle_share] = idle;
   figures[Metric::cpu_iowait_share] = iowait;
   return 1 - idle - iowait;
+}
+
+// Over the whole trial, warm-up included: only then do the server and the disk speak of the same requests.
+void note_disk(json disk, Trial& trial) {
+  const json requests = trial.evidence.at("server").at("statistics").value(json::json_pointer("/total/requests"), json());
+  if (requests.is_number() && requests > 0 && disk.is_object()) {
+    trial.figures[Metric::cache_hit_share] = std::max(0.0, 1 - disk.at("reads").get<double>() / requests.get<double>());
+  }
+  trial.evidence["disk"] = std::move(disk);
 }
 
 // What a reply may take: the loosest of the limits that the specification sets, else the lecture notes' 3 s.
@@ -153,7 +165,9 @@ ClientReport client_report(const json& load) {
 }
 
 TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const Materials& materials, Placement placement)
-    : programs_(programs), reactor_(programs.reactor()), spec_(spec), materials_(materials), placement_(std::move(placement)) {}
+    : programs_(programs), reactor_(programs.reactor()), spec_(spec), materials_(materials), placement_(std::move(placement)) {
+  if (spec_.disk) delay_accounting_ = std::make_unique<DelayAccounting>();
+}
 
 TrialRunner::Ceiling& TrialRunner::ceiling_of(const Cell& cell) {
   const auto body = std::min(largest_ceiling_body, static_cast<std::uint64_t>(std::llround(materials_.of(cell).workload.mean_transfer_bytes())));
@@ -171,12 +185,30 @@ TrialRunner::~TrialRunner() {
   if (!scratch_.empty()) std::filesystem::remove_all(scratch_, ignored);
 }
 
-std::unique_ptr<ServerProcess> TrialRunner::start(const Cell& cell) {
+// Every trial begins with the same pages in memory: a slow disk is mounted anew; for the machine's own, prepare_machine has seen to it.
+TrialRunner::Ground TrialRunner::lay(const Cell& cell, bool to_verify) {
+  Ground ground;
+  if (!spec_.disk) return ground;
+  const std::filesystem::path& root = materials_.of(cell).root;
+  if (has_slow_disk(spec_)) {
+    ground.disk = std::make_unique<SlowDisk>(programs_, spec_, cell, root, placement_.client_processors, to_verify);
+  }
+  if (!to_verify && (spec_.disk->memory_bytes > 0 || spec_.disk->reads_per_s > 0 || spec_.disk->read_bytes_per_s > 0)) {
+    ground.limits = std::make_unique<ServerLimits>(*spec_.disk, root);
+  }
+  return ground;
+}
+
+Command TrialRunner::server_command(std::vector<std::string> arguments, const Ground& ground) const {
+  return {std::move(arguments), placement_.server_processors, ground.limits ? ground.limits->entrances() : std::vector<std::string>()};
+}
+
+std::unique_ptr<ServerProcess> TrialRunner::start(const Cell& cell, const Ground& ground) {
   const bool outside = std::any_of(spec_.servers.begin(), spec_.servers.end(), [&](const ServerSpec& server) { return server.name == cell.server && server.outside; });
-  if (outside) return start_outside(cell);
-  Command command{{programs_.find(cell.architecture).string(), "--root", materials_.of(cell).root.string(), "--address", "127.0.0.1", "--port", "0", "--workers",
-                   std::to_string(cell.workers)},
-                  placement_.server_processors};
+  if (outside) return start_outside(cell, ground);
+  Command command = server_command({programs_.find(cell.architecture).string(), "--root", materials_.of(cell).root.string(), "--address", "127.0.0.1", "--port", "0",
+                                    "--workers", std::to_string(cell.workers)},
+                                   ground);
   for (const auto& [key, value] : cell.options) {
     command.arguments.push_back("--" + key);
     command.arguments.push_back(value);
@@ -192,7 +224,7 @@ const std::filesystem::path& TrialRunner::scratch() {
   return scratch_;
 }
 
-std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell) {
+std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell, const Ground& ground) {
   std::error_code ignored;
   // A fresh one each time, so that no trial finds what another left.
   const std::filesystem::path dir = scratch() / cell.server;
@@ -200,7 +232,7 @@ std::unique_ptr<ServerProcess> TrialRunner::start_outside(const Cell& cell) {
   std::filesystem::create_directories(dir, ignored);
   const std::uint16_t port = free_port();
   auto server = std::make_unique<ServerProcess>(reactor_, cell.server,
-                                                Command{prepare_outside(load_outside(cell.architecture), cell, materials_.of(cell).root, dir, port), placement_.server_processors}, port);
+                                                server_command(prepare_outside(load_outside(cell.architecture), cell, materials_.of(cell).root, dir, port), ground), port);
   if (const auto congestion = cell.options.find("congestion"); congestion != cell.options.end()) {
     set_congestion_of_listener(server->group(), port, congestion->second);
   }
@@ -226,7 +258,8 @@ Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uin
 }
 
 void TrialRunner::verify(const Cell& cell) {
-  const std::unique_ptr<ServerProcess> server = start(cell);
+  const Ground ground = lay(cell, true);
+  const std::unique_ptr<ServerProcess> server = start(cell, ground);
   try {
     verify_files(reactor_, cell.server, server->port(), materials_.of(cell).workload.files, [&] { return !server->has_ended(); });
   } catch (const StartError& error) {
@@ -306,8 +339,9 @@ Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t atte
 void TrialRunner::prepare_machine(const Cell& cell, Trial& trial) {
   const Materials::Material& material = materials_.of(cell);
   const auto memory = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  const PageCache state = spec_.page_cache.value_or(material.workload.files.total_bytes() <= memory / 2 ? PageCache::warm : PageCache::cold);
-  trial.evidence["page_cache"] = {{"before", to_string(state)}, {"bytes", bring_page_cache(reactor_, material.root, state)}};
+  const bool fits = !spec_.disk && material.workload.files.total_bytes() <= memory / 2;
+  const PageCache state = spec_.page_cache.value_or(fits ? PageCache::warm : PageCache::cold);
+  if (!has_slow_disk(spec_)) trial.evidence["page_cache"] = {{"before", to_string(state)}, {"bytes", bring_page_cache(reactor_, material.root, state)}};
 
   // Connections of the trials before that are not forgotten yet hold ports which this one may need, unless the kernel lets
   // them be used again.
@@ -340,7 +374,8 @@ json TrialRunner::profile(const Cell& cell, ServerProcess& server) {
 }
 
 void TrialRunner::measure(const Cell& cell, Trial& trial) {
-  const std::unique_ptr<ServerProcess> started = start(cell);
+  const Ground ground = lay(cell, false);
+  const std::unique_ptr<ServerProcess> started = start(cell, ground);
   ServerProcess& server = *started;
   GroupProbe probe(server.group());
   json use = json::object();
@@ -431,6 +466,7 @@ void TrialRunner::measure(const Cell& cell, Trial& trial) {
   use["statistics"] = server.stop();
   if (!server.stopped_in_order()) use["stopped_by"] = "SIGKILL: it did not end in time after SIGTERM";
   trial.evidence["server"] = std::move(use);
+  if (ground.disk) note_disk(ground.disk->stop(), trial);
 }
 
 }  // namespace bakeoff

@@ -6,10 +6,13 @@
 #include <memory>
 #include <optional>
 
+#include "harness/cgroup.h"
 #include "harness/environment.h"
 #include "harness/materials.h"
+#include "harness/process_probe.h"
 #include "harness/programs.h"
 #include "harness/server_process.h"
+#include "harness/slow_disk.h"
 #include "results/model.h"
 
 namespace bakeoff {
@@ -26,8 +29,15 @@ class TrialRunner {
   Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt);
 
  private:
-  std::unique_ptr<ServerProcess> start(const Cell& cell);
-  std::unique_ptr<ServerProcess> start_outside(const Cell& cell);
+  // What stands under one server: declared before it, so that it outlives it.
+  struct Ground {
+    std::unique_ptr<SlowDisk> disk;
+    std::unique_ptr<ServerLimits> limits;
+  };
+  Ground lay(const Cell& cell, bool to_verify);
+  Command server_command(std::vector<std::string> arguments, const Ground& ground) const;
+  std::unique_ptr<ServerProcess> start(const Cell& cell, const Ground& ground);
+  std::unique_ptr<ServerProcess> start_outside(const Cell& cell, const Ground& ground);
   struct LoadTimes {
     double warmup_s;
     double duration_s;
@@ -57,6 +67,7 @@ class TrialRunner {
   std::filesystem::path scratch_;  // of outside servers and perf
   Placement placement_;
   std::map<std::uint64_t, Ceiling> ceilings_;  // by the size of their canned reply
+  std::unique_ptr<DelayAccounting> delay_accounting_;
 };
 
 // What the load generator's JSON says, as the validity rules take it. Throws nlohmann's exceptions for anything else.

@@ -34,6 +34,8 @@ enum class Metric {
   context_switches_per_s,
   cpu_idle_share,
   cpu_iowait_share,
+  disk_waiting_tasks,
+  cache_hit_share,
   memory_bytes,
   page_cache_bytes,
   relative_to_ceiling,
@@ -56,7 +58,7 @@ struct MetricName {
   Better better;
 };
 
-constexpr std::array<MetricName, 25> metric_table = {{
+constexpr std::array<MetricName, 27> metric_table = {{
     {Metric::throughput_mbps, "", "throughput_mbps", Better::more},            // all bytes received, heads too, * 8 / 1e6 / s
     {Metric::replies_per_s, "", "replies_per_s", Better::more},
     {Metric::connections_per_s, "", "connections_per_s", Better::more},
@@ -72,6 +74,8 @@ constexpr std::array<MetricName, 25> metric_table = {{
     {Metric::context_switches_per_s, "", "context_switches_per_s", Better::neither},    // voluntary and not, of the server's process tree
     {Metric::cpu_idle_share, "", "cpu_idle_share", Better::neither},              // of the server's processors, 0 to 1
     {Metric::cpu_iowait_share, "", "cpu_iowait_share", Better::neither},
+    {Metric::disk_waiting_tasks, "", "disk_waiting_tasks", Better::neither},      // of the server's process tree, how many at once in the mean
+    {Metric::cache_hit_share, "", "cache_hit_share", Better::neither},            // requests that a slow disk had nothing to read for, 0 to 1
     {Metric::memory_bytes, "", "memory_bytes", Better::less},                  // proportional set size of the server's process tree
     {Metric::page_cache_bytes, "", "page_cache_bytes", Better::neither},          // of the machine, files only
     {Metric::relative_to_ceiling, "", "relative_to_ceiling", Better::more},    // replies/s over those of the ceiling program just before and after

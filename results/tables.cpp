@@ -226,4 +226,27 @@ std::string ranking(const ExperimentResult& result, const TableStyle& style) {
   return text;
 }
 
+std::string waits(const ExperimentResult& result, const TableStyle& style) {
+  const std::vector<Column> columns = {{"cell", true}, {"Mbit/s"}, {"replies/s"}, {"CPU idle"}, {"iowait"}, {"waiting for disk"}, {"cache hits"}, {"p50 ms"}, {"p99 ms"}};
+  std::vector<std::vector<Text>> rows;
+  for (const CellResult& cell : result.cells) {
+    const Summary& summary = cell.summary;
+    if (!summary[Metric::disk_waiting_tasks].median && !summary[Metric::cache_hit_share].median) continue;
+    std::vector<Text> row = {{cell.cell.id}};
+    for (const Metric metric : {Metric::throughput_mbps, Metric::replies_per_s, Metric::cpu_idle_share, Metric::cpu_iowait_share, Metric::disk_waiting_tasks,
+                                Metric::cache_hit_share, Metric::latency_p50_ms, Metric::latency_p99_ms}) {
+      row.push_back({number(summary[metric].median), cell.valid ? "" : dim});
+    }
+    rows.push_back(std::move(row));
+  }
+  if (rows.empty()) return "";
+  return "Where the time went. CPU idle, iowait: shares of the server's processors. Waiting for disk: tasks of the server at once, in the mean.\n\n" +
+         aligned(columns, rows, style);
+}
+
+std::string tables(const ExperimentResult& result, const TableStyle& style) {
+  const std::string of_waits = waits(result, style);
+  return matrices(result, style) + "\n" + ranking(result, style) + (of_waits.empty() ? "" : "\n" + of_waits);
+}
+
 }  // namespace bakeoff

@@ -19,4 +19,11 @@ std::string matrices(const ExperimentResult& result, const TableStyle& style = {
 // latency, the server's CPU time a reply. Servers without a valid cell come last with the reason.
 std::string ranking(const ExperimentResult& result, const TableStyle& style = {});
 
+// One line a cell that was measured on a slow disk or with delay accounting: what its processors and tasks did while others
+// waited for the disk. Empty when there is no such cell.
+std::string waits(const ExperimentResult& result, const TableStyle& style = {});
+
+// All of them, with empty lines between.
+std::string tables(const ExperimentResult& result, const TableStyle& style = {});
+
 }  // namespace bakeoff

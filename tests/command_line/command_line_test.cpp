@@ -130,6 +130,33 @@ TEST_CASE("help is given, and what is not understood is refused") {
   CHECK(one_line(bench.bakeoff({"serve", "spde", "--root", "."}), 2, "there is no architecture `spde`; did you mean `sped`?"));
 }
 
+TEST_CASE("a run on a slow disk says how often and how long it was waited for, and leaves no mount") {
+  const Bench bench;
+  const std::string spec = bench.spec("[disk]\nmodel = \"constant\"\nset = { seek = \"5ms\" }\ncache = \"100KB\"\n[options]\nbody = \"sendfile\"\n" + sped,
+                                      "sweep = 2\nfinal = 0\n", "name = \"data-set\"\nset = { total_bytes = \"1MB\", most_bytes = \"50KB\", mean_transfer_bytes = \"9KB\" }");
+  if (::access("/dev/fuse", R_OK | W_OK) != 0 || ::access(BAKEOFF_BIN_DIR "/bakeoff-slowdisk", X_OK) != 0) {
+    const test::Finished without = bench.bakeoff({"run", spec, "--out", bench.out()});
+    CHECK(without.status == 4);
+    CHECK(ends_with_line(without, 4, "slow"));
+    return;
+  }
+  std::filesystem::create_symlink(BAKEOFF_BIN_DIR "/bakeoff-slowdisk", bench.dir.path() / "bin/bakeoff-slowdisk");
+  const test::Finished finished = bench.bakeoff({"run", spec, "--out", bench.out()});
+  INFO(finished.errors);
+  CHECK(finished.status == 0);
+  CHECK(finished.errors.find("Where the time went.") != std::string::npos);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  CHECK(result.at("environment").at("disk").at("kind") == "slowdisk");
+  const json& summary = result.at("cells").at(0).at("summary");
+  const double hits = summary.at("cache_hit_share").at("median").get<double>();
+  CHECK(hits > 0);
+  CHECK(hits < 1);
+  if (::geteuid() == 0) CHECK(summary.at("disk_waiting_tasks").at("median").get<double>() > 0);
+  CHECK(bench.nothing_left_running());
+  CHECK(read_file("/proc/self/mountinfo").find(bench.dir.path().string()) == std::string::npos);
+}
+
 TEST_CASE("a specification is refused with file, line and column before anything is made") {
   const Bench bench;
   const auto refused = [&](const std::string& servers, const std::string& part) { return one_line(bench.bakeoff({"run", bench.spec(servers), "--out", bench.out()}), 2, part); };

@@ -148,3 +148,21 @@ TEST_CASE("the shipped experiments can be read") {
     for (const std::string& scale : spec.scales) CHECK_NOTHROW(load_specification(experiment.name, scale));
   }
 }
+
+TEST_CASE("a disk is one that is made up, or the machine's own with bounds") {
+  CHECK_FALSE(parse_specification(smallest, "exp.toml").disk);
+  const Specification slow = parse_specification(smallest + "[disk]\nmodel = \"constant\"\nset = { seek = \"2ms\", arms = 4 }\ncache = \"1MB\"\n", "exp.toml");
+  REQUIRE(slow.disk);
+  CHECK(has_slow_disk(slow));
+  CHECK(slow.disk->model == "constant");
+  CHECK(slow.disk->model_overrides.size() == 2);
+  CHECK(slow.disk->cache_bytes == 1'000'000);
+  const Specification own = parse_specification(smallest + "[disk]\nmemory = \"200MiB\"\nreads_per_s = 500\n", "exp.toml");
+  CHECK_FALSE(has_slow_disk(own));
+  CHECK(own.disk->memory_bytes == 200u << 20);
+  CHECK(own.disk->reads_per_s == 500);
+  CHECK(begins(error_of(smallest + "[disk]\n"), "exp.toml:7:1: model: expected it, or `memory`"));
+  CHECK(begins(error_of(smallest + "[disk]\ncache = \"1MB\"\n"), "exp.toml:8:9: cache: it is of a slow disk"));
+  CHECK(begins(error_of(smallest + "[disk]\nmodel = \"ssd\"\nreads_per_s = 5\n"), "exp.toml:9:15: reads_per_s: it is of the machine's own disk"));
+  CHECK(begins(error_of(smallest + "[disk]\nmodel = \"ssd\"\ncash = 5\n"), "exp.toml:9:1: unknown key `cash`"));
+}

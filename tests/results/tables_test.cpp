@@ -59,3 +59,18 @@ TEST_CASE("colour is for terminals") {
   const ExperimentResult result = sample_result({sped}, {sample_trial(sped, Phase::sweep, 0, 10)});
   CHECK(matrices(result, {true}).find("\x1b[1m10 *\x1b[0m") != std::string::npos);
 }
+
+TEST_CASE("waits are shown where a disk was waited for, cell by cell") {
+  const Cell sped = sample_cell("sped", 64, 1), amped = sample_cell("amped", 64, 16);
+  Trial blocked = sample_trial(sped, Phase::sweep, 0, 100), busy = sample_trial(amped, Phase::sweep, 0, 900);
+  CHECK(waits(sample_result({sped, amped}, {blocked, busy})).empty());
+  blocked.figures[Metric::disk_waiting_tasks] = 0.91;
+  blocked.figures[Metric::cpu_idle_share] = 0.05;
+  blocked.figures[Metric::cpu_iowait_share] = 0.85;
+  blocked.figures[Metric::cache_hit_share] = 0.9;
+  const ExperimentResult result = sample_result({sped, amped}, {blocked, busy});
+  const std::string text = waits(result);
+  CHECK(text.find("  sped/connections=64/workers=1     100        800      0.05    0.85              0.91        0.90       -      12\n") != std::string::npos);
+  CHECK(text.find("amped") == std::string::npos);
+  CHECK(tables(result).ends_with("\n" + text));
+}
