@@ -209,6 +209,7 @@ struct UserThreads::State {
   bool wait(int fd, bool for_writing, std::int64_t deadline_ms);
   void wait_shared(int fd, int wake_most);
   void wake_shared(int fd, int most);
+  void yield();
   void on_worker(const std::function<void()>& job);
   void closing(int fd);
 
@@ -426,6 +427,12 @@ void UserThreads::State::wake_shared(int fd, int most) {
   if (one != nullptr && !one->threads.empty()) wake_first(*one, most);
 }
 
+void UserThreads::State::yield() {
+  if (unwinding()) return;
+  ready.push_back(*running);
+  park();
+}
+
 void UserThreads::State::on_worker(const std::function<void()>& job) {
   if (unwinding()) return job();
   ++counters.worker_jobs;
@@ -454,6 +461,7 @@ bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) { return state
 bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, true, deadline_ms); }
 void UserThreads::wait_shared(int fd, int wake_most) { state_->wait_shared(fd, wake_most); }
 void UserThreads::wake_shared(int fd, int most) { state_->wake_shared(fd, most); }
+void UserThreads::yield() { state_->yield(); }
 void UserThreads::on_worker(const std::function<void()>& job) { state_->on_worker(job); }
 
 void UserThreads::closing(int fd) { state_->closing(fd); }

@@ -58,6 +58,9 @@ class UserThreads {
   // it ready and leaves more behind.
   void wake_shared(int fd, int most);
 
+  // PARKS behind the threads that are ready to run.
+  void yield();
+
   // PARKS while job() runs on a kernel worker thread, in the order of the calls, with all signals blocked. The job must
   // neither touch this object nor throw.
   void on_worker(const std::function<void()>& job);

@@ -14,6 +14,7 @@
 #include "harness/command_line.h"
 #include "harness/experiment.h"
 #include "harness/materials.h"
+#include "harness/micro_experiments.h"
 #include "harness/outside.h"
 #include "harness/plan.h"
 #include "harness/preset.h"
@@ -28,19 +29,6 @@ namespace bakeoff {
 namespace {
 
 namespace po = boost::program_options;
-
-// "runs/quick-20240501-120000", and a number after it when two runs begin in one second.
-std::filesystem::path fresh_folder(const std::string& name) {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  localtime_r(&now, &parts);
-  char stamp[32];
-  std::strftime(stamp, sizeof stamp, "-%Y%m%d-%H%M%S", &parts);
-  const std::filesystem::path wanted = std::filesystem::path("runs") / (name + stamp);
-  std::filesystem::path folder = wanted;
-  for (int i = 2; std::filesystem::exists(folder); ++i) folder = wanted.string() + "-" + std::to_string(i);
-  return folder;
-}
 
 int with_folder(Programs& programs, const Specification& spec, RunFolder& folder, Search search) {
   const std::string path = folder.path().string();
@@ -87,8 +75,9 @@ const std::vector<SubCommand>& sub_commands() {
       {"verify", "SPEC", "have every server answer every file, measure nothing", verify_command},
       {"report", "RUN [--format FORMAT]", "print a run's tables again, or its figures for another tool", report_command},
       {"bundle", "RUN [--out FILE]", "one archive from which a run can be repeated", bundle_command},
+      {"micro", "NAME [--trials N] [--duration T] [--out DIR]", "the papers' experiments without a network; see bakeoff list micro", micro_command},
       {"serve", "PRESET|ARCHITECTURE --root DIR [...]", "run one server by hand", serve_command, true},
-      {"list", "[architectures|presets|outside|workloads|experiments]", "what there is", list_command},
+      {"list", "[architectures|presets|outside|workloads|experiments|micro]", "what there is", list_command},
       {"doctor", "[--fast]", "what on this machine will spoil a comparison, and what mends it", doctor_command},
       {"completion", "bash", "print what makes the shell complete bakeoff's words", completion_command},
       {"man", "", "print the manual page", man_command},
@@ -149,6 +138,18 @@ std::optional<Specification> only_specification(const std::string& command, cons
 }
 
 }  // namespace
+
+std::filesystem::path fresh_folder(const std::string& name) {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  char stamp[32];
+  std::strftime(stamp, sizeof stamp, "-%Y%m%d-%H%M%S", &parts);
+  const std::filesystem::path wanted = std::filesystem::path("runs") / (name + stamp);
+  std::filesystem::path folder = wanted;
+  for (int i = 2; std::filesystem::exists(folder); ++i) folder = wanted.string() + "-" + std::to_string(i);
+  return folder;
+}
 
 int run_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::full); }
 int tune_command(Reactor& reactor, const Arguments& arguments) { return run_or_tune(reactor, arguments, Search::tuned); }
@@ -212,7 +213,7 @@ int report_command(Reactor&, const Arguments& arguments) {
     throw UsageError("bakeoff report: there is no format `" + format + "`; there are " + known);
   }
   const TableStyle style{isatty(STDOUT_FILENO) == 1 && may_colour()};
-  std::cout << tables(result, style);
+  std::cout << (is_micro(result) ? scaling(result, style) : tables(result, style));
   return exit_status::fine;
 }
 
@@ -262,8 +263,8 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
 int list_command(Reactor& reactor, const Arguments& arguments) {
   po::options_description options("Options");
   po::variables_map given;
-  if (!read_options("list", arguments, options, 5, given)) return exit_status::fine;
-  const std::vector<std::string> kinds = {"architectures", "presets", "outside", "workloads", "experiments"};
+  if (!read_options("list", arguments, options, 6, given)) return exit_status::fine;
+  const std::vector<std::string> kinds = {"architectures", "presets", "outside", "workloads", "experiments", "micro"};
   const auto wanted = given.count("words") == 0 ? kinds : given["words"].as<std::vector<std::string>>();
   for (const std::string& kind : wanted) {
     std::vector<std::pair<std::string, std::string>> lines;
@@ -281,8 +282,10 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
       for (const WorkloadInfo& workload : list_workloads()) lines.emplace_back(workload.name, workload.description);
     } else if (kind == "experiments") {
       for (const ExperimentInfo& experiment : list_experiments()) lines.emplace_back(experiment.name, experiment.title);
+    } else if (kind == "micro") {
+      for (const MicroExperiment& experiment : micro_experiments()) lines.emplace_back(experiment.name, experiment.title);
     } else {
-      throw UsageError("bakeoff list: `" + kind + "` is none of architectures, presets, outside, workloads, experiments");
+      throw UsageError("bakeoff list: `" + kind + "` is none of architectures, presets, outside, workloads, experiments, micro");
     }
     if (wanted.size() > 1) std::cout << kind << ":\n";
     for (const auto& [name, what] : lines) std::printf("%s%-23s %s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());

@@ -2,6 +2,7 @@
 // and Interrupted (130).
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,10 +45,14 @@ int compare_command(Reactor& reactor, const Arguments& arguments);
 int list_command(Reactor& reactor, const Arguments& arguments);
 int serve_command(Reactor& reactor, const Arguments& arguments);
 int verify_command(Reactor& reactor, const Arguments& arguments);
+int micro_command(Reactor& reactor, const Arguments& arguments);
 int report_command(Reactor& reactor, const Arguments& arguments);
 int bundle_command(Reactor& reactor, const Arguments& arguments);
 int doctor_command(Reactor& reactor, const Arguments& arguments);
 int completion_command(Reactor& reactor, const Arguments& arguments);
 int man_command(Reactor& reactor, const Arguments& arguments);
+
+// "runs/quick-20240501-120000", and a number after it when two runs begin in one second.
+std::filesystem::path fresh_folder(const std::string& name);
 
 }  // namespace bakeoff

@@ -249,4 +249,33 @@ std::string tables(const ExperimentResult& result, const TableStyle& style) {
   return matrices(result, style) + "\n" + ranking(result, style) + (of_waits.empty() ? "" : "\n" + of_waits);
 }
 
+bool is_micro(const ExperimentResult& result) {
+  return !result.cells.empty() && result.cells.front().cell.workload.starts_with(micro_workload);
+}
+
+std::string scaling(const ExperimentResult& result, const TableStyle& style) {
+  std::string text = "Intervals hold the median with 95 % confidence.\n\n";
+  const std::vector<Column> columns = {{"system", true}, {"tasks"}, {"tasks/s"}, {"interval", true}, {"mean ms"}, {"interval", true}, {"p50 ms"}, {"p99 ms"},
+                                       {"max ms"}, {"switches/s"}, {"CPU us/task"}, {"trials"}};
+  std::vector<std::vector<Text>> rows;
+  Notes notes;
+  for (const CellResult& cell : result.cells) {
+    const Summary& summary = cell.summary;
+    const char* const colour = cell.valid ? "" : dim;
+    rows.push_back({{cell.cell.server, colour},
+                    {std::to_string(cell.cell.connections) + notes.mark(cell.reasons), colour},
+                    {number(summary[Metric::replies_per_s].median), bold},
+                    {interval(summary[Metric::replies_per_s])},
+                    {number(summary[Metric::latency_mean_ms].median), bold},
+                    {interval(summary[Metric::latency_mean_ms])},
+                    {number(summary[Metric::latency_p50_ms].median)},
+                    {number(summary[Metric::latency_p99_ms].median)},
+                    {number(summary[Metric::latency_max_ms].median)},
+                    {number(summary[Metric::context_switches_per_s].median)},
+                    {number(summary[Metric::server_cpu_us_per_reply].median)},
+                    {std::to_string(summary[Metric::latency_mean_ms].n)}});
+  }
+  return text + aligned(columns, rows, style) + notes.text();
+}
+
 }  // namespace bakeoff

@@ -26,4 +26,11 @@ std::string waits(const ExperimentResult& result, const TableStyle& style = {});
 // All of them, with empty lines between.
 std::string tables(const ExperimentResult& result, const TableStyle& style = {});
 
+// A micro-experiment has no clients: its cells' workload begins with this.
+constexpr const char* micro_workload = "micro: ";
+bool is_micro(const ExperimentResult& result);
+
+// Of a micro-experiment: one line for each system and number of tasks, in their order.
+std::string scaling(const ExperimentResult& result, const TableStyle& style = {});
+
 }  // namespace bakeoff

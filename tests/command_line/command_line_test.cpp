@@ -37,7 +37,7 @@ class Bench {
   Bench() {
     const std::filesystem::path real = BAKEOFF_BIN_DIR;
     std::filesystem::create_directories(dir.path() / "bin");
-    for (const char* name : {"sped", "bakeoff-load", "bakeoff-ceiling"}) std::filesystem::create_symlink(real / name, dir.path() / "bin" / name);
+    for (const char* name : {"sped", "bakeoff-load", "bakeoff-ceiling", "bakeoff-micro"}) std::filesystem::create_symlink(real / name, dir.path() / "bin" / name);
   }
 
   // A server that is sped but for what `script` does first; $SPED is the real one, $DIR a directory of its own.
@@ -112,7 +112,7 @@ bool ends_with_line(const test::Finished& finished, int status, const std::strin
 TEST_CASE("help is given, and what is not understood is refused") {
   const Bench bench;
   CHECK(bench.bakeoff({"--help"}).status == 0);
-  for (const char* command : {"run", "tune", "plan", "check", "compare", "list", "serve", "verify", "report", "bundle", "doctor", "completion", "man"}) {
+  for (const char* command : {"run", "tune", "plan", "check", "compare", "list", "micro", "serve", "verify", "report", "bundle", "doctor", "completion", "man"}) {
     const test::Finished help = bench.bakeoff({command, "--help"});
     CHECK(help.status == 0);
     CHECK(help.output.find(std::string("bakeoff ") + command) == 0);
@@ -330,6 +330,44 @@ TEST_CASE("what there is can be listed, verified and served") {
   CHECK(serving.wait() == 0);
   CHECK(one_line(bench.bakeoff({"serve", "sped", "--root", (bench.dir.path() / "nowhere").string()}), 2, "nowhere"));
   CHECK(one_line(bench.bakeoff({"serve", "sped", "--root", bench.dir.path().string(), "--no-such-option", "1"}), 2, "no-such-option"));
+}
+
+TEST_CASE("micro-experiments need no network, and end with a table and a result like any other") {
+  const Bench bench;
+  const test::Finished list = bench.bakeoff({"list", "micro"});
+  CHECK(list.status == 0);
+  for (const char* name : {"seda-threads", "seda-events", "hotos-threads", "boss-worker"}) CHECK(list.output.find(name) != std::string::npos);
+
+  const test::Finished run = bench.bakeoff({"micro", "boss-worker", "--trials", "2", "--out", bench.out()});
+  CHECK(run.status == 0);
+  CHECK(run.errors.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  REQUIRE(result.at("cells").size() == 2);
+  CHECK(result.at("best").empty());  // which way is better depends on the metric
+  CHECK(result.at("environment").at("binaries").contains("bakeoff-micro"));
+  const std::vector<std::pair<double, double>> least_ms = {{360, 2160.0 / 11}, {320, 220}};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const json& latency = result.at("cells")[i].at("summary").at("latency_ms");
+    CHECK(latency.at("max").at("n") == 2);
+    CHECK(latency.at("max").at("median").get<double>() >= least_ms[i].first);  // waits are never too short
+    CHECK(latency.at("mean").at("median").get<double>() >= least_ms[i].second);
+  }
+  CHECK(lines_of(bench.trials()) == 4);
+  const test::Finished report = bench.bakeoff({"report", bench.out()});
+  CHECK(report.status == 0);
+  CHECK(report.output == read_file(bench.dir.path() / "run/tables.txt"));
+
+  // The thread sanitizer has no room for a hundred thousand threads, user-level ones or not.
+  const char* const some = test::sanitized ? "seda-events" : "hotos-threads";
+  CHECK(bench.bakeoff({"micro", some, "--trials", "1", "--duration", "20ms", "--out", bench.out() + "-2"}).status == 0);
+
+  CHECK(one_line(bench.bakeoff({"micro", "boss-workers"}), 2, "did you mean `boss-worker`?"));
+  CHECK(one_line(bench.bakeoff({"micro", "boss-worker", "--duration", "1s"}), 2, "--duration means nothing to boss-worker"));
+  CHECK(one_line(bench.bakeoff({"micro", "seda-events", "--duration", "5"}), 2, "is not a time"));
+  CHECK(one_line(bench.bakeoff({"micro", "seda-events", "--trials", "0"}), 2, "--trials must be from 1 to 100"));
+  CHECK(one_line(bench.bakeoff({"micro"}), 2, "expected a micro-experiment's name"));
+  CHECK(one_line(bench.bakeoff({"micro", "boss-worker", "--out", bench.out()}), 2, "holds a run already"));
 }
 
 TEST_CASE("a server that dies at its start ends the run with its own words") {

@@ -580,3 +580,37 @@ TEST_CASE("misuse of user-level threads ends the process") {
     }));
   }
 }
+
+TEST_CASE("yield lets all that are ready run first", "[user_threads]") {
+  UserThreads threads(settings_with(EventMechanism::epoll));
+  const Tokens never_stops;
+  std::string order;
+  for (const char name : {'a', 'b', 'c'}) {
+    threads.spawn([&threads, &order, name] {
+      for (int turn = 0; turn < 3; ++turn) {
+        order += name;
+        threads.yield();
+      }
+    });
+  }
+  threads.run(never_stops.fd());
+  CHECK(order == "abcabcabc");
+}
+
+TEST_CASE("a thread that only ever yields can be stopped, and its stack is unwound", "[user_threads]") {
+  UserThreads threads(settings_with(EventMechanism::epoll));
+  const Tokens stops(1);
+  int unwound = 0;
+  struct Count {
+    int& count;
+    ~Count() { ++count; }
+  };
+  for (int i = 0; i < 3; ++i) {
+    threads.spawn([&] {
+      const Count at_the_end{unwound};
+      for (;;) threads.yield();
+    });
+  }
+  threads.run(stops.fd());
+  CHECK(unwound == 3);
+}
