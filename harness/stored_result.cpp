@@ -8,7 +8,7 @@ namespace bakeoff {
 
 nlohmann::json read_json(const std::filesystem::path& file) {
   std::ifstream in(file);
-  if (!in) throw UsageError("cannot read " + file.string());
+  if (!in) throw UsageError("cannot read " + file.string() + "; name a run's folder or its result.json");
   nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
   if (json.is_discarded()) throw UsageError(file.string() + ": not JSON, or cut in half");
   return json;

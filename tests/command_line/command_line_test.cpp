@@ -126,7 +126,7 @@ TEST_CASE("help is given, and what is not understood is refused") {
   CHECK(one_line(bench.bakeoff({"run", "--resume"}), 2, "--out DIR"));
   CHECK(one_line(bench.bakeoff({"run", "--resume", "--out", "nowhere"}), 2, "nowhere holds no run"));
   CHECK(one_line(bench.bakeoff({"list", "colours"}), 2, "`colours` is none of"));
-  CHECK(one_line(bench.bakeoff({"report", "nowhere"}), 2, "cannot read nowhere/result.json"));
+  CHECK(one_line(bench.bakeoff({"report", "nowhere"}), 2, "cannot read nowhere; name a run's folder or its result.json"));
   CHECK(one_line(bench.bakeoff({"serve", "spde", "--root", "."}), 2, "there is no architecture `spde`; did you mean `sped`?"));
 }
 
