@@ -267,7 +267,12 @@ TEST_CASE("a run is exported, bundled, and compared with itself, but not with on
   const test::Finished csv = bench.bakeoff({"report", bench.out(), "--format", "csv"});
   CHECK(csv.status == 0);
   CHECK(lines_of(csv.output) == 1 + lines_of(bench.trials()));
-  CHECK(json::parse(bench.bakeoff({"report", bench.out(), "--format", "google-benchmark"}).output).at("benchmarks").size() == 4);
+  std::size_t counted = 0;  // a busy machine may leave trials out
+  const json measured = bench.result();
+  for (const json& cell : measured.at("cells")) {
+    for (const json& trial : cell.at("trials")) counted += trial.at("counted").get<bool>() && cell.at("valid").get<bool>() ? 1 : 0;
+  }
+  CHECK(json::parse(bench.bakeoff({"report", bench.out(), "--format", "google-benchmark"}).output).at("benchmarks").size() == counted);
   CHECK(bench.bakeoff({"report", bench.out(), "--format", "xls"}).status == 2);
 
   CHECK(bench.bakeoff({"bundle", bench.out()}).status == 0);
@@ -282,7 +287,7 @@ TEST_CASE("a run is exported, bundled, and compared with itself, but not with on
   INFO(same.errors);
   CHECK(same.status == 0);
   CHECK(same.errors.find("stored results, measured at different times: weaker") != std::string::npos);
-  CHECK(same.errors.find("fine: candidate/baseline 1.000") != std::string::npos);
+  CHECK(same.errors.find(counted >= 4 ? "fine: candidate/baseline 1.000" : "with at least 4 trials that count") != std::string::npos);
   json other = bench.result();
   other["experiment"]["spec_sha256"] = std::string(64, '0');
   bench.dir.write("other.json", other.dump());
