@@ -316,8 +316,10 @@ std::string entity_tag(std::uint64_t size_bytes, std::int64_t mtime_ns) {
 std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int64_t mtime_ns) {
   using namespace std::chrono;
   const std::int64_t mtime_s = floor<seconds>(nanoseconds(mtime_ns)).count();
-  // RFC 9110, 8.8.2.1: never later than Date.
-  const std::int64_t last_modified_s = std::min<std::int64_t>(mtime_s, std::time(nullptr));
+  // RFC 9110, 8.8.2.1: never later than Date. Not by time(), which lags by up to a tick: a file written in that tick would
+  // be older in its head than in the answer to If-Modified-Since.
+  const std::int64_t now_s = floor<seconds>(system_clock::now()).time_since_epoch().count();
+  const std::int64_t last_modified_s = std::min(mtime_s, now_s);
   std::string head = "HTTP/1.1 200 OK\r\n";
   head += server_line;
   head += "Content-Type: ";
