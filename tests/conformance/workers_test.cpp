@@ -78,14 +78,24 @@ TEST_CASE("a worker process that is killed takes nobody with it", "[workers]") {
   wait_for_connections(server, 0);
   const std::size_t descriptors = server.descriptors();
 
-  // Idle connections: each is either gone at once with its worker, or still served.
-  std::vector<Client> clients;
-  for (int i = 0; i < 24; ++i) {
-    clients.push_back(server.connect());
-    REQUIRE(clients.back().get(sized(102)).status == 200);
-  }
+  // Idle connections: each is either gone at once with its worker, or still served. Half of them are the victim's, for who is
+  // stopped accepts none; or one at most, where each process has one.
   const std::vector<pid_t> before = children(server);
-  kill(before[before.size() / 2], SIGKILL);
+  const pid_t victim = before[before.size() / 2];
+  constexpr int half = 12;
+  const bool one_each = suite().connection_per_worker;
+  std::vector<Client> clients;
+  for (const bool by_victim : {false, true}) {
+    for (const pid_t worker : before) {
+      if (!one_each) kill(worker, (worker == victim) == by_victim ? SIGCONT : SIGSTOP);
+    }
+    for (int i = 0; i < half; ++i) {
+      clients.push_back(server.connect());
+      REQUIRE(clients.back().get(sized(102)).status == 200);
+    }
+  }
+  for (const pid_t worker : before) kill(worker, SIGCONT);
+  kill(victim, SIGKILL);
   CHECK(eventually([&] { return children(server).size() == processes && children(server) != before; }));
   int alive = 0;
   for (Client& client : clients) {
@@ -95,7 +105,8 @@ TEST_CASE("a worker process that is killed takes nobody with it", "[workers]") {
       ++alive;
     }
   }
-  CHECK(alive > 0);
+  CHECK(alive >= (one_each ? 2 * half - 1 : half));
+  CHECK(alive <= (one_each ? 2 * half : half));
   CHECK(static_cast<int>(server.connections()) == alive);
   clients.clear();
   wait_for_connections(server, 0);
