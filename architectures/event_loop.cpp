@@ -13,7 +13,7 @@ EventLoop::EventLoop(Server& server, Worker& worker, int most_connections)
       worker_(worker),
       most_connections_(most_connections),
       poller_(server.make_poller()),
-      deadlines_(server.options().descriptors),
+      deadlines_(server.options().descriptors, server.options().deadline_grain_ms),
       connections_(static_cast<std::size_t>(server.options().descriptors)) {
   poller_->watch(server_.listener().fd(), Interest::read);
   watch(server_.stop_fd(), [this] { ending_ = true; });
@@ -39,7 +39,8 @@ void EventLoop::run(const WaitForDisk& wait_for_disk) {
         poller_->watch(fd, Interest::read);
       } else {
         Connection& connection = *connections_[static_cast<std::size_t>(fd)];
-        settle(connection, connection.expire(worker_));
+        const Want want = connection.expire(worker_);
+        settle(connection, want == Want::writable ? connection.advance(worker_) : want);  // a reply that is due now
       }
     });
   }
@@ -59,7 +60,9 @@ void EventLoop::settle(Connection& connection, Want want) {
     end(connection.fd());
     return;
   }
-  poller_->watch(connection.fd(), want == Want::readable ? Interest::read : Interest::write);
+  poller_->watch(connection.fd(), want == Want::readable   ? Interest::read
+                                  : want == Want::writable ? Interest::write
+                                                           : Interest::none);
   deadlines_.set(connection.fd(), connection.deadline_ms());
 }
 

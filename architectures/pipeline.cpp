@@ -51,6 +51,7 @@ class Pipeline {
     WaitingStage stage(server_, to_read_, Interest::read);
     const auto settle = [&](int fd, Want want) {
       if (want == Want::readable) return stage.keep(at(fd));
+      if (want == Want::timer) return stage.pause(at(fd));
       if (want != Want::close)
         return stage.let_go(fd);  // a reply to write, or a name that stage 4 looks up on the disk
       stage.let_die(fd);

@@ -91,11 +91,16 @@ class Seda {
         stage.release(fd);
         send_.push(accepting_.at(fd));
       });
-      stage.arrived.for_each([&](int fd) { stage.keep(accepting_.at(fd)); });
+      stage.arrived.for_each([&](int fd) {
+        accepting_.at(fd).wants_timer() ? stage.pause(accepting_.at(fd)) : stage.keep(accepting_.at(fd));
+      });
       stage.arrived.clear();
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
-        stage.let_die(fd);
-        accepting_.at(fd).expire(worker);  // a reader that takes nothing: there is no answer to that
+        if (accepting_.at(fd).expire(worker) == Want::writable) {  // a reply that is due now
+          stage.release(fd);
+          return send_.push(accepting_.at(fd));
+        }
+        stage.let_die(fd);  // a reader that takes nothing: there is no answer to that
         accepting_.end(fd);
       });
     }
@@ -145,7 +150,11 @@ class Seda {
     std::stable_sort(batch.begin(), misses, [](const Stage::Event& a, const Stage::Event& b) {
       return a.connection->body_bytes_left() < b.connection->body_bytes_left();
     });
-    std::for_each(batch.begin(), misses, [&](const Stage::Event& event) { send_.push(*event.connection); });
+    Returning returning(*this);
+    std::for_each(batch.begin(), misses, [&](const Stage::Event& event) {
+      Connection& connection = *event.connection;
+      connection.wants_timer() ? returning.settle(connection, Want::timer) : send_.push(connection);
+    });
     std::for_each(misses, batch.end(), [&](const Stage::Event& event) {
       if (miss_.try_push(*event.connection)) return;
       event.connection->decline(worker);

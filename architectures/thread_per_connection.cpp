@@ -68,6 +68,7 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
         want = next.value_or(Want::disk);
         break;
       }
+      case Want::timer: threads.wait_until(connection.fd(), connection.deadline_ms()); break;
       case Want::close: threads.closing(connection.fd()); return;
     }
     if (!in_time) {
@@ -81,8 +82,10 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
 void serve_on_user_threads(Server& server) {
   const Options& options = server.options();
   const std::unique_ptr<Worker> worker = server.make_worker(0);
-  UserThreads threads(
-      {.mechanism = options.poller, .descriptors = options.descriptors, .disk_workers = options.workers});
+  UserThreads threads({.mechanism = options.poller,
+                       .descriptors = options.descriptors,
+                       .disk_workers = options.workers,
+                       .deadline_grain_ms = options.deadline_grain_ms});
   const int listener = server.listener().fd();
   const auto accept_and_serve_for_ever = [&] {
     for (;;) {

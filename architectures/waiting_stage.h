@@ -18,7 +18,7 @@ struct WaitingStage {
       : inbox(its_inbox),
         interest(its_interest),
         poller(server.make_poller()),
-        deadlines(server.options().descriptors),
+        deadlines(server.options().descriptors, server.options().deadline_grain_ms),
         arrived(server.options().descriptors),
         leaving(server.options().descriptors) {
     poller->watch(inbox.fd(), Interest::read);
@@ -33,6 +33,10 @@ struct WaitingStage {
   }
   void keep(const Connection& connection) {
     poller->watch(connection.fd(), interest);
+    deadlines.set(connection.fd(), connection.deadline_ms());
+  }
+  void pause(const Connection& connection) {  // until its deadline, and for nothing else
+    poller->watch(connection.fd(), Interest::none);
     deadlines.set(connection.fd(), connection.deadline_ms());
   }
   void release(int fd) {  // to whoever takes it

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "core/check.h"
+#include "core/content.h"
 #include "core/ledger.h"
 #include "core/residency.h"
 #include "core/server.h"
@@ -100,11 +101,12 @@ Want Connection::run(Worker& worker, std::initializer_list<Phase> not_yet) {
     switch (before) {
       case Phase::receiving: want = receive(worker); break;
       case Phase::resolving: want = resolve(worker); break;
+      case Phase::pausing: want = pause(worker); break;
       case Phase::sending: want = transmit(worker); break;
       case Phase::skipping: want = skip_body(worker); break;
       case Phase::draining: want = drain(worker); break;
     }
-    if (want == Want::close || want == Want::disk || phase_ == before) return want;
+    if (want == Want::close || want == Want::disk || want == Want::timer || phase_ == before) return want;
     // The next request of a keep-alive connection is a new wait, unless it is already here.
     if (phase_ == Phase::receiving && unparsed().empty()) return Want::readable;
   }
@@ -160,6 +162,9 @@ Want Connection::resolve(Worker& worker) {
     normal = std::move(*normalised);
     name = normal;
   }
+  if (server_.options().dynamic) {
+    if (const auto made = parse_made_reply(name)) return make_reply(worker, *made, name);
+  }
   if (!disk_announced_) {
     if (server_.cache().find(name, worker.clock.now_ms(), pin())) {
       worker.stats.cache_hits.add();
@@ -179,6 +184,22 @@ Want Connection::resolve(Worker& worker) {
   return Want::writable;
 }
 
+// The processor is burnt by whoever runs this; waiting is left to the connection's owner.
+Want Connection::make_reply(Worker& worker, const MadeReply& reply, std::string_view name) {
+  made_ = MadeBody{content_seed(name), reply.bytes};
+  burn(reply.burn_us);
+  worker.clock.refresh();
+  phase_ = Phase::pausing;
+  deadline_ms_ = worker.clock.now_ms() + static_cast<std::int64_t>(reply.wait_ms);
+  return pause(worker);
+}
+
+Want Connection::pause(Worker& worker) {
+  if (worker.clock.now_ms() < deadline_ms_) return Want::timer;
+  begin_reply(worker, 200);
+  return Want::writable;
+}
+
 // Chooses what is sent. A head that the cache keeps is not copied: transmit points at its pieces.
 void Connection::begin_reply(Worker& worker, int status) {
   phase_ = Phase::sending;
@@ -186,7 +207,10 @@ void Connection::begin_reply(Worker& worker, int status) {
   head_begun_ = false;
   offset_ = end_ = 0;
   deadline_ms_ = worker.clock.now_ms() + server_.options().send_timeout_ms;
-  if (status == 200) {
+  if (made_) {
+    end_ = made_->size_bytes;
+    output_ = made_head(end_);
+  } else if (status == 200) {
     const CachedFile& file = *pin().file;
     end_ = file.bytes.size_bytes;
     if (!request_.if_none_match.empty() || !request_.if_modified_since.empty()) {
@@ -253,6 +277,10 @@ Want Connection::transmit(Worker& worker) {
         }
         disk_announced_ = false;
       }
+    } else if (made_) {  // piece by piece, so that nobody who reads slowly holds a whole one
+      length = std::min<std::uint64_t>(length, worker.scratch.size());
+      content(made_->seed, offset_, worker.scratch.first(length));
+      bytes.memory = worker.scratch.data();
     } else if (length > 0) {
       bytes.memory = refusal_of(status_).body.data();
     }
@@ -260,7 +288,8 @@ Want Connection::transmit(Worker& worker) {
     // Counted before the bytes leave: whoever has received a reply finds it counted.
     const bool last = offset_ + length == end_;
     if (last) worker.stats.count_reply(status_, end_);
-    const ssize_t sent = strategy.send(fd_, {head.data(), pieces}, bytes, offset_, length, worker.scratch);
+    const std::uint64_t from = made_ ? 0 : offset_;
+    const ssize_t sent = strategy.send(fd_, {head.data(), pieces}, bytes, from, length, worker.scratch);
     if (last && sent != static_cast<ssize_t>(head_bytes + length)) worker.stats.uncount_reply(status_, end_);
     if (sent < 0) {
       if (errno == EINTR) continue;
@@ -300,6 +329,7 @@ Want Connection::file_changed(Worker& worker) {
 
 Want Connection::end_reply(Worker& worker) {
   unpin();
+  made_.reset();
   output_.shrink_to_fit();  // empty by now
   if (!input_.empty()) input_offset_ += parser_.consumed();
   in_hand_ = {};
@@ -405,6 +435,7 @@ Want Connection::expire(Worker& worker) {
       request_ = {};
       begin_refusal(worker, 408);
       return advance(worker);
+    case Phase::pausing: begin_reply(worker, 200); return Want::writable;
     case Phase::sending: worker.stats.closed_send_timeout.add(); return Want::close;
     case Phase::draining: worker.stats.closed_by_us.add(); return Want::close;
     case Phase::resolving:

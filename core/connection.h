@@ -15,6 +15,7 @@
 
 #include "core/disk_job.h"
 #include "core/file_cache.h"
+#include "core/made_reply.h"
 #include "core/request_parser.h"
 #include "core/response_head.h"
 #include "core/want.h"
@@ -38,7 +39,8 @@ class Connection {
   Want advance(Worker& worker);
 
   // The same in two halves, for owners that hand the connection on between them (pipeline). prepare: everything up to a
-  // response; writable when there is one. transmit: the response, no further; readable when it is sent.
+  // response; writable when there is one, timer when it is not yet due. transmit: the response, no further; readable
+  // when it is sent.
   Want prepare(Worker& worker);
   Want transmit(Worker& worker);
 
@@ -58,7 +60,8 @@ class Connection {
   // After Want::disk: the same as data, for somebody else to wait for first.
   DiskJob disk_job() const;
 
-  // The deadline has passed: a late request gets a 408, all else is closed.
+  // The deadline has passed: what waited for it (Want::timer) has its reply, a late request gets a 408, all else is
+  // closed.
   Want expire(Worker& worker);
 
   // When expire() is due, in ms of the worker's clock.
@@ -66,6 +69,8 @@ class Connection {
 
   // Want::disk was returned and its step is still to be taken.
   bool wants_disk() const { return disk_announced_; }
+  // Want::timer was returned and the reply is not yet due.
+  bool wants_timer() const { return phase_ == Phase::pausing; }
   // A further request, or a part of one, is here already and was not yet parsed: the socket need not become readable
   // for it.
   bool has_input() const {
@@ -83,15 +88,23 @@ class Connection {
   enum class Phase : std::uint8_t {
     receiving,  // reading and parsing a request
     resolving,  // from its name to a pinned file
+    pausing,    // a made-up reply is not yet due
     sending,    // head and body
     skipping,   // the rest of a request's body that nobody asked for
     draining,   // the response said close: what the peer still sends is read and dropped, lest a reset destroys it
+  };
+
+  struct MadeBody {
+    std::uint64_t seed;  // of content()
+    std::uint64_t size_bytes;
   };
 
   std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
   Want run(Worker& worker, std::initializer_list<Phase> not_yet);
   Want receive(Worker& worker);
   Want resolve(Worker& worker);
+  Want make_reply(Worker& worker, const MadeReply& reply, std::string_view name);
+  Want pause(Worker& worker);
   void keep_input();
   void keep_request();
   void release_input();
@@ -126,6 +139,7 @@ class Connection {
   std::uint64_t body_to_skip_bytes_ = 0;
 
   PinSlot own_pin_;
+  std::optional<MadeBody> made_;  // of a reply that is made up
   std::string output_;  // a head of this reply alone, or the rest of one that the socket did not take at once
   bool head_begun_ = false;
   std::uint64_t offset_ = 0;  // next byte of the body

@@ -173,6 +173,8 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
        }},
       {"defer-accept", "on|off", "accept a connection only once it has sent something [off]",
        toggle("defer-accept", options.defer_accept)},
+      {"dynamic", "on|off", "answer targets like /dynamic/burn-200us/wait-5ms/size-1000 with replies made up [off]",
+       toggle("dynamic", options.dynamic)},
       {"helpers", "NAME", "who waits for the disk: " + names(architecture.helpers),
        one_of("helpers", options.helpers, architecture.helpers)},
       {"dispatch", "NAME", "who accepts: " + names(architecture.dispatches),
@@ -409,6 +411,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
   }
   options.waits_in_calls =
       architecture.pollers.empty() || (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty());
+  if (options.dynamic) options.deadline_grain_ms = 1;  // time-outs of seconds need no such grain, waits do
   check_together(options, architecture, residency_given);
   fit_descriptors(options, architecture, given.count("cache-entries") != 0);
   return options;
@@ -439,6 +442,7 @@ nlohmann::ordered_json to_json(const Options& options, const Architecture& archi
   json["congestion"] = options.congestion;
   json["send_buffer_bytes"] = options.send_buffer_bytes;
   json["defer_accept"] = options.defer_accept;
+  json["dynamic"] = options.dynamic;
   if (!architecture.helpers.empty()) json["helpers"] = name_of(options.helpers);
   if (!architecture.dispatches.empty()) json["dispatch"] = name_of(options.dispatch);
   if (!architecture.thread_kinds.empty()) json["threads"] = name_of(options.threads);

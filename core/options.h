@@ -52,6 +52,7 @@ struct Options {
   std::string congestion = "cubic";
   int send_buffer_bytes = 0;  // 0: as the kernel tunes it
   bool defer_accept = false;
+  bool dynamic = false;  // targets of made_reply.h are answered
   HelperKind helpers = HelperKind::processes;
   Dispatch dispatch = Dispatch::boss;
   ThreadKind threads = ThreadKind::user;
@@ -62,6 +63,7 @@ struct Options {
 
   // What follows is worked out, not typed.
   int descriptors = 0;          // one past the highest descriptor that a process may have
+  int deadline_grain_ms = 50;   // how late a deadline may be found
   bool waits_in_calls = false;  // who serves a connection blocks in the call: no event mechanism
 };
 

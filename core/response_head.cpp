@@ -334,6 +334,15 @@ std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int6
   return head;
 }
 
+std::string made_head(std::uint64_t size_bytes) {
+  std::string head = "HTTP/1.1 200 OK\r\n";
+  head += server_line;
+  head += "Content-Type: application/octet-stream\r\nCache-Control: no-store\r\nContent-Length: ";
+  head += std::to_string(size_bytes);
+  head += "\r\n";
+  return head;
+}
+
 // With an ETag, a 304 needs none of the other fields that describe the file (RFC 9110, 15.4.5).
 std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns) {
   std::string head = "HTTP/1.1 304 Not Modified\r\n";

@@ -23,6 +23,8 @@ std::string entity_tag(std::uint64_t size_bytes, std::int64_t mtime_ns);
 // Status line to the last header that depends on the file alone: Server, Content-Type, Content-Length, Last-Modified,
 // ETag; each line with its CRLF, without the empty line that ends a head.
 std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int64_t mtime_ns);
+// Of a reply that is made up, and differs each time as far as anybody knows.
+std::string made_head(std::uint64_t size_bytes);
 std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns);
 
 // Whether If-None-Match, or else If-Modified-Since, asks for a 304 (RFC 9110, 13.2.2). Empty views: header absent.

@@ -47,6 +47,7 @@ struct Thread {
   int waits_on = -1;                           // descriptor and direction, see UserThreads::State::key_of
   int wake_most = 0;
   bool timed_out = false;
+  bool for_time_alone = false;  // no readiness wakes it
   [[no_unique_address]] FiberAnnotations annotations;
 };
 
@@ -188,7 +189,7 @@ struct UserThreads::State {
       : settings(settings_of_it),
         stacks(settings.stack_bytes),
         poller(make_poller(settings.mechanism, settings.descriptors)),
-        deadlines(2 * settings.descriptors),
+        deadlines(2 * settings.descriptors, settings.deadline_grain_ms),
         waiting(2 * static_cast<std::size_t>(settings.descriptors)) {}
 
   ~State() { unwind_all(); }
@@ -206,7 +207,7 @@ struct UserThreads::State {
   // --- on a thread's stack ---
 
   void park();
-  bool wait(int fd, bool for_writing, std::int64_t deadline_ms);
+  bool wait(int fd, bool for_writing, std::int64_t deadline_ms, bool for_time_alone = false);
   void wait_shared(int fd, int wake_most);
   void wake_shared(int fd, int most);
   void yield();
@@ -226,7 +227,8 @@ struct UserThreads::State {
   }
   Thread*& waiter(int key) { return waiting[static_cast<std::size_t>(key)]; }
   Interest interest_in(int fd) {
-    return static_cast<Interest>((waiter(2 * fd) != nullptr ? 1 : 0) | (waiter(2 * fd + 1) != nullptr ? 2 : 0));
+    const auto waits = [this](int key) { return waiter(key) != nullptr && !waiter(key)->for_time_alone; };
+    return static_cast<Interest>((waits(2 * fd) ? 1 : 0) | (waits(2 * fd + 1) ? 2 : 0));
   }
 
   // The threads that wait in turn for one descriptor.
@@ -397,12 +399,13 @@ void UserThreads::State::unwind_all() {
   stopping = false;
 }
 
-bool UserThreads::State::wait(int fd, bool for_writing, std::int64_t deadline_ms) {
+bool UserThreads::State::wait(int fd, bool for_writing, std::int64_t deadline_ms, bool for_time_alone) {
   if (unwinding()) return false;
   Thread& self = *running;
   const int key = key_of(fd, for_writing);
   BAKEOFF_CHECK(waiter(key) == nullptr && shared_of(fd) == nullptr);  // one thread a descriptor and direction
   waiter(key) = &self;
+  self.for_time_alone = for_time_alone;
   poller->watch(fd, interest_in(fd));
   deadlines.set(key, deadline_ms);
   self.waits_on = key;
@@ -458,6 +461,7 @@ void UserThreads::spawn(std::function<void()> body) { state_->spawn(std::move(bo
 void UserThreads::run(int stop_fd) { state_->run(stop_fd); }
 
 bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, false, deadline_ms); }
+void UserThreads::wait_until(int fd, std::int64_t deadline_ms) { state_->wait(fd, false, deadline_ms, true); }
 bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, true, deadline_ms); }
 void UserThreads::wait_shared(int fd, int wake_most) { state_->wait_shared(fd, wake_most); }
 void UserThreads::wake_shared(int fd, int most) { state_->wake_shared(fd, most); }

@@ -20,6 +20,7 @@ class UserThreads {
     std::size_t stack_bytes = 64 * 1024;  // address space; only touched pages cost memory. A guard page lies below:
                                           // how many threads that allows, see ThreadStacks.
     int disk_workers = 1;                 // kernel threads for on_worker
+    int deadline_grain_ms = 50;           // how late a deadline may be found
   };
   struct Counters {                        // of this scheduler; read by its own kernel thread, or racily by a monitor
     std::uint64_t switches = 0;            // user-level context switches
@@ -44,10 +45,13 @@ class UserThreads {
   // --- from within a user-level thread, though not in a catch block: the C++ runtime keeps what is being handled for
   // --- the kernel thread, not for ours
 
-  // PARKS until fd is readable (writable); false when now() passed deadline_ms first, by up to 50 ms and a clock tick
+  // PARKS until fd is readable (writable); false when now() passed deadline_ms first, by up to the grain and a clock tick
   // more. One thread waits per fd and direction. deadline_ms is in ms of CLOCK_MONOTONIC; DeadlineWheel::never: none.
   bool wait_readable(int fd, std::int64_t deadline_ms);
   bool wait_writable(int fd, std::int64_t deadline_ms);
+
+  // PARKS until now() has passed deadline_ms, likewise. fd, of the caller's own, stands for the thread meanwhile.
+  void wait_until(int fd, std::int64_t deadline_ms);
 
   // PARKS in a first-come queue for fd, which many threads may share (a listening socket). Each time fd is ready at
   // most `wake_most` of them are woken (0: all), one batch a scheduler turn, after the threads that were ready to run:

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -20,38 +19,6 @@
 namespace bakeoff {
 
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "content is defined by little-endian words");
-
-constexpr std::uint64_t word_step = 0x9e3779b97f4a7c15u;
-
-// Eight bytes of content. One multiplication: strong enough that no two offsets or files look alike, and cheap enough
-// that a client can check every byte it receives.
-constexpr std::uint64_t finish_word(std::uint64_t x) {
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93u;
-  return x ^ (x >> 29);
-}
-
-// Calls whole(position, word) for each aligned word inside [offset, offset + size) and part(position, bytes, count) for what
-// sticks out at either end; positions count from the start of the range.
-template <class Whole, class Part>
-void for_words(std::uint64_t seed, std::uint64_t offset, std::size_t size, Whole whole, Part part) {
-  std::size_t position = 0;
-  std::uint64_t x = seed + (offset / 8) * word_step;
-  if (const std::size_t into = offset % 8; into != 0 && size > 0) {
-    const std::uint64_t word = finish_word(x);
-    const std::size_t count = std::min(size, 8 - into);
-    part(position, reinterpret_cast<const char*>(&word) + into, count);
-    position += count;
-    x += word_step;
-  }
-  for (; size - position >= 8; position += 8, x += word_step) whole(position, finish_word(x));
-  if (position < size) {
-    const std::uint64_t word = finish_word(x);
-    part(position, reinterpret_cast<const char*>(&word), size - position);
-  }
-}
 
 bool is_plain_path(std::string_view path) {
   if (path.size() < 2 || path.front() != '/' || path.size() > 1024) return false;
@@ -141,6 +108,7 @@ class SetOnDisk {
   std::uint32_t repair() {
     std::uint32_t repaired = 0;
     for (const WorkloadFile& file : set_.files()) {
+      if (!file.on_disk) continue;
       struct stat status {};
       const bool sound = ::lstat(file_path(file).c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
                          static_cast<std::uint64_t>(status.st_size) == file.size_bytes && (!options_.check_content || has_right_content(file));
@@ -177,7 +145,9 @@ class SetOnDisk {
     try {
       std::filesystem::create_directory(files_, error);
       if (error) throw DiskError{error.value(), files_};
-      for (const WorkloadFile& file : set_.files()) write_file(file);
+      for (const WorkloadFile& file : set_.files()) {
+        if (file.on_disk) write_file(file);
+      }
       sync();  // the manifest must not reach the disk before what it vouches for
       write_manifest();
     } catch (...) {
@@ -193,6 +163,7 @@ class SetOnDisk {
     std::uint64_t directories = 1;
     std::string_view last;
     for (const WorkloadFile& file : set_.files()) {
+      if (!file.on_disk) continue;
       needed += (file.size_bytes + disk.f_frsize - 1) / disk.f_frsize * disk.f_frsize;
       const std::string_view parent = std::string_view(file.path).substr(0, file.path.rfind('/'));
       if (parent != last) ++directories;
@@ -275,33 +246,6 @@ class SetOnDisk {
 
 }  // namespace
 
-std::uint64_t content_seed(std::string_view path) {
-  std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a, finished by a mix because its high bits are weak for short names
-  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return mix64(hash);
-}
-
-void content(std::uint64_t seed, std::uint64_t offset, std::span<char> out) {
-  for_words(
-      seed, offset, out.size(), [&](std::size_t position, std::uint64_t word) { std::memcpy(out.data() + position, &word, 8); },
-      [&](std::size_t position, const char* bytes, std::size_t count) { std::memcpy(out.data() + position, bytes, count); });
-}
-
-bool content_matches(std::uint64_t seed, std::uint64_t offset, std::span<const char> bytes) {
-  std::uint64_t differences = 0;  // gathered rather than branched upon, so that the loop runs at full width
-  for_words(
-      seed, offset, bytes.size(),
-      [&](std::size_t position, std::uint64_t word) {
-        std::uint64_t got;
-        std::memcpy(&got, bytes.data() + position, 8);
-        differences |= got ^ word;
-      },
-      [&](std::size_t position, const char* expected, std::size_t count) {
-        differences |= std::memcmp(bytes.data() + position, expected, count) != 0 ? 1u : 0u;
-      });
-  return differences == 0;
-}
-
 std::uint32_t FileSet::add(std::string path, std::uint64_t size_bytes, std::uint32_t class_index) {
   BAKEOFF_CHECK(is_plain_path(path));
   const std::uint32_t number = size();
@@ -312,6 +256,17 @@ std::uint32_t FileSet::add(std::string path, std::uint64_t size_bytes, std::uint
   return number;
 }
 
+std::uint32_t FileSet::add_made(std::string path, std::uint64_t size_bytes, std::uint32_t class_index) {
+  const std::uint32_t number = add(std::move(path), size_bytes, class_index);
+  files_[number].on_disk = false;
+  total_bytes_ -= size_bytes;
+  return number;
+}
+
+bool FileSet::has_made() const {
+  return std::any_of(files_.begin(), files_.end(), [](const WorkloadFile& file) { return !file.on_disk; });
+}
+
 std::optional<std::uint32_t> FileSet::find(std::string_view path) const {
   const auto found = index_.find(path);
   if (found == index_.end()) return std::nullopt;
@@ -319,8 +274,10 @@ std::optional<std::uint32_t> FileSet::find(std::string_view path) const {
 }
 
 std::string FileSet::hash() const {
-  std::uint64_t hash = finish_word(word_step);  // so that another way of making content gives other sets
-  for (const WorkloadFile& file : files_) hash = mix64(mix64(hash ^ file.content_seed) + file.size_bytes);
+  std::uint64_t hash = content_version();  // so that another way of making content gives other sets
+  for (const WorkloadFile& file : files_) {
+    if (file.on_disk) hash = mix64(mix64(hash ^ file.content_seed) + file.size_bytes);
+  }
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
   return text;

@@ -5,11 +5,12 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "core/content.h"
 
 namespace bakeoff {
 
@@ -18,14 +19,8 @@ struct WorkloadFile {
   std::uint64_t size_bytes = 0;
   std::uint32_t class_index = 0;   // into Workload::classes
   std::uint64_t content_seed = 0;  // of its path; FileSet::add computes it
+  bool on_disk = true;             // false: servers make the reply up (core/made_reply.h)
 };
-
-// A file's bytes are a function of its path and the offset alone. The seed is computed once a file; then any part of
-// the file can be had, or checked, at any offset, at the speed of memory.
-std::uint64_t content_seed(std::string_view path);
-void content(std::uint64_t seed, std::uint64_t offset, std::span<char> out);
-// Whether `bytes` are what the file holds from `offset` on. They need not be aligned to anything.
-bool content_matches(std::uint64_t seed, std::uint64_t offset, std::span<const char> bytes);
 
 class FileSet {
  public:
@@ -34,17 +29,20 @@ class FileSet {
   // Adds a file and returns its index. The path is made of plain segments of letters, digits and "._-" that do not
   // begin with a dot, so that it means the same in a URL and on disk. A path given twice is a bug.
   std::uint32_t add(std::string path, std::uint64_t size_bytes, std::uint32_t class_index = 0);
+  // A reply that servers make up: it is asked for and checked like a file, and there is none.
+  std::uint32_t add_made(std::string path, std::uint64_t size_bytes, std::uint32_t class_index);
+  bool has_made() const;
 
   const std::string& name() const { return name_; }
   const std::vector<WorkloadFile>& files() const { return files_; }
   const WorkloadFile& operator[](std::uint32_t index) const { return files_[index]; }
   std::uint32_t size() const { return static_cast<std::uint32_t>(files_.size()); }
-  std::uint64_t total_bytes() const { return total_bytes_; }
+  std::uint64_t total_bytes() const { return total_bytes_; }  // of what is on disk
 
   // The index of a file by its path, as it stands in a URL.
   std::optional<std::uint32_t> find(std::string_view path) const;
 
-  // Sixteen hexadecimal digits that change with any path, size, or the way content is made.
+  // Sixteen hexadecimal digits that change with any path or size on disk, or the way content is made.
   std::string hash() const;
 
  private:

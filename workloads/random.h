@@ -4,13 +4,9 @@
 
 #include <cstdint>
 
-namespace bakeoff {
+#include "core/mix64.h"
 
-constexpr std::uint64_t mix64(std::uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
+namespace bakeoff {
 
 class Random {
  public:
