@@ -213,6 +213,10 @@ std::unique_ptr<ServerProcess> TrialRunner::start(const Cell& cell, const Ground
     command.arguments.push_back("--" + key);
     command.arguments.push_back(value);
   }
+  if (materials_.of(cell).workload.files.has_made()) {
+    command.arguments.push_back("--dynamic");
+    command.arguments.push_back("on");
+  }
   return std::make_unique<ServerProcess>(reactor_, cell.server, command);
 }
 

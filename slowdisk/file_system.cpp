@@ -123,6 +123,10 @@ class SlowDiskFileSystem::Impl {
   void make_tree() {
     nodes_.emplace_back();  // the root, inode 1
     for (std::uint32_t file = 0; file < files_.size(); ++file) {
+      if (!files_[file].on_disk) {
+        inode_of_file_.push_back(0);
+        continue;
+      }
       std::string_view rest = std::string_view(files_[file].path).substr(1);
       std::size_t node = 0;
       while (!rest.empty()) {

@@ -9,6 +9,7 @@ namespace bakeoff {
 void build_specweb99(const TomlTable& table, Workload& workload);
 void build_single_file(const TomlTable& table, Workload& workload);
 void build_synthetic(const TomlTable& table, Workload& workload);
+void build_dynamic(const TomlTable& table, Workload& workload);
 void build_trace(const TomlTable& table, Workload& workload);
 
 // For kinds that know only sizes: adds a file for each, under a made-up path ("/d00000/f0000000"; 100 to a directory) that ends

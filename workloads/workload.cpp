@@ -21,6 +21,7 @@ constexpr Kind kinds[] = {
     {"specweb99", build_specweb99},
     {"single-file", build_single_file},
     {"synthetic", build_synthetic},
+    {"dynamic", build_dynamic},
     {"trace", build_trace},
 };
 

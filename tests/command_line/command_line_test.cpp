@@ -213,6 +213,26 @@ TEST_CASE("a run ends with tables on standard error and a result that the schema
   CHECK(one_line(bench.bakeoff({"report", bench.out()}), 2, "cut in half"));
 }
 
+TEST_CASE("servers are told to make replies up where the workload asks for such") {
+  const Bench bench;
+  const std::string workload = "name = \"dynamic\"\nset = { directories = 1, burn_share = 0.2, wait_share = 0.2, wait = \"2ms\" }";
+  const test::Finished run = bench.bakeoff({"run", bench.spec(sped, "sweep = 1\nfinal = 1\n", workload), "--out", bench.out()});
+  INFO(run.errors);
+  REQUIRE(run.status == 0);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  std::istringstream trials(bench.trials());
+  for (std::string line; std::getline(trials, line);) {
+    const json evidence = json::parse(line).at("evidence");
+    CHECK(evidence.at("ready").at("options").at("dynamic") == true);
+    const json& load = evidence.at("load");
+    CHECK(load.at("errors").at("total") == 0);
+    const json& classes = load.at("classes");
+    CHECK(classes.at(classes.size() - 2).at("replies").get<int>() > 0);  // those that burn
+    CHECK(classes.at(classes.size() - 1).at("replies").get<int>() > 0);  // those that wait
+  }
+}
+
 TEST_CASE("plan and check say what would be run, and run nothing") {
   const Bench bench;
   const std::string spec = bench.spec(sped + "connections = [2, 4]\noptions = { poller = [\"poll\", \"epoll\"] }\n");

@@ -186,3 +186,23 @@ TEST_CASE("a workload of one's own is a TOML file, with its clients") {
   std::ofstream(name) << "kind = \"single-file\"\nsize_bytes = 5\n[load]\nthink = 1\n";
   CHECK_THROWS_WITH(load_workload(name), name + ":4:1: unknown key `think`");
 }
+
+TEST_CASE("in dynamic, the shares that are made up are as asked for, and no file of theirs is made") {
+  const Workload workload = load_workload("dynamic", {"directories=2", "wait=7ms", "wait_share=0.2"});
+  REQUIRE(workload.files.size() == 2 * 36 + 2);
+  const auto wait = workload.files.find("/dynamic/burn-0us/wait-7ms/size-1000");
+  const auto burn = workload.files.find("/dynamic/burn-200us/wait-0ms/size-1000");
+  REQUIRE(wait);
+  REQUIRE(burn);
+  CHECK(workload.popularity->share(*wait) == Approx(0.2));
+  CHECK(workload.popularity->share(*burn) == Approx(0.05));
+  CHECK(workload.classes.back().share == Approx(0.2));
+  CHECK_FALSE(workload.files[*wait].on_disk);
+  CHECK(workload.files.has_made());
+  CHECK_FALSE(load_workload("specweb99", {"directories=2"}).files.has_made());
+  CHECK(workload.files.total_bytes() == 2 * 5'119'488);
+  CHECK(load_workload("dynamic", {"directories=2"}).files.hash() == workload.files.hash());
+  CHECK_THROWS_AS(load_workload("dynamic", {"wait_share=0.99"}), UsageError);
+  CHECK_THROWS_AS(load_workload("dynamic", {"wait=2h"}), UsageError);
+  CHECK_THROWS_AS(load_workload("dynamic", {"burn=0"}), UsageError);
+}
