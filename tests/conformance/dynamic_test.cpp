@@ -29,6 +29,15 @@ TEST_CASE("made-up replies have their bytes, whatever they take") {
     CHECK(now_ms() - begun_ms >= static_cast<std::int64_t>(reply.wait_ms) - 10);  // a tick of the coarse clock
     CHECK(client.get(sized(102)).status == 200);
   }
+  // What comes while a reply waits does not hasten it, and is not lost.
+  const std::string waits = target_of({0, 100, 10});
+  const std::int64_t begun_ms = now_ms();
+  client.send(request(waits));
+  client.send(request(sized(102)));
+  CHECK(client.read_reply().body == body_of(waits, 10));
+  CHECK(now_ms() - begun_ms >= 100 - 10);
+  CHECK(client.read_reply().body == sized_content(102));
+
   const std::string slow = target_of({0, 5, 10});
   client.send(request(slow) + request(sized(102)) + request(slow, "", "HEAD") + request(slow, "Connection: close\r\n"));
   CHECK(client.read_reply().body == body_of(slow, 10));
