@@ -64,9 +64,8 @@ class AcceptingStage {
   // Leaves a batch to the next stage. BLOCKS: lock.
   static void hand_over(Worker& worker, DescriptorSet& batch, StageInbox& next) {
     if (batch.empty()) return;
-    worker.stats.batches.add();
-    worker.stats.batch_connections.add(batch.size());
-    next.merge(batch);
+    const std::size_t connections = batch.size();
+    worker.stats.count_batch(connections, next.merge(batch));
   }
 
  private:

@@ -27,10 +27,12 @@ const Architecture architecture = {
     .workers_default = 16,
     .pollers = all_pollers(),
     .bodies = all_bodies(),
-    .sends = {Sending::nonblocking},  // a loop that blocked on one client's socket would need no helpers
+    // Not blocking: a loop that waited for one client's socket would need no helpers.
+    .sends = {Sending::nonblocking, Sending::poll_first},
     .residencies = {Residency::cachestat, Residency::nowait, Residency::mincore, Residency::always_absent,
                     Residency::none},
     .helpers = {HelperKind::processes, HelperKind::threads},
+    .favours = all_favours(),
 };
 
 void serve(Server& server) {
@@ -38,11 +40,14 @@ void serve(Server& server) {
     EventLoop loop(server, worker, server.options().connections);
     const auto helpers = make_helper_pool(server.options().helpers, server.options().workers, server.root().fd());
     const auto finished = [&](HelperPool::Token token) { loop.resume(static_cast<int>(token)); };
-    helpers->attach([&](int fd) { loop.watch(fd, [&, fd] { helpers->collect(fd, finished); }); },
-                    [&](int fd) { loop.forget(fd); });
+    const auto collect = [&](int fd) {
+      helpers->collect(fd, finished);
+      worker.stats.set_helpers(helpers->counters());
+    };
+    helpers->attach([&](int fd) { loop.watch(fd, [&, fd] { collect(fd); }); }, [&](int fd) { loop.forget(fd); });
     loop.run([&](Connection& connection) -> std::optional<Want> {
       helpers->submit(connection.disk_job(), static_cast<HelperPool::Token>(connection.fd()));
-      worker.stats.helper_jobs.add();
+      worker.stats.set_helpers(helpers->counters());
       return std::nullopt;  // until its helper is done
     });
   });

@@ -1,5 +1,7 @@
 #include "architectures/event_loop.h"
 
+#include <algorithm>
+
 namespace bakeoff {
 namespace {
 
@@ -21,18 +23,23 @@ EventLoop::EventLoop(Server& server, Worker& worker, int most_connections)
 
 void EventLoop::run(const WaitForDisk& wait_for_disk) {
   wait_for_disk_ = &wait_for_disk;
+  const Favour favour = server_.options().favour;
   while (!ending_) {
     const auto events = poller_->wait(deadlines_.wait_ms(worker_.clock.now_ms()));
     worker_.waited(*poller_, events.size());
+    const bool clients_wait = std::any_of(events.begin(), events.end(),
+                                          [&](const Ready& event) { return event.fd == server_.listener().fd(); });
+    if (clients_wait && favour == Favour::accepting) accept_connections();
     for (const Ready& event : events) {
       if (Connection* connection = connections_[static_cast<std::size_t>(event.fd)].get()) {
         settle(*connection, connection->advance(worker_));
       } else if (event.fd == server_.listener().fd()) {
-        accept_connections();
+        if (favour == Favour::arrival) accept_connections();
       } else if (const auto other = others_.find(event.fd); other != others_.end()) {
         other->second();
       }
     }
+    if (clients_wait && favour == Favour::connections) accept_connections();
     deadlines_.expire(worker_.clock.now_ms(), [this](int fd) {
       if (fd == server_.listener().fd()) {
         accepting_ = true;

@@ -29,6 +29,7 @@ const Architecture architecture = {
     .can_refuse = false,
     .connections_are_workers = true,
     .descriptors_are_per_worker = true,
+    .can_listen_apart = true,
 };
 
 void serve(Server& server) {

@@ -45,7 +45,7 @@ using FreeWorkers = std::counting_semaphore<>;
       Connection::refuse(fd, worker);
       continue;
     }
-    connections.push(std::make_unique<Connection>(fd, worker));
+    worker.stats.count_batch(1, connections.push(std::make_unique<Connection>(fd, worker)));
   }
 }
 

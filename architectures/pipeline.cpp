@@ -4,7 +4,8 @@
 //                    socket; a thread of stage 4, for the disk
 //   what is shared   the address space: one cache, under a lock; a connection belongs to one stage at a time, and stages
 //                    hand over batches by merging sets of descriptors
-//   what can block   a writer thread; stage 3 waits for the batch, because stages 3 and 4 run in turn
+//   what can block   a writer thread. Stages 3 and 4 run in turn, so stage 3 waits for the batch, though not for a
+//                    writer that waits for the disk: all of them have to, before nobody else is served
 //   knobs            --workers (writer threads), --connections, --poller (select in the paper), --accept-limit
 //
 //            +----------+     +-------------+     +-----------------+  batch  +-------------+
@@ -34,7 +35,7 @@ const Architecture architecture = {
     .workers_default = 25,
     .pollers = {EventMechanism::select, EventMechanism::poll, EventMechanism::epoll},
     .bodies = all_bodies(),
-    .sends = {Sending::nonblocking, Sending::blocking},
+    .sends = {Sending::nonblocking, Sending::blocking, Sending::timed},  // all wait for room first, in stage 3
 };
 
 class Pipeline {
@@ -69,7 +70,9 @@ class Pipeline {
 
   [[noreturn]] void stage3_find_writable(Worker& worker) {
     WaitingStage stage(server_, to_write_, Interest::write);
+    stage.poller->watch(writers_.fd(), Interest::read);
     std::vector<Item> batch;
+    DescriptorSet in_hand(server_.options().descriptors);  // connections that a writer has, which waits for the disk
     const auto expect = [&](int fd) {
       if (at(fd).wants_disk()) {
         batch.push_back({fd, Want::disk});  // no socket has to be ready for that
@@ -77,22 +80,36 @@ class Pipeline {
         stage.keep(at(fd));
       }
     };
+    const auto settle = [&](const std::vector<Item>& written) {
+      for (const auto& [fd, want] : written) {
+        in_hand.erase(fd);
+        if (want == Want::writable || want == Want::disk) {
+          expect(fd);
+        } else if (want == Want::readable) {
+          stage.let_go(fd);
+        } else {
+          stage.let_die(fd);
+          end(fd);
+        }
+      }
+    };
     for (;;) {
-      stage.wait(worker, [&](int fd) { batch.push_back({fd, Want::writable}); });
+      bool late = false;
+      stage.wait(worker, [&](int fd) {
+        if (fd == writers_.fd()) {
+          late = true;
+        } else {
+          batch.push_back({fd, Want::writable});
+        }
+      });
+      if (late) settle(writers_.take_late());
       stage.arrived.for_each(expect);
       stage.arrived.clear();
       while (!batch.empty()) {
-        writers_.run(batch);
-        for (const auto& [fd, want] : std::exchange(batch, {})) {
-          if (want == Want::writable || want == Want::disk) {
-            expect(fd);
-          } else if (want == Want::readable) {
-            stage.let_go(fd);
-          } else {
-            stage.let_die(fd);
-            end(fd);
-          }
-        }
+        for (const Item& item : batch) in_hand.insert(item.fd);
+        const std::vector<Item> written = writers_.run(std::exchange(batch, {}));
+        settle(written);
+        in_hand.for_each([&](int fd) { stage.release(fd); });
       }
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
         at(fd).expire(worker);  // a reader that takes nothing: there is no answer to that
@@ -104,6 +121,7 @@ class Pipeline {
   }
 
   [[noreturn]] void stage4_write(Worker& worker) {
+    worker.may_wait_for_room = true;
     writers_.work([&](Item& item) {
       worker.clock.refresh();
       Connection& connection = at(item.fd);

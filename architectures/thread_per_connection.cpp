@@ -5,7 +5,8 @@
 //   what is shared   the whole address space: one cache, under a lock that the workers need
 //   what can block   a kernel worker thread; never the kernel thread of the user-level threads
 //   knobs            --connections (threads, pre-forked: as many connections at once, no more), --workers (kernel worker
-//                    threads), --poller, --send; with --threads=kernel the kernel's own threads wait for everything
+//                    threads), --poller, --send (Knot's three: section 4.3), --favour (policies A and C); with
+//                    --threads=kernel the kernel's own threads wait for everything
 //
 //             +-- thread 1: accept -> read -> send -> ...      parked in the poll set when a socket call would block
 //   clients   |
@@ -32,10 +33,11 @@ const Architecture architecture = {
     .workers_default = 16,
     .pollers = all_pollers(),
     .bodies = all_bodies(),
-    .sends = {Sending::nonblocking, Sending::blocking},
+    .sends = {Sending::nonblocking, Sending::blocking, Sending::poll_first, Sending::timed},
     .residencies = {Residency::always_absent, Residency::none, Residency::cachestat, Residency::nowait,
                     Residency::mincore},
     .thread_kinds = {ThreadKind::user, ThreadKind::kernel},
+    .favours = {Favour::connections, Favour::accepting},
     .can_refuse = false,
     .connections_are_threads = true,
 };
@@ -43,7 +45,11 @@ const Architecture architecture = {
 // The kernel worker thread that this runs on, as a worker of the server.
 Worker& this_disk_worker(Server& server) {
   static std::atomic<int> next = 1;  // 0 is the kernel thread of the user-level threads
-  thread_local const std::unique_ptr<Worker> worker = server.make_worker(next++);
+  thread_local const std::unique_ptr<Worker> worker = [&] {
+    auto made = server.make_worker(next++);
+    made->may_wait_for_room = true;
+    return made;
+  }();
   worker->clock.refresh();
   return *worker;
 }
@@ -63,9 +69,12 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
       case Want::disk: {
         std::optional<Want> next;
         threads.on_worker([&] { next = connection.wait_for_disk(this_disk_worker(worker.server)); });
-        worker.stats.helper_jobs.add();
         proceed = !next || *next == Want::readable;  // the next request may be here already
         want = next.value_or(Want::disk);
+        worker.clock.refresh();
+        // A socket that stays full comes back again and again; a slow disk is not the client's fault.
+        in_time =
+            next || worker.server.options().send != Sending::timed || worker.clock.now_ms() < connection.deadline_ms();
         break;
       }
       case Want::timer: threads.wait_until(connection.fd(), connection.deadline_ms()); break;
@@ -85,7 +94,9 @@ void serve_on_user_threads(Server& server) {
   UserThreads threads({.mechanism = options.poller,
                        .descriptors = options.descriptors,
                        .disk_workers = options.workers,
-                       .deadline_grain_ms = options.deadline_grain_ms});
+                       .deadline_grain_ms = options.deadline_grain_ms,
+                       .newcomers_first = options.favour == Favour::accepting});
+  threads.on_turn([&](const UserThreads::Counters& counters) { worker->stats.set_user_threads(counters); });
   const int listener = server.listener().fd();
   const auto accept_and_serve_for_ever = [&] {
     for (;;) {
@@ -96,15 +107,14 @@ void serve_on_user_threads(Server& server) {
       }
       if (options.accept_limit == 0) threads.wake_shared(listener, 1);  // there may be more
       Connection connection(fd, *worker);
+      if (options.favour == Favour::accepting) threads.yield();  // until everybody who is here has been accepted
       serve_on_user_thread(connection, *worker, threads);
     }
   };
   for (int i = 0; i < options.connections; ++i) threads.spawn(accept_and_serve_for_ever);
   server.announce_ready();
   threads.run(server.stop_fd());
-  worker->stats.user_switches.set(threads.counters().switches);
-  worker->stats.polls.set(threads.counters().polls);
-  worker->stats.poll_watched.set(threads.counters().polled_descriptors);
+  worker->stats.set_user_threads(threads.counters());
 }
 
 void serve(Server& server) {

@@ -12,4 +12,10 @@ void SystemClock::refresh() {
   unix_s_ = now.tv_sec;
 }
 
+std::int64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 }  // namespace bakeoff

@@ -1,5 +1,6 @@
 #include "core/connection.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 #include "core/check.h"
 #include "core/content.h"
@@ -23,6 +25,9 @@ namespace {
 constexpr std::uint64_t most_skipped_bytes = 1 << 20;
 // How long a peer may go on sending after a response that closes (RFC 9112, 9.6).
 constexpr std::int64_t drain_ms = 2000;
+
+// How long --send=timed polls one socket (Pariag 2007, section 4.3).
+constexpr int room_wait_ms = 1000;
 
 const Refusal& refusal_of(int status) {
   static const auto all = [] {
@@ -165,8 +170,11 @@ Want Connection::resolve(Worker& worker) {
   if (server_.options().dynamic) {
     if (const auto made = parse_made_reply(name)) return make_reply(worker, *made, name);
   }
+  CacheUse use;
   if (!disk_announced_) {
-    if (server_.cache().find(name, worker.clock.now_ms(), pin())) {
+    const bool found = server_.cache().find(name, worker.clock.now_ms(), pin(), &use);
+    worker.stats.count_cache(use);
+    if (found) {
       worker.stats.cache_hits.add();
       begin_reply(worker, 200);
       return Want::writable;
@@ -178,7 +186,10 @@ Want Connection::resolve(Worker& worker) {
     return Want::disk;
   }
   disk_announced_ = false;
-  const int status = server_.cache().load(name, worker.clock.now_ms(), pin());
+  const std::int64_t begun_ns = monotonic_ns();
+  const int status = server_.cache().load(name, worker.clock.now_ms(), pin(), &use);
+  worker.stats.disk_blocked_ns.add(static_cast<std::uint64_t>(monotonic_ns() - begun_ns));
+  worker.stats.count_cache(use);
   if (status == 301) output_ = redirect_head(name);
   begin_reply(worker, status);
   return Want::writable;
@@ -205,6 +216,7 @@ void Connection::begin_reply(Worker& worker, int status) {
   phase_ = Phase::sending;
   status_ = static_cast<std::int16_t>(status);
   head_begun_ = false;
+  room_awaited_ = false;
   offset_ = end_ = 0;
   deadline_ms_ = worker.clock.now_ms() + server_.options().send_timeout_ms;
   if (made_) {
@@ -223,6 +235,7 @@ void Connection::begin_reply(Worker& worker, int status) {
     if (file.head.empty()) {  // heads are not cached: every reply pays for its own
       output_ = status_ == 200 ? file_head(file.name, file.bytes.size_bytes, file.mtime_ns)
                                : not_modified_head(file.bytes.size_bytes, file.mtime_ns);
+      if (server_.options().align_heads) pad_head(output_);
     }
   } else if (status >= 400) {
     end_ = refusal_of(status).body.size();
@@ -241,6 +254,13 @@ Want Connection::begin_refusal(Worker& worker, int status) {
 Want Connection::transmit(Worker& worker) {
   const BodyStrategy& strategy = server_.body();
   const Residency residency = server_.options().residency;
+  const Sending sending = server_.options().send;
+  if (sending == Sending::poll_first && !room_awaited_) {
+    room_awaited_ = true;
+    return Want::writable;
+  }
+  bool polled = false;
+  bool announced = false;  // this is the step that Want::disk announced
   for (;;) {
     const CachedFile* file = pin().file;
     std::array<std::string_view, 2> head;
@@ -275,7 +295,7 @@ Want Connection::transmit(Worker& worker) {
             return Want::disk;
           }
         }
-        disk_announced_ = false;
+        announced = std::exchange(disk_announced_, false);
       }
     } else if (made_) {  // piece by piece, so that nobody who reads slowly holds a whole one
       length = std::min<std::uint64_t>(length, worker.scratch.size());
@@ -296,10 +316,14 @@ Want Connection::transmit(Worker& worker) {
       if (errno == EFAULT) return file_changed(worker);  // a mapping ends where its file does
       if (errno != EAGAIN) return lost(worker);
       worker.stats.would_block_sends.add();
-      return Want::writable;
+      if (sending != Sending::timed || !worker.may_wait_for_room || polled) return Want::writable;
+      polled = true;
+      disk_announced_ = announced;  // the second try is the same step
+      wait_for_room(worker);
+      continue;
     }
     if (sent == 0) return file_changed(worker);
-    if (server_.options().send == Sending::blocking) worker.clock.refresh();   // the call may have taken any time
+    if (sending == Sending::blocking) worker.clock.refresh();                  // the call may have taken any time
     deadline_ms_ = worker.clock.now_ms() + server_.options().send_timeout_ms;  // a slow reader is not a dead one
     head_begun_ = true;
     if (static_cast<std::uint64_t>(sent) < head_bytes) {
@@ -386,11 +410,31 @@ Want Connection::drain(Worker& worker) {
   return Want::close;
 }
 
+void Connection::wait_for_room(Worker& worker) const {
+  worker.stats.room_waits.add();
+  pollfd socket{fd_, POLLOUT, 0};
+  ::poll(&socket, 1, room_wait_ms);  // however it ends, one more try tells
+  worker.clock.refresh();
+}
+
 std::optional<Want> Connection::wait_for_disk(Worker& worker) {
   BAKEOFF_CHECK(disk_announced_);
-  if (phase_ == Phase::sending) return transmit(worker);
-  resolve(worker);
-  return std::nullopt;
+  if (phase_ == Phase::resolving) {
+    resolve(worker);
+    return std::nullopt;
+  }
+  const Sending sending = server_.options().send;
+  Want want = transmit(worker);
+  // Who tries also waits for room, a second at a time: the next try is another job of the same kind.
+  if (want == Want::writable && sending == Sending::timed) return std::nullopt;
+  // A call in blocking mode comes back now and then only for somebody to look around.
+  while (sending == Sending::blocking && (want == Want::writable || want == Want::disk)) {
+    worker.clock.refresh();
+    pollfd stop{server_.stop_fd(), POLLIN, 0};
+    if (worker.clock.now_ms() >= deadline_ms_ || ::poll(&stop, 1, 0) == 1) break;
+    want = transmit(worker);
+  }
+  return want;
 }
 
 Want Connection::decline(Worker& worker) {

@@ -53,8 +53,9 @@ class Connection {
   Want decline(Worker& worker);
   bool may_decline() const { return disk_announced_ && (phase_ == Phase::resolving || !head_begun_); }
 
-  // After Want::disk: takes just the announced step, on whichever kernel thread calls it. Nothing: the name is resolved,
-  // go on with advance(). Else what the attempt to send ended with. BLOCKS: disk.
+  // After Want::disk: takes just the announced step, on whichever kernel thread calls it. Nothing: go on with advance(),
+  // because the name is resolved, or because a second was not enough (--send=timed). Else what the attempt to send ended
+  // with. BLOCKS: disk; network for a second with --send=timed.
   std::optional<Want> wait_for_disk(Worker& worker);
 
   // After Want::disk: the same as data, for somebody else to wait for first.
@@ -115,6 +116,7 @@ class Connection {
   void await_request(Worker& worker);
   Want skip_body(Worker& worker);
   Want drain(Worker& worker);
+  void wait_for_room(Worker& worker) const;  // BLOCKS: network
   Want nothing_received(Worker& worker, ssize_t got);
   Want lost(Worker& worker);
   void unpin();
@@ -126,6 +128,7 @@ class Connection {
   bool keep_alive_ = true;
   bool disk_announced_ = false;  // Want::disk was returned: the next step may wait
   bool drain_after_ = false;
+  bool room_awaited_ = false;  // --send=poll-first: the socket was found to have room for this reply
   std::int16_t status_ = 0;
   std::int64_t deadline_ms_;
 

@@ -74,23 +74,40 @@ FileCache::~FileCache() {
   while (!table.uses_.empty()) drop(table, table.uses_.back());
 }
 
-bool FileCache::find(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
-  if (!settings_.paths || !settings_.files || strategy_.kind() == BodyKind::uncached) return false;
-  Guard guard(memory_);
-  CacheTable* table = memory_.table();
-  if (table == nullptr) return false;
-  CachedFile* file = find_linked(*table, name);
-  if (file == nullptr) return false;
-  if (settings_.valid_ms != 0 && now_ms - file->checked_ms_ > settings_.valid_ms) return false;
-  if (&table->uses_.front() != file)
-    table->uses_.splice(table->uses_.begin(), table->uses_, table->uses_.iterator_to(*file));
-  slot.file = file;
-  ++file->pins_;
-  return true;
+bool FileCache::find(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse* use) {
+  CacheUse ignored;
+  CacheUse& seen = use != nullptr ? *use : ignored;
+  if (!settings_.paths) return false;
+  seen.path = CacheUse::Of::miss;
+  {
+    Guard guard(memory_);
+    CacheTable* table = memory_.table();
+    if (table == nullptr) return false;
+    CachedFile* file = find_linked(*table, name);
+    if (file == nullptr) return false;
+    if (settings_.valid_ms != 0 && now_ms - file->checked_ms_ > settings_.valid_ms) return false;
+    if (keeps_files()) {
+      seen.path = seen.file = CacheUse::Of::hit;
+      if (settings_.heads) seen.head = CacheUse::Of::hit;
+      if (&table->uses_.front() != file)
+        table->uses_.splice(table->uses_.begin(), table->uses_, table->uses_.iterator_to(*file));
+      slot.file = file;
+      ++file->pins_;
+      return true;
+    }
+    // Contents would have to be read: that is the disk's.
+    if (file->bytes.size_bytes > 0 && strategy_.keeps(file->bytes.size_bytes) == BodyStrategy::Keep::contents) return false;
+  }
+  seen.path = CacheUse::Of::hit;
+  return load(name, now_ms, slot, use) == 200;
 }
 
-int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
+bool FileCache::keeps_files() const { return settings_.files && strategy_.kind() != BodyKind::uncached; }
+
+int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse* use) {
   BAKEOFF_CHECK(slot.file == nullptr);
+  CacheUse ignored;
+  CacheUse& seen = use != nullptr ? *use : ignored;
   const Ledger::Window window(memory_.ledger());
   Loaded loaded(*this);
   loaded.file = root_.open(name);
@@ -100,7 +117,9 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
   }
   if (loaded.file.status != 200) return loaded.file.status;
 
-  const bool keep_files = settings_.files && strategy_.kind() != BodyKind::uncached;
+  const bool keep_files = keeps_files();
+  if (keep_files) seen.file = CacheUse::Of::miss;
+  if (settings_.heads) seen.head = CacheUse::Of::miss;
   {
     Guard guard(memory_);
     CacheTable* table = memory_.table();
@@ -113,7 +132,9 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
       } else {
         known->checked_ms_ = now_ms;
         table->uses_.splice(table->uses_.begin(), table->uses_, table->uses_.iterator_to(*known));
+        if (settings_.heads) seen.head = CacheUse::Of::hit;
         if (keep_files) {
+          seen.file = CacheUse::Of::hit;
           slot.file = known;
           ++known->pins_;
           return 200;
@@ -127,6 +148,7 @@ int FileCache::load(std::string_view name, std::int64_t now_ms, PinSlot& slot) {
 
   if (settings_.heads && loaded.head.empty()) {
     loaded.head = file_head(name, loaded.file.size_bytes, loaded.file.mtime_ns);
+    if (settings_.align_heads) pad_head(loaded.head);
     loaded.not_modified_head = not_modified_head(loaded.file.size_bytes, loaded.file.mtime_ns);
     loaded.tag = entity_tag(loaded.file.size_bytes, loaded.file.mtime_ns);
   }
@@ -256,7 +278,15 @@ CachedFile* FileCache::make_entry(std::string_view name, Loaded& loaded, std::pm
   auto* entry = allocator.new_object<CachedFile>(heap);
   try {
     entry->name = name;
-    entry->head = loaded.head;
+    std::size_t skipped = 0;
+    if (settings_.align_heads && !loaded.head.empty()) {
+      entry->head_memory_.reserve(loaded.head.size() + head_alignment_bytes);
+      const auto begin = reinterpret_cast<std::uintptr_t>(entry->head_memory_.data());
+      skipped = (head_alignment_bytes - begin % head_alignment_bytes) % head_alignment_bytes;
+      entry->head_memory_.assign(skipped, ' ');
+    }
+    entry->head_memory_ += loaded.head;
+    entry->head = std::string_view(entry->head_memory_).substr(skipped);
     entry->not_modified_head = loaded.not_modified_head;
     entry->tag = loaded.tag;
     entry->contents = loaded.contents;

@@ -29,10 +29,10 @@ class CachedFile : public boost::intrusive::unordered_set_base_hook<boost::intru
                    public boost::intrusive::list_base_hook<> {
  public:
   explicit CachedFile(std::pmr::memory_resource* heap)
-      : name(heap), head(heap), not_modified_head(heap), tag(heap), contents(heap) {}
+      : name(heap), not_modified_head(heap), tag(heap), contents(heap), head_memory_(heap) {}
 
   std::pmr::string name;  // normalised target
-  std::pmr::string head;  // as file_head(), not_modified_head() and entity_tag() make them
+  std::string_view head;  // as file_head(), not_modified_head() and entity_tag() make them
   std::pmr::string not_modified_head;
   std::pmr::string tag;
   std::pmr::string contents;
@@ -44,11 +44,20 @@ class CachedFile : public boost::intrusive::unordered_set_base_hook<boost::intru
  private:
   friend class FileCache;
   friend class CacheTable;
+  std::pmr::string head_memory_;     // holds head, which may begin after some bytes that align it
   std::uint64_t charged_bytes_ = 0;  // against the cache's bound
   std::int64_t checked_ms_ = 0;      // when the file was last compared with this entry
   std::uint32_t generation_ = 0;     // of the table that it was made for
   std::uint32_t pins_ = 0;
   bool linked_ = false;
+};
+
+// What a look-up found in each of the three caches; unused: that one is off, or was not asked.
+struct CacheUse {
+  enum class Of : std::uint8_t { unused, hit, miss };
+  Of path = Of::unused;
+  Of head = Of::unused;
+  Of file = Of::unused;
 };
 
 // Where a pin is kept. It lies in the connection, or in memory that survives the connection's process, so that a pin can
@@ -108,6 +117,7 @@ class FileCache {
     bool paths = true;  // remember which file a name means, and its size and time
     bool heads = true;  // remember response heads
     bool files = true;  // remember the open descriptor, mapping or contents
+    bool align_heads = false;
     std::size_t entries = 4096;
     std::uint64_t bytes = 128u << 20;  // of contents and mappings
     std::int64_t valid_ms = 60'000;    // how long an entry is used before the file is looked at again; 0: for ever
@@ -118,13 +128,15 @@ class FileCache {
   FileCache(const FileCache&) = delete;
   FileCache& operator=(const FileCache&) = delete;
 
-  // Pins the file of `name` into `slot`; false when the answer is not in memory. Never waits for the disk.
+  // Pins the file of `name` into `slot`; false when the answer is not in memory. Never waits for the disk, with one
+  // exception: where names are kept and files are not, it opens (and maps) the file that the name is known to mean, as
+  // Flash does without its mapping cache, and may wait for an inode that the kernel has forgotten.
   // BLOCKS: lock. REQUIRES: slot is empty.
-  bool find(std::string_view name, std::int64_t now_ms, PinSlot& slot);
+  bool find(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse* use = nullptr);
 
   // As find, and asks the file system where needed; returns 200, or the status of a refusal with the slot empty.
   // BLOCKS: disk, lock.
-  int load(std::string_view name, std::int64_t now_ms, PinSlot& slot);
+  int load(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse* use = nullptr);
 
   // Gives the pin back. BLOCKS: lock.
   void unpin(PinSlot& slot);
@@ -141,6 +153,7 @@ class FileCache {
  private:
   class Guard;
   struct Loaded;
+  bool keeps_files() const;
   CachedFile* find_linked(CacheTable& table, std::string_view name) const;
   CachedFile* make_entry(std::string_view name, Loaded& loaded, std::pmr::memory_resource* heap) const;
   void insert(CacheTable& table, CachedFile& file);

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "core/errors.h"
 #include "core/stage_queue.h"
 
@@ -164,8 +165,11 @@ class ProcessPool final : public CountingPool {
 
   void submit(const DiskJob& job, Token token) override {
     count(job);
-    queue_.push_back({job, token});
+    counters_.queued += queue_.size();
+    queue_.push_back({job, token, 0});
     hand_out();
+    if (queue_.empty()) return;
+    queue_.back().since_ns = monotonic_ns();
     counters_.queued_most = std::max<std::uint64_t>(counters_.queued_most, queue_.size());
   }
 
@@ -203,6 +207,7 @@ class ProcessPool final : public CountingPool {
   struct Queued {
     DiskJob job;
     Token token;
+    std::int64_t since_ns;  // 0: it has not had to wait
   };
 
   // Gives queued jobs to free helpers and to new ones. A job for which there is no helper and none can be had is given up
@@ -224,6 +229,7 @@ class ProcessPool final : public CountingPool {
         continue;
       }
       helpers_.at(fd).token = queued.token;
+      if (queued.since_ns != 0) counters_.wait_ns += static_cast<std::uint64_t>(monotonic_ns() - queued.since_ns);
       queue_.pop_front();
     }
   }
@@ -285,13 +291,15 @@ class ThreadPool final : public CountingPool {
     }
     const std::uint64_t waiting = unfinished_ > helpers_.size() ? unfinished_ - helpers_.size() : 0;
     counters_.queued_most = std::max(counters_.queued_most, waiting);
-    queue_.push({job, token});
+    if (waiting > 1) counters_.queued += waiting - 1;
+    queue_.push({job, token, waiting > 0 ? monotonic_ns() : 0});
   }
 
   void collect(int fd, const std::function<void(Token)>& finished) override {
     if (fd != finished_jobs_.descriptor()) return;
     const std::vector<Token> tokens = finished_jobs_.take();
     unfinished_ -= tokens.size();
+    counters_.wait_ns = waited_ns_;
     for (const Token token : tokens) finished(token);
   }
 
@@ -299,6 +307,7 @@ class ThreadPool final : public CountingPool {
   struct Queued {
     DiskJob job;
     Token token;
+    std::int64_t since_ns;  // 0: somebody is free for it
   };
 
   void start() {
@@ -315,6 +324,7 @@ class ThreadPool final : public CountingPool {
     ::prctl(PR_SET_NAME, helper_name);
     while (const std::optional<Queued> queued = queue_.pop()) {
       if (ending_) continue;
+      if (queued->since_ns != 0) waited_ns_ += static_cast<std::uint64_t>(monotonic_ns() - queued->since_ns);
       bring_into_memory(queued->job, root_fd_);
       finished_jobs_.add(queued->token);
     }
@@ -322,6 +332,7 @@ class ThreadPool final : public CountingPool {
 
   std::size_t unfinished_ = 0;  // submitted and not collected
   std::atomic<bool> ending_{false};
+  std::atomic<std::uint64_t> waited_ns_{0};
   StageQueue<Queued> queue_;
   std::vector<std::thread> helpers_;
 };

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/disk_job.h"
+#include "core/stats.h"
 
 namespace bakeoff {
 
@@ -16,12 +17,7 @@ class HelperPool {
  public:
   using Token = std::uint64_t;  // the caller's name for a job
 
-  struct Counters {
-    std::uint64_t started = 0;      // helpers ever started
-    std::uint64_t jobs = 0;         // jobs submitted
-    std::uint64_t queued_most = 0;  // longest queue of jobs that waited for a free helper
-    std::uint64_t died = 0;         // helpers that ended with a job in hand
-  };
+  using Counters = HelperCounters;
 
   virtual ~HelperPool() = default;
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/errors.h"
 
@@ -56,7 +57,7 @@ timeval tick_of(const Options& options) {
 }  // namespace
 
 Listener::Listener(const Options& options)
-    : accept_flags_(SOCK_CLOEXEC | (options.send == Sending::nonblocking ? SOCK_NONBLOCK : 0)) {
+    : accept_flags_(SOCK_CLOEXEC | (options.send == Sending::blocking ? 0 : SOCK_NONBLOCK)) {
   const Address address = parse_address(options.address, options.port);
   fd_ =
       ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (options.waits_in_calls ? 0 : SOCK_NONBLOCK), 0);
@@ -81,6 +82,7 @@ Listener::Listener(const Options& options)
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
       ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
     }
+    if (options.reuseport) set_number(fd_, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
     const std::string where = options.address + " port " + std::to_string(options.port);
     if (::bind(fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.bytes) != 0) {
       const int error = errno;
@@ -100,7 +102,26 @@ Listener::Listener(const Options& options)
   }
 }
 
-Listener::~Listener() { ::close(fd_); }
+Listener::~Listener() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Listener::Listener(Listener&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), accept_flags_(other.accept_flags_), port_(other.port_) {}
+
+std::vector<Listener> Listener::open_all(const Options& options) {
+  std::vector<Listener> listeners;
+  if (!options.reuseport) {
+    listeners.emplace_back(options);
+    return listeners;
+  }
+  Options each = options;
+  each.reuseport = false;
+  each.port = Listener(each).port();  // so that a port where another server listens is refused, not shared with it
+  each.reuseport = true;
+  for (int i = 0; i < options.workers; ++i) listeners.emplace_back(each);
+  return listeners;
+}
 
 Listener::Accepted Listener::accept() const {
   for (;;) {

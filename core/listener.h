@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/options.h"
 
@@ -14,6 +15,7 @@ class Listener {
   // Throws StartError, UsageError.
   explicit Listener(const Options& options);
   ~Listener();
+  Listener(Listener&& other) noexcept;
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
@@ -32,6 +34,10 @@ class Listener {
 
   int fd() const { return fd_; }
   std::uint16_t port() const { return port_; }
+
+  // One for all workers; or with options.reuseport one for each, at the same port: the kernel then chooses among the
+  // sockets by the client's address, and what waits at one is nobody else's. Throws StartError, UsageError.
+  static std::vector<Listener> open_all(const Options& options);
 
  private:
   int fd_ = -1;

@@ -19,7 +19,23 @@ namespace bakeoff {
 namespace po = boost::program_options;
 namespace {
 
-std::string_view name_of(Sending value) { return value == Sending::blocking ? "blocking" : "nonblocking"; }
+std::string_view name_of(Sending value) {
+  switch (value) {
+    case Sending::nonblocking: return "nonblocking";
+    case Sending::blocking: return "blocking";
+    case Sending::poll_first: return "poll-first";
+    case Sending::timed: return "timed";
+  }
+  BAKEOFF_CHECK(false);
+}
+std::string_view name_of(Favour value) {
+  switch (value) {
+    case Favour::arrival: return "arrival";
+    case Favour::connections: return "connections";
+    case Favour::accepting: return "accepting";
+  }
+  BAKEOFF_CHECK(false);
+}
 std::string_view name_of(Admission value) { return value == Admission::refuse ? "refuse" : "wait"; }
 std::string_view name_of(Dispatch value) { return value == Dispatch::boss ? "boss" : "accept"; }
 std::string_view name_of(ThreadKind value) { return value == ThreadKind::user ? "user" : "kernel"; }
@@ -71,6 +87,13 @@ long long parse_number(const std::string& option, const std::string& text, long 
   return value;
 }
 
+// "..N": N, or fewer where descriptors are short.
+int parse_bound(const std::string& option, const std::string& text, long long least, long long most,
+                bool& may_be_fewer) {
+  may_be_fewer = text.starts_with("..");
+  return static_cast<int>(parse_number(option, may_be_fewer ? text.substr(2) : text, least, most));
+}
+
 bool parse_switch(const std::string& option, const std::string& text) {
   if (text == "on") return true;
   if (text == "off") return false;
@@ -98,7 +121,13 @@ struct Row {
   std::function<void(const std::string&)> read;
 };
 
-std::vector<Row> table(Options& options, const Architecture& architecture) {
+// Bounds that were typed as "..N".
+struct Flexible {
+  bool connections = false;
+  bool cache_entries = false;
+};
+
+std::vector<Row> table(Options& options, Flexible& flexible, const Architecture& architecture) {
   const auto number = [](std::string name, int& target, long long least, long long most) {
     return [=, &target](const std::string& text) { target = static_cast<int>(parse_number(name, text, least, most)); };
   };
@@ -129,8 +158,11 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
        }},
       {"workers", "N", std::string(architecture.workers_are),
        number("workers", options.workers, architecture.workers_least, architecture.workers_most)},
-      {"connections", "N", "most connections at once, over all workers [what descriptors allow]",
-       number("connections", options.connections, 1, most)},
+      {"connections", "N",
+       "most connections at once, over all workers; ..N: fewer where descriptors are short [what they allow]",
+       [&, most](const std::string& text) {
+         options.connections = parse_bound("connections", text, 1, most, flexible.connections);
+       }},
       {"poller", "NAME", "event mechanism: " + names(architecture.pollers),
        one_of("poller", options.poller, architecture.pollers)},
       {"body", "NAME", "how bodies are sent: " + names(architecture.bodies),
@@ -147,12 +179,16 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
       {"cache-heads", "on|off", "remember response heads [on]", toggle("cache-heads", options.cache_heads)},
       {"cache-files", "on|off", "remember open descriptors, mappings or contents [on]",
        toggle("cache-files", options.cache_files)},
-      {"cache-entries", "N", "files the cache knows at most [4096, fewer where descriptors are short]",
-       number("cache-entries", options.cache_entries, 0, 10'000'000)},
+      {"cache-entries", "N", "files the cache knows at most; ..N: fewer where descriptors are short [..4096]",
+       [&](const std::string& text) {
+         options.cache_entries = parse_bound("cache-entries", text, 0, 10'000'000, flexible.cache_entries);
+       }},
       {"cache-bytes", "SIZE", "contents and mappings the cache holds at most [128M]",
        [&](const std::string& text) { options.cache_bytes = parse_size_bytes(text); }},
       {"cache-valid", "TIME", "how long a file is served before it is looked at again; 0s: for ever [60s]",
        duration(options.cache_valid_ms)},
+      {"align-heads", "on|off", "heads begin at multiples of 32 bytes and are padded to one [off]",
+       toggle("align-heads", options.align_heads)},
       {"residency", "NAME", "check before a body is sent: " + names(architecture.residencies),
        one_of("residency", options.residency, architecture.residencies)},
       {"request-timeout", "TIME", "for a whole request head, from its first byte [15s]",
@@ -181,6 +217,10 @@ std::vector<Row> table(Options& options, const Architecture& architecture) {
        one_of("dispatch", options.dispatch, architecture.dispatches)},
       {"threads", "NAME", "kind of the threads: " + names(architecture.thread_kinds),
        one_of("threads", options.threads, architecture.thread_kinds)},
+      {"favour", "NAME", "what goes first, new clients or connections that are ready: " + names(architecture.favours),
+       one_of("favour", options.favour, architecture.favours)},
+      {"reuseport", "on|off", "a listening socket for each worker (SO_REUSEPORT) [off]",
+       toggle("reuseport", options.reuseport)},
       {"queue-bound", "N", "events that a stage's queue holds at most; a miss beyond it is answered 503 [1024]",
        number("queue-bound", options.queue_bound, 1, 10'000'000)},
       {"thread-control", "TIME",
@@ -200,6 +240,8 @@ bool means_nothing(const Row& row, const Architecture& architecture) {
          (row.name == "accept-limit" && !architecture.accepts_in_batches) ||
          (row.name == "dispatch" && architecture.dispatches.empty()) ||
          (row.name == "threads" && architecture.thread_kinds.empty()) ||
+         (row.name == "favour" && architecture.favours.empty()) ||
+         (row.name == "reuseport" && !architecture.can_listen_apart) ||
          ((row.name == "queue-bound" || row.name == "thread-control" || row.name == "batch-control" ||
            row.name == "overload-target") &&
           !architecture.has_stages);
@@ -246,10 +288,11 @@ void check_together(const Options& options, const Architecture& architecture, bo
 // Descriptors that are neither connections nor cached files: standard streams, listening socket, pollers, pipes.
 int reserved_descriptors(const Options& options, const Architecture& architecture) {
   const bool pollers_in_one_table = !architecture.pollers.empty() && !architecture.descriptors_are_per_worker;
-  return 64 + (pollers_in_one_table ? options.workers : 0) + (architecture.helpers.empty() ? 0 : 2 * options.workers);
+  return 64 + (pollers_in_one_table ? options.workers : 0) + (architecture.helpers.empty() ? 0 : 2 * options.workers) +
+         (options.reuseport ? options.workers : 0);
 }
 
-void fit_descriptors(Options& options, const Architecture& architecture, bool entries_given) {
+void fit_descriptors(Options& options, const Architecture& architecture, bool entries_given, const Flexible& flexible) {
   options.descriptors = raise_descriptor_limit();
   // Processes with tables of their own share the connections between them.
   const int tables = architecture.descriptors_are_per_worker ? options.workers : 1;
@@ -265,6 +308,10 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
                               ? options.workers
                               : std::clamp(room - std::min(4096, room / 4), 1, most_connections_default) * tables;
   }
+  if (flexible.connections) {
+    const int most_each = std::max(1, room - std::min(options.cache_entries, room / 4) - 1);
+    options.connections = static_cast<int>(std::min<long long>(options.connections, 1LL * most_each * tables));
+  }
   const int each = (options.connections + tables - 1) / tables;
   if (each > room - 1) {
     const int needed = (options.connections - 1) / (room - 1) + 1;
@@ -275,14 +322,15 @@ void fit_descriptors(Options& options, const Architecture& architecture, bool en
   }
   // uncached keeps a descriptor open per request in progress: as many again as connections.
   const int left = room - each;
+  const bool entries_hold = options.body == BodyKind::sendfile || options.body == BodyKind::automatic;
   if (options.cache_entries > left) {
-    if (entries_given && (options.body == BodyKind::sendfile || options.body == BodyKind::automatic)) {
+    if (entries_given && !flexible.cache_entries && entries_hold) {
       throw UsageError("--cache-entries=" + std::to_string(options.cache_entries) +
                        " with --connections=" + std::to_string(options.connections) +
                        " needs more descriptors than the " + std::to_string(options.descriptors) +
                        " that a process may have; at most " + std::to_string(left) + " entries fit");
     }
-    if (!entries_given) options.cache_entries = left;
+    if (!entries_given || (flexible.cache_entries && entries_hold)) options.cache_entries = left;
   }
   // Tables are sized by descriptor numbers, in every process: a limit far above what can be needed would cost memory.
   const int open_at_once = options.descriptors - room +
@@ -300,6 +348,8 @@ std::vector<EventMechanism> all_pollers() {
 std::vector<BodyKind> all_bodies() {
   return {BodyKind::automatic, BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer, BodyKind::uncached};
 }
+
+std::vector<Favour> all_favours() { return {Favour::arrival, Favour::connections, Favour::accepting}; }
 
 std::int64_t parse_duration_ms(std::string_view text) {
   double value = 0;
@@ -335,8 +385,10 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
   if (!architecture.helpers.empty()) options.helpers = architecture.helpers.front();
   if (!architecture.dispatches.empty()) options.dispatch = architecture.dispatches.front();
   if (!architecture.thread_kinds.empty()) options.threads = architecture.thread_kinds.front();
+  if (!architecture.favours.empty()) options.favour = architecture.favours.front();
 
-  const std::vector<Row> rows = table(options, architecture);
+  Flexible flexible;
+  const std::vector<Row> rows = table(options, flexible, architecture);
   po::options_description described(std::string(architecture.name) + " (" + std::string(architecture.paper) + ")");
   for (const Row& row : rows) {
     if (means_nothing(row, architecture)) {
@@ -403,9 +455,13 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
       throw UsageError(
           "--workers means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
     }
-    if (given.count("send") != 0 && options.send == Sending::nonblocking) {
+    if (given.count("send") != 0 && options.send != Sending::blocking) {
+      throw UsageError("--send=" + std::string(name_of(options.send)) +
+                       " means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
+    }
+    if (given.count("favour") != 0) {
       throw UsageError(
-          "--send=nonblocking means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
+          "--favour means nothing with --threads=kernel: the kernel chooses which thread goes first; leave it out");
     }
     options.send = Sending::blocking;
   }
@@ -413,7 +469,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
       architecture.pollers.empty() || (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty());
   if (options.dynamic) options.deadline_grain_ms = 1;  // time-outs of seconds need no such grain, waits do
   check_together(options, architecture, residency_given);
-  fit_descriptors(options, architecture, given.count("cache-entries") != 0);
+  fit_descriptors(options, architecture, given.count("cache-entries") != 0, flexible);
   return options;
 }
 
@@ -426,11 +482,14 @@ nlohmann::ordered_json to_json(const Options& options, const Architecture& archi
   json["body"] = name_of(options.body);
   if (options.body == BodyKind::automatic) json["auto_limit_bytes"] = options.auto_limit_bytes;
   json["send"] = name_of(options.send);
+  if (!architecture.favours.empty()) json["favour"] = name_of(options.favour);
+  if (architecture.can_listen_apart) json["reuseport"] = options.reuseport;
   json["accept_limit"] = options.accept_limit;
   json["admission"] = name_of(options.admission);
   json["cache_paths"] = options.cache_paths;
   json["cache_heads"] = options.cache_heads;
   json["cache_files"] = options.cache_files;
+  json["align_heads"] = options.align_heads;
   json["cache_entries"] = options.cache_entries;
   json["cache_bytes"] = options.cache_bytes;
   json["cache_valid_ms"] = options.cache_valid_ms;
@@ -465,11 +524,16 @@ nlohmann::ordered_json describe(const Architecture& architecture) {
                      {"max", architecture.workers_most},
                      {"default", architecture.workers_default}};
   json["connections_are_workers"] = architecture.connections_are_workers;
-  json["options"] = {
-      {"poller", names_json(architecture.pollers)},      {"body", names_json(architecture.bodies)},
-      {"send", names_json(architecture.sends)},          {"residency", names_json(architecture.residencies)},
-      {"helpers", names_json(architecture.helpers)},     {"dispatch", names_json(architecture.dispatches)},
-      {"threads", names_json(architecture.thread_kinds)}};
+  json["options"] = {{"poller", names_json(architecture.pollers)},
+                     {"body", names_json(architecture.bodies)},
+                     {"send", names_json(architecture.sends)},
+                     {"residency", names_json(architecture.residencies)},
+                     {"helpers", names_json(architecture.helpers)},
+                     {"dispatch", names_json(architecture.dispatches)},
+                     {"threads", names_json(architecture.thread_kinds)},
+                     {"favour", names_json(architecture.favours)},
+                     {"reuseport", architecture.can_listen_apart ? nlohmann::ordered_json({"off", "on"})
+                                                                 : nlohmann::ordered_json::array()}};
   return json;
 }
 

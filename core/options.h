@@ -17,7 +17,15 @@
 
 namespace bakeoff {
 
-enum class Sending : std::uint8_t { nonblocking, blocking };
+// The sending socket's mode, and who waits when there is no room in it.
+enum class Sending : std::uint8_t {
+  nonblocking,  // try; then wait for room where the connection waits for requests, too
+  blocking,     // wait in the call (Pariag 2007, section 5.3)
+  poll_first,   // wait for room before the first try (Knot's first non-blocking sendfile: section 4.3)
+  timed,        // try; then whoever tried polls that socket for up to one second (Knot's second: section 4.3)
+};
+// Which goes first when clients come while connections are ready (von Behren 2003, section 5).
+enum class Favour : std::uint8_t { arrival, connections, accepting };
 enum class Admission : std::uint8_t { wait, refuse };
 enum class Dispatch : std::uint8_t { boss, accept };
 enum class ThreadKind : std::uint8_t { user, kernel };
@@ -36,11 +44,14 @@ struct Options {
   BodyKind body = BodyKind::automatic;
   std::uint64_t auto_limit_bytes = auto_limit_default_bytes;
   Sending send = Sending::nonblocking;
+  bool reuseport = false;  // each worker process has a listening socket of its own (SO_REUSEPORT)
+  Favour favour = Favour::arrival;
   int accept_limit = 0;  // accepts per readiness of the listening socket; 0: until it has no more
   Admission admission = Admission::wait;
   bool cache_paths = true;
   bool cache_heads = true;
   bool cache_files = true;
+  bool align_heads = false;  // heads begin at a multiple of 32 bytes and are padded to one (Pai 1999, section 5.5)
   int cache_entries = 4096;
   std::uint64_t cache_bytes = 128u << 20;
   std::int64_t cache_valid_ms = 60'000;
@@ -83,17 +94,20 @@ struct Architecture {
   std::vector<HelperKind> helpers = {};
   std::vector<Dispatch> dispatches = {};
   std::vector<ThreadKind> thread_kinds = {};
+  std::vector<Favour> favours = {};
   bool accepts_in_batches = true;           // --accept-limit means something: accepting follows readiness
   bool can_refuse = true;                   // somebody is free to answer 503 while all connections are in use
   bool has_stages = false;                  // event queues and their controllers
   bool connections_are_threads = false;     // --connections threads are made beforehand, one for each
   bool connections_are_workers = false;     // each worker holds one connection at a time
   bool descriptors_are_per_worker = false;  // workers are processes with descriptor tables of their own
+  bool can_listen_apart = false;            // --reuseport means something: workers are processes that accept
 };
 
 // The lists that most architectures share.
 std::vector<EventMechanism> all_pollers();
 std::vector<BodyKind> all_bodies();
+std::vector<Favour> all_favours();
 
 // Throws UsageError with one sentence. Nothing is returned after --help or --describe, which are answered on stdout.
 std::optional<Options> parse_options(int argc, const char* const* argv, const Architecture& architecture);

@@ -353,6 +353,14 @@ std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns) {
   return head;
 }
 
+void pad_head(std::string& head) {
+  const std::size_t missing = (head_alignment_bytes - head.size() % head_alignment_bytes) % head_alignment_bytes;
+  if (missing == 0) return;
+  const std::size_t line = head.find(server_line);
+  BAKEOFF_CHECK(line != std::string::npos);
+  head.insert(line + server_line.size() - 2, missing, ' ');
+}
+
 bool is_not_modified(std::string_view if_none_match, std::string_view if_modified_since, std::string_view tag,
                      std::int64_t mtime_s) {
   if (!if_none_match.empty()) return matches_any_tag(if_none_match, tag);
@@ -383,14 +391,24 @@ Refusal make_refusal(int status) {
 }
 
 std::string_view HeadEnd::get(Connection connection, std::int64_t unix_s) {
-  if (unix_s != built_s_ || forms_[0].empty()) [[unlikely]] {
+  if (unix_s != built_s_ || forms_[0].bytes == 0) [[unlikely]] {
     built_s_ = unix_s;
-    const std::string date = "Date: " + http_date(unix_s) + "\r\n";
-    forms_[static_cast<std::size_t>(Connection::implied)] = date + "\r\n";
-    forms_[static_cast<std::size_t>(Connection::keep_alive)] = date + "Connection: keep-alive\r\n\r\n";
-    forms_[static_cast<std::size_t>(Connection::close)] = date + "Connection: close\r\n\r\n";
+    const std::string date = "Date: " + http_date(unix_s);
+    const auto build = [&](Connection form_of, std::string_view rest) {
+      Form& form = forms_[static_cast<std::size_t>(form_of)];
+      std::string text = date;
+      const std::size_t over = (date.size() + rest.size()) % head_alignment_bytes;
+      if (aligned_ && over != 0) text.append(head_alignment_bytes - over, ' ');  // white space after the date
+      text += rest;
+      BAKEOFF_CHECK(text.size() <= sizeof form.text);
+      form.bytes = text.copy(form.text, sizeof form.text);
+    };
+    build(Connection::implied, "\r\n\r\n");
+    build(Connection::keep_alive, "\r\nConnection: keep-alive\r\n\r\n");
+    build(Connection::close, "\r\nConnection: close\r\n\r\n");
   }
-  return forms_[static_cast<std::size_t>(connection)];
+  const Form& form = forms_[static_cast<std::size_t>(connection)];
+  return {form.text, form.bytes};
 }
 
 }  // namespace bakeoff

@@ -2,6 +2,7 @@
 // nothing is formatted per request.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,6 +28,11 @@ std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int6
 std::string made_head(std::uint64_t size_bytes);
 std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns);
 
+// Flash pads heads to a multiple of 32 bytes, and has them begin at one, so that what the kernel copies after them is
+// aligned (Pai 1999, section 5.5). The padding is white space after the Server field's value.
+inline constexpr std::size_t head_alignment_bytes = 32;
+void pad_head(std::string& head);
+
 // Whether If-None-Match, or else If-Modified-Since, asks for a 304 (RFC 9110, 13.2.2). Empty views: header absent.
 bool is_not_modified(std::string_view if_none_match, std::string_view if_modified_since, std::string_view tag,
                      std::int64_t mtime_s);
@@ -42,12 +48,19 @@ Refusal make_refusal(int status);
 class HeadEnd {
  public:
   enum class Connection : std::uint8_t { implied, keep_alive, close };
+  // aligned: each form is padded to a multiple of head_alignment_bytes, and begins at one.
+  explicit HeadEnd(bool aligned = false) : aligned_(aligned) {}
   // Rebuilds the three forms when unix_s differs from the last call's.
   std::string_view get(Connection connection, std::int64_t unix_s);
 
  private:
+  struct alignas(head_alignment_bytes) Form {
+    char text[3 * head_alignment_bytes];
+    std::size_t bytes = 0;
+  };
+  bool aligned_;
   std::int64_t built_s_ = -1;
-  std::string forms_[3];
+  Form forms_[3];
 };
 
 }  // namespace bakeoff

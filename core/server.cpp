@@ -50,6 +50,7 @@ FileCache::Settings cache_settings(const Options& options) {
   settings.paths = options.cache_paths;
   settings.heads = options.cache_heads;
   settings.files = options.cache_files;
+  settings.align_heads = options.align_heads;
   settings.entries = static_cast<std::size_t>(options.cache_entries);
   settings.bytes = options.cache_bytes;
   settings.valid_ms = options.cache_valid_ms;
@@ -62,6 +63,7 @@ Worker::Worker(Server& its_server, WorkerStats& its_stats, std::unique_ptr<Clock
     : server(its_server),
       stats(its_stats),
       clock(*its_clock),
+      head_end(its_server.options().align_heads),
       own_clock_(std::move(its_clock)),
       scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
   scratch = {scratch_memory_.get(), scratch_bytes};
@@ -78,13 +80,12 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
     : options_(options),
       architecture_(architecture),
       root_(options.root),
-      listener_(options_),
+      listeners_(Listener::open_all(options_)),
+      listener_(&listeners_.front()),
       body_(options.body, options.auto_limit_bytes),
       receive_flags_(options.waits_in_calls ? 0 : MSG_DONTWAIT),
       stop_fd_(open_stop_fd()),
-      stats_region_(sizeof(WorkerStats) * most_workers + alignof(WorkerStats)),
-      stats_(static_cast<WorkerStats*>(stats_region_.data()) + 1),
-      workers_used_(static_cast<std::atomic<int>*>(stats_region_.data())) {
+      stats_(architecture.name) {
   const FileCache::Settings settings = cache_settings(options_);
   switch (sharing) {
     case Sharing::nobody:
@@ -106,14 +107,22 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
 
 Server::~Server() { ::close(stop_fd_); }
 
+void Server::listen_as(int number, bool descriptors_are_shared) {
+  if (!options_.reuseport) return;
+  if (!descriptors_are_shared) {
+    std::vector<Listener> mine;
+    mine.push_back(std::move(listeners_[static_cast<std::size_t>(number)]));
+    listeners_ = std::move(mine);  // closes the others' here
+    number = 0;
+  }
+  listener_ = &listeners_[static_cast<std::size_t>(number)];
+}
+
 std::unique_ptr<Worker> Server::make_worker(int number) {
-  if (number < 0 || number >= most_workers - 1) {
-    throw StartError("more than " + std::to_string(most_workers - 1) + " workers are not counted; use fewer --workers");
+  if (number < 0 || number >= most_workers) {
+    throw StartError("more than " + std::to_string(most_workers) + " workers are not counted; use fewer --workers");
   }
-  int used = workers_used_->load();
-  while (used <= number && !workers_used_->compare_exchange_weak(used, number + 1)) {
-  }
-  return std::make_unique<Worker>(*this, stats_[number]);
+  return std::make_unique<Worker>(*this, stats_.of_worker(number));
 }
 
 std::unique_ptr<Poller> Server::make_poller() {
@@ -125,7 +134,7 @@ std::unique_ptr<Poller> Server::make_poller() {
 
 Listener::Accepted Server::accept(Worker& worker) {
   const Ledger::Window window(ledger());
-  const Listener::Accepted accepted = listener_.accept();
+  const Listener::Accepted accepted = listener_->accept();
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();
@@ -152,21 +161,13 @@ void Server::announce_ready() {
   ready["server"] = architecture_.name;
   ready["pid"] = ::getpid();
   ready["address"] = options_.address;
-  ready["port"] = listener_.port();
+  ready["port"] = listener_->port();
   ready["workers"] = options_.workers;
   ready["options"] = to_json(options_, architecture_);
   std::cout << ready.dump() << std::endl;
 }
 
-void Server::print_statistics() {
-  const std::span<const WorkerStats> used(stats_, static_cast<std::size_t>(workers_used_->load()));
-  nlohmann::ordered_json statistics;
-  statistics["event"] = "statistics";
-  statistics["total"] = total_json(used);
-  statistics["workers"] = nlohmann::ordered_json::array();
-  for (const WorkerStats& worker : used) statistics["workers"].push_back(to_json(worker));
-  std::cout << statistics.dump() << std::endl;
-}
+void Server::print_statistics() { std::cout << stats_.to_json().dump() << std::endl; }
 
 int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing,
                 void (*serve)(Server& server)) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "core/body.h"
 #include "core/clock.h"
@@ -16,7 +17,7 @@
 #include "core/poller.h"
 #include "core/response_head.h"
 #include "core/shared_memory.h"
-#include "core/stats.h"
+#include "core/stats_region.h"
 
 namespace bakeoff {
 
@@ -33,6 +34,8 @@ struct Worker {
   Clock& clock;
   HeadEnd head_end;
   std::span<char> scratch;  // holds nothing between two calls
+  bool may_wait_for_room =
+      false;  // it may poll a full socket itself (--send=timed): nobody else waits for it meanwhile
 
   // A wait in the event mechanism has ended: the time is another, and it counts.
   void waited(const Poller& poller, std::size_t ready);
@@ -54,17 +57,20 @@ class Server {
   const Options& options() const { return options_; }
   const Architecture& architecture() const { return architecture_; }
   const DocumentRoot& root() const { return root_; }
-  const Listener& listener() const { return listener_; }
+  const Listener& listener() const { return *listener_; }  // this worker's
   const BodyStrategy& body() const { return body_; }
   FileCache& cache() { return *cache_; }
   Ledger* ledger() { return ledger_.get(); }                   // nullptr unless processes share descriptors
   SharedCacheMemory* shared_cache() { return shared_cache_; }  // likewise
   int receive_flags() const { return receive_flags_; }         // for recv()
 
+  // Workers that each have a listening socket of their own: this process is worker `number`, and listens at its own.
+  void listen_as(int number, bool descriptors_are_shared);
+
   // A worker of this process. Number 0 is the first; a number's counters go on where its last holder left them.
   // Throws StartError beyond most_workers.
   std::unique_ptr<Worker> make_worker(int number);
-  static constexpr int most_workers = 65536;
+  static constexpr int most_workers = StatsRegion::most_workers;
 
   // A poller for this process. Throws StartError.
   std::unique_ptr<Poller> make_poller();
@@ -85,13 +91,12 @@ class Server {
   Options options_;
   const Architecture& architecture_;
   DocumentRoot root_;
-  Listener listener_;
+  std::vector<Listener> listeners_;
+  const Listener* listener_;
   BodyStrategy body_;
   int receive_flags_;
   int stop_fd_;
-  SharedRegion stats_region_;
-  WorkerStats* stats_;
-  std::atomic<int>* workers_used_;
+  StatsRegion stats_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<CacheMemory> cache_memory_;
   SharedCacheMemory* shared_cache_ = nullptr;

@@ -117,9 +117,7 @@ void Stage::work(Worker& worker, int number) {
     const auto now = std::chrono::steady_clock::now();
     std::chrono::steady_clock::duration waited{};
     for (const Event& one : batch) waited += now - one.entered;
-    worker.stats.batches.add();
-    worker.stats.batch_connections.add(batch.size());
-    worker.stats.stage_queued.add(queued);
+    worker.stats.count_batch(batch.size(), queued);
     worker.stats.stage_wait_us.add(
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(waited).count()));
     handler_(worker, batch);

@@ -2,9 +2,13 @@
 // off while the stage before it waits (Pariag 2007, section 6).
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/descriptor_set.h"
@@ -17,14 +21,17 @@ class StageInbox {
  public:
   explicit StageInbox(int descriptors) : set_(descriptors) {}
 
-  // BLOCKS: lock. Empties the batch.
-  void merge(DescriptorSet& batch) {
+  // BLOCKS: lock. Empties the batch. Returns how many were still waiting here.
+  std::size_t merge(DescriptorSet& batch) {
+    std::size_t waiting;
     {
       const std::lock_guard guard(mutex_);
+      waiting = set_.size();
       set_.merge(batch);
     }
     batch.clear();
     wakeup_.notify();
+    return waiting;
   }
 
   // BLOCKS: lock. The same from a list.
@@ -55,21 +62,36 @@ class StageInbox {
   Wakeup wakeup_;
 };
 
-// A pool of threads and the stage that feeds it, only one of which is active at a time. Threads are woken one by one:
-// the first that is about to work wakes a second, in case it blocks, and so on; a batch that never blocks is worked off
-// by one thread, and one that blocks everywhere gets the whole pool.
+// A pool of threads and the stage that feeds it, only one of which is active at a time: the stage waits while threads work
+// on its batch, though not for one that waits for the disk. Which one does is not to be seen from here; a thread that has
+// been away for a fifth of a millisecond, with nothing of the batch left to take, is taken to. What it has in hand comes
+// back later. So the stage goes on as long as one thread of the pool is not blocked.
+// Threads are woken one by one: the first that is about to work wakes a second, in case it blocks, and so on; a batch that
+// never blocks is worked off by one thread, and one that blocks everywhere gets the whole pool.
 template <class Item>
 class TurnPool {
  public:
-  // BLOCKS: until the pool has worked off every item.
-  void run(std::vector<Item>& batch) {
+  // BLOCKS: until the pool has taken every item and is done with those that do not block. Returns what is done, of this
+  // batch and of earlier ones.
+  std::vector<Item> run(const std::vector<Item>& batch) {
     std::unique_lock lock(mutex_);
-    batch_ = &batch;
-    next_ = 0;
+    ++turn_;
+    running_ = true;
     left_ = batch.size();
+    for (const Item& item : batch) untaken_.push_back({item, turn_});
     wake_another();
-    done_.wait(lock, [&] { return left_ == 0; });
-    batch_ = nullptr;
+    while (!done_.wait_for(lock, blocked_after, [&] { return left_ == 0; }) && !untaken_.empty()) {
+    }
+    running_ = false;
+    return std::exchange(finished_, {});
+  }
+
+  // Readable when something came back after the call of run() that handed it out.
+  int fd() const { return wakeup_.fd(); }
+  std::vector<Item> take_late() {
+    wakeup_.acknowledge();
+    const std::lock_guard lock(mutex_);
+    return std::exchange(finished_, {});
   }
 
   // Each thread of the pool: works off items for ever. BLOCKS: while there are none.
@@ -78,25 +100,36 @@ class TurnPool {
     std::unique_lock lock(mutex_);
     for (;;) {
       ++idle_;
-      begin_.wait(lock, [&] { return waking_ > 0 || has_items(); });
+      begin_.wait(lock, [&] { return waking_ > 0 || !untaken_.empty(); });
       if (waking_ > 0) --waking_;
       --idle_;
-      while (has_items()) {
-        Item& item = (*batch_)[next_++];
+      while (!untaken_.empty()) {
+        auto [item, turn] = untaken_.front();
+        untaken_.pop_front();
         wake_another();
         lock.unlock();
         work_on(item);
         lock.lock();
-        if (--left_ == 0) done_.notify_one();
+        finished_.push_back(item);
+        if (!running_) {
+          wakeup_.notify();
+        } else if (turn == turn_ && --left_ == 0) {
+          done_.notify_one();
+        }
       }
     }
   }
 
  private:
-  bool has_items() const { return batch_ != nullptr && next_ < batch_->size(); }
+  static constexpr auto blocked_after = std::chrono::microseconds(200);
+
+  struct Untaken {
+    Item item;
+    std::uint64_t turn;
+  };
 
   void wake_another() {
-    if (waking_ > 0 || idle_ == 0 || !has_items()) return;
+    if (waking_ > 0 || idle_ == 0 || untaken_.empty()) return;
     ++waking_;
     begin_.notify_one();
   }
@@ -104,11 +137,14 @@ class TurnPool {
   std::mutex mutex_;
   std::condition_variable begin_;
   std::condition_variable done_;
-  std::vector<Item>* batch_ = nullptr;
-  std::size_t next_ = 0;
-  std::size_t left_ = 0;
+  std::deque<Untaken> untaken_;
+  std::vector<Item> finished_;
+  std::uint64_t turn_ = 0;
+  bool running_ = false;
+  std::size_t left_ = 0;  // of this turn's batch, not done
   std::size_t idle_ = 0;
   std::size_t waking_ = 0;  // threads told to work that have not yet begun to
+  Wakeup wakeup_;
 };
 
 }  // namespace bakeoff

@@ -21,15 +21,18 @@ class StageQueue {
   // bound: the most items held; 0 for none.
   explicit StageQueue(std::size_t bound) : bound_(bound) {}
 
-  // BLOCKS: lock; and while the queue is full.
-  void push(T item) {
+  // BLOCKS: lock; and while the queue is full. Returns how many items it found waiting.
+  std::size_t push(T item) {
+    std::size_t waiting;
     {
       std::unique_lock lock(mutex_);
       has_room_.wait(lock, [this] { return closed_ || !full(); });
       if (closed_) throw std::logic_error("push to a closed stage queue");
+      waiting = items_.size();
       items_.push_back(std::move(item));
     }
     has_items_.notify_one();
+    return waiting;
   }
 
   // BLOCKS: lock. Does not wait for room: false, and `item` untouched, when the queue is full.

@@ -7,11 +7,19 @@
 #include <nlohmann/json.hpp>
 
 #include "core/check.h"
+#include "core/file_cache.h"
 
 namespace bakeoff {
 namespace {
 
-using Field = std::pair<std::string_view, Counter WorkerStats::*>;
+// How the workers' figures become one.
+enum class Sum : std::uint8_t { all, greatest };
+
+struct Field {
+  std::string_view name;
+  Counter WorkerStats::*counter;
+  Sum sum = Sum::all;
+};
 
 constexpr Field fields[] = {
     {"accepts", &WorkerStats::accepts},
@@ -28,14 +36,28 @@ constexpr Field fields[] = {
     {"poll_watched", &WorkerStats::poll_watched},
     {"cache_hits", &WorkerStats::cache_hits},
     {"cache_misses", &WorkerStats::cache_misses},
+    {"path_hits", &WorkerStats::path_hits},
+    {"path_misses", &WorkerStats::path_misses},
+    {"head_hits", &WorkerStats::head_hits},
+    {"head_misses", &WorkerStats::head_misses},
+    {"file_hits", &WorkerStats::file_hits},
+    {"file_misses", &WorkerStats::file_misses},
     {"residency_checks", &WorkerStats::residency_checks},
     {"residency_absent", &WorkerStats::residency_absent},
     {"disk_waits", &WorkerStats::disk_waits},
+    {"disk_blocked_ns", &WorkerStats::disk_blocked_ns},
+    {"room_waits", &WorkerStats::room_waits},
     {"helper_jobs", &WorkerStats::helper_jobs},
+    {"helpers_started", &WorkerStats::helpers_started},
+    {"helper_queued", &WorkerStats::helper_queued},
+    {"helper_queue_most", &WorkerStats::helper_queue_most, Sum::greatest},
+    {"helper_wait_ns", &WorkerStats::helper_wait_ns},
     {"user_switches", &WorkerStats::user_switches},
     {"batches", &WorkerStats::batches},
     {"batch_connections", &WorkerStats::batch_connections},
+    {"batch_most", &WorkerStats::batch_most, Sum::greatest},
     {"stage_queued", &WorkerStats::stage_queued},
+    {"stage_queue_most", &WorkerStats::stage_queue_most, Sum::greatest},
     {"stage_wait_us", &WorkerStats::stage_wait_us},
     {"stage_threads_added", &WorkerStats::stage_threads_added},
     {"stage_threads_ended", &WorkerStats::stage_threads_ended},
@@ -62,6 +84,40 @@ std::size_t place_of(int status) {
 
 }  // namespace
 
+void WorkerStats::count_cache(const CacheUse& use) {
+  const auto count = [](CacheUse::Of of, Counter& hits, Counter& misses) {
+    if (of == CacheUse::Of::hit) hits.add();
+    if (of == CacheUse::Of::miss) misses.add();
+  };
+  count(use.path, path_hits, path_misses);
+  count(use.head, head_hits, head_misses);
+  count(use.file, file_hits, file_misses);
+}
+
+void WorkerStats::set_helpers(const HelperCounters& helpers) {
+  helper_jobs.set(helpers.jobs);
+  helpers_started.set(helpers.started);
+  helper_queued.set(helpers.queued);
+  helper_queue_most.set(helpers.queued_most);
+  helper_wait_ns.set(helpers.wait_ns);
+}
+
+void WorkerStats::set_user_threads(const UserThreadCounters& threads) {
+  user_switches.set(threads.switches);
+  polls.set(threads.polls);
+  poll_ready.set(threads.found_ready);
+  poll_watched.set(threads.polled_descriptors);
+  set_helpers(threads.workers);
+}
+
+void WorkerStats::count_batch(std::size_t connections, std::size_t waiting_before) {
+  batches.add();
+  batch_connections.add(connections);
+  batch_most.raise_to(connections);
+  stage_queued.add(waiting_before);
+  stage_queue_most.raise_to(waiting_before);
+}
+
 void WorkerStats::count_reply(int status, std::uint64_t bytes) {
   replies[place_of(status)].add();
   body_bytes.add(bytes);
@@ -72,12 +128,29 @@ void WorkerStats::uncount_reply(int status, std::uint64_t bytes) {
   body_bytes.take_back(bytes);
 }
 
+std::uint64_t stats_layout() {
+  std::uint64_t hash = 14695981039346656037ull;  // FNV-1a
+  const auto add = [&](std::string_view bytes) {
+    for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  };
+  const WorkerStats stats;
+  for (const Field& field : fields) {
+    add(field.name);
+    add(std::to_string(reinterpret_cast<const char*>(&(stats.*field.counter)) - reinterpret_cast<const char*>(&stats)));
+  }
+  for (const int status : reply_statuses) add(std::to_string(status));
+  return hash;
+}
+
 nlohmann::ordered_json total_json(std::span<const WorkerStats> workers) {
   nlohmann::ordered_json object;
-  for (const auto& [name, counter] : fields) {
+  for (const Field& field : fields) {
     std::uint64_t sum = 0;
-    for (const WorkerStats& worker : workers) sum += (worker.*counter).get();
-    object[std::string(name)] = sum;
+    for (const WorkerStats& worker : workers) {
+      const std::uint64_t one = (worker.*field.counter).get();
+      sum = field.sum == Sum::all ? sum + one : std::max(sum, one);
+    }
+    object[std::string(field.name)] = sum;
   }
   nlohmann::ordered_json by_status = nlohmann::ordered_json::object();
   std::uint64_t all = 0;

@@ -18,6 +18,9 @@ class Counter {
  public:
   void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
   void take_back(std::uint64_t n = 1) { add(-n); }
+  void raise_to(std::uint64_t n) {
+    if (n > get()) set(n);
+  }
   void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
@@ -29,7 +32,31 @@ class Counter {
 inline constexpr std::array<int, 15> reply_statuses = {200, 301, 304, 400, 403, 404, 405, 408,
                                                        413, 414, 431, 500, 501, 503, 505};
 
-struct alignas(64) WorkerStats {
+// One worker's, on a page of its own: a reader that takes the page takes nothing of another worker's.
+inline constexpr std::size_t stats_page_bytes = 4096;
+
+// What is counted where jobs wait for helpers or kernel worker threads.
+struct HelperCounters {
+  std::uint64_t started = 0;      // helpers ever started
+  std::uint64_t jobs = 0;         // jobs submitted
+  std::uint64_t queued = 0;       // jobs that were waiting already when one came, over all
+  std::uint64_t queued_most = 0;  // longest queue of jobs that waited for a free helper
+  std::uint64_t wait_ns = 0;      // in that queue, over all jobs
+  std::uint64_t died = 0;         // helpers that ended with a job in hand
+};
+
+// What a scheduler of user-level threads counts.
+struct UserThreadCounters {
+  std::uint64_t switches = 0;            // user-level context switches
+  std::uint64_t polls = 0;               // calls of the event mechanism
+  std::uint64_t polled_descriptors = 0;  // sum over those calls of descriptors watched
+  std::uint64_t found_ready = 0;         // sum over those calls of descriptors found ready
+  HelperCounters workers;                // its kernel worker threads
+};
+
+struct CacheUse;
+
+struct alignas(stats_page_bytes) WorkerStats {
   Counter accepts;
   Counter accepts_empty;   // the listening socket was said to be ready, yet another worker was faster
   Counter accepts_failed;  // out of descriptors or memory
@@ -43,17 +70,31 @@ struct alignas(64) WorkerStats {
   Counter polls;         // calls of the event mechanism
   Counter poll_ready;    // descriptors found ready, over all calls
   Counter poll_watched;  // descriptors watched, over all calls
-  Counter cache_hits;
+  Counter cache_hits;    // requests whose name was known: from memory, or by opening that file again
   Counter cache_misses;
+  Counter path_hits;  // each of the three caches for itself, as far as it is on
+  Counter path_misses;
+  Counter head_hits;
+  Counter head_misses;
+  Counter file_hits;
+  Counter file_misses;
   Counter residency_checks;
-  Counter residency_absent;   // checks that found a page missing
-  Counter disk_waits;         // times a connection wanted the disk
-  Counter helper_jobs;        // of those, handed to a helper or a kernel worker thread
+  Counter residency_absent;  // checks that found a page missing
+  Counter disk_waits;        // times a connection wanted the disk
+  Counter disk_blocked_ns;   // this worker itself waited for names, and for bodies that a check had found absent
+  Counter room_waits;        // times it polled one full socket itself (--send=timed)
+  Counter helper_jobs;       // of the wants for the disk, handed to a helper or a kernel worker thread
+  Counter helpers_started;
+  Counter helper_queued;  // jobs found waiting before a new one, over all jobs
+  Counter helper_queue_most;
+  Counter helper_wait_ns;     // from a job's coming to its being taken, over all that found nobody free
   Counter user_switches;      // context switches between user-level threads
   Counter batches;            // batches handed to the next stage
   Counter batch_connections;  // connections in those
+  Counter batch_most;         // in one of them
+  Counter stage_queued;       // connections found waiting when a batch came, or (SEDA) was taken, over all batches
+  Counter stage_queue_most;
   // Of stages behind event queues (SEDA).
-  Counter stage_queued;            // events that waited when a batch was taken, over all batches
   Counter stage_wait_us;           // time that events waited in queues
   Counter stage_threads_added;     // by the thread-pool controller
   Counter stage_threads_ended;     // because they had nothing to do
@@ -72,9 +113,16 @@ struct alignas(64) WorkerStats {
   Counter closed_file_changed;  // the file became shorter than the head had promised
   Counter closed_error;
 
+  void count_cache(const CacheUse& use);
+  void set_user_threads(const UserThreadCounters& threads);
+  void set_helpers(const HelperCounters& helpers);
+  void count_batch(std::size_t connections, std::size_t waiting_before);
   void count_reply(int status, std::uint64_t bytes);
   void uncount_reply(int status, std::uint64_t bytes);  // it did not leave whole after all
 };
+
+// Changes whenever a counter is added, taken away, renamed or moved.
+std::uint64_t stats_layout();
 
 // One JSON object of a worker's counters; of all of them together with total.
 nlohmann::ordered_json to_json(const WorkerStats& stats);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/slist.hpp>
@@ -44,6 +45,7 @@ struct Thread {
   std::function<void()> body;
   std::byte* stack;
   const std::function<void()>* job = nullptr;  // for a worker
+  std::int64_t queued_ns = 0;                  // since when the job waits; 0: a worker is free for it
   int waits_on = -1;                           // descriptor and direction, see UserThreads::State::key_of
   int wake_most = 0;
   bool timed_out = false;
@@ -82,6 +84,7 @@ class DiskWorkers {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       for (int i = 0; i < workers; ++i) kernel_threads_.emplace_back([this] { work(); });
+      started_.add(kernel_threads_.size());
     } catch (const std::system_error& error) {
       pthread_sigmask(SIG_SETMASK, &before, nullptr);
       const std::string made = std::to_string(kernel_threads_.size());
@@ -103,6 +106,7 @@ class DiskWorkers {
     for (std::thread& thread : kernel_threads_) thread.join();
     kernel_threads_.clear();
     jobs_.clear();
+    waiting_ = 0;
     finished_.clear();
     away_ = 0;
     asleep_ = false;
@@ -114,6 +118,11 @@ class DiskWorkers {
     ++away_;
     {
       const std::lock_guard lock(jobs_mutex_);
+      queued_.add(waiting_);
+      thread.queued_ns = waiting_ >= free_ ? monotonic_ns() : 0;
+      ++waiting_;
+      if (waiting_ > free_) queued_most_.raise_to(waiting_ - free_);
+      submitted_.add();
       jobs_.push_back(thread);
     }
     jobs_changed_.notify_one();
@@ -144,13 +153,25 @@ class DiskWorkers {
 
   Wakeup& wakeup() { return wakeup_; }
 
+  HelperCounters counters() const {
+    return {.started = started_.get(),
+            .jobs = submitted_.get(),
+            .queued = queued_.get(),
+            .queued_most = queued_most_.get(),
+            .wait_ns = wait_ns_.get()};
+  }
+
  private:
   void work() {
     std::unique_lock lock(jobs_mutex_);
     while (true) {
+      ++free_;
       jobs_changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      --free_;
       if (stopping_) return;
       Thread& thread = take_first(jobs_);
+      --waiting_;
+      if (thread.queued_ns != 0) wait_ns_.add(static_cast<std::uint64_t>(monotonic_ns() - thread.queued_ns));
       lock.unlock();
       (*thread.job)();
       finish(thread);
@@ -175,6 +196,9 @@ class DiskWorkers {
   std::mutex jobs_mutex_;
   std::condition_variable jobs_changed_;
   Queue jobs_;
+  std::size_t waiting_ = 0;                                       // in jobs_
+  std::size_t free_ = 0;                                          // kernel threads without a job
+  Counter started_, submitted_, queued_, queued_most_, wait_ns_;  // written under the mutex, read without
   bool stopping_ = false;
 
   std::mutex finished_mutex_;
@@ -244,8 +268,15 @@ struct UserThreads::State {
   }
   void wake_first(Shared& one, int most);
 
+  Counters told_counters() const {
+    Counters told = counters;
+    told.workers = workers.counters();
+    return told;
+  }
+
   Settings settings;
   Counters counters;
+  std::function<void(const Counters&)> each_turn;
   ThreadStacks stacks;
   std::unique_ptr<Poller> poller;
   DeadlineWheel deadlines;       // by key
@@ -257,6 +288,7 @@ struct UserThreads::State {
 
   Living living;
   Queue ready;
+  Queue newcomers;  // go before all others (policy A)
   Thread* running = nullptr;
   Fiber scheduler;        // where the scheduler goes on when the running thread parks
   bool stopping = false;  // every thread that runs now has to unwind its stack
@@ -326,7 +358,7 @@ void UserThreads::State::run(int stop_fd) {
   do {
     Queue batch;
     batch.swap(ready);
-    while (!batch.empty()) switch_to(take_first(batch));
+    while (!batch.empty() || !newcomers.empty()) switch_to(take_first(newcomers.empty() ? batch : newcomers));
   } while (!living.empty() && take_events(stop_fd));
   poller->forget(stop_fd);
   poller->forget(workers.wakeup().fd());
@@ -345,6 +377,7 @@ bool UserThreads::State::take_events(int stop_fd) {
   ++counters.polls;
   counters.polled_descriptors += poller->watched() - own_descriptors;
   const std::span<const Ready> found = poller->wait(timeout_ms);
+  counters.found_ready += found.size();
   events.assign(found.begin(), found.end());  // waking changes interests, which invalidates what was found
 
   bool go_on = true;
@@ -363,9 +396,10 @@ bool UserThreads::State::take_events(int stop_fd) {
   clock.refresh();
   deadlines.expire(clock.now_ms(), [this](int key) { wake(key / 2, key % 2 != 0, true); });
   workers.collect_finished(ready);
-  // Last: connections in progress go before new ones.
+  // Last, so that under policy C connections in progress go before new ones.
   for (Shared& one : shared)
     if (std::exchange(one.ready, false)) wake_first(one, one.threads.front().wake_most);
+  if (each_turn) each_turn(told_counters());
   return go_on;
 }
 
@@ -382,13 +416,14 @@ void UserThreads::State::wake(int fd, bool writer, bool timed_out) {
 
 void UserThreads::State::wake_first(Shared& one, int most) {
   for (int woken = 0; !one.threads.empty() && (most == 0 || woken < most); ++woken)
-    ready.push_back(take_first(one.threads));
+    (settings.newcomers_first ? newcomers : ready).push_back(take_first(one.threads));
   if (one.threads.empty()) poller->watch(one.fd, Interest::none);
 }
 
 void UserThreads::State::unwind_all() {
   stopping = true;
   ready.clear();
+  newcomers.clear();
   for (Shared& one : shared) poller->watch(one.fd, Interest::none);
   shared.clear();
   for (Thread& thread : living)
@@ -438,7 +473,6 @@ void UserThreads::State::yield() {
 
 void UserThreads::State::on_worker(const std::function<void()>& job) {
   if (unwinding()) return job();
-  ++counters.worker_jobs;
   running->job = &job;
   workers.submit(*running);
   park();
@@ -470,6 +504,7 @@ void UserThreads::on_worker(const std::function<void()>& job) { state_->on_worke
 
 void UserThreads::closing(int fd) { state_->closing(fd); }
 
-const UserThreads::Counters& UserThreads::counters() const { return state_->counters; }
+UserThreads::Counters UserThreads::counters() const { return state_->told_counters(); }
+void UserThreads::on_turn(std::function<void(const Counters&)> each_turn) { state_->each_turn = std::move(each_turn); }
 
 }  // namespace bakeoff

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "core/poller.h"
+#include "core/stats.h"
 
 namespace bakeoff {
 
@@ -21,13 +22,11 @@ class UserThreads {
                                           // how many threads that allows, see ThreadStacks.
     int disk_workers = 1;                 // kernel threads for on_worker
     int deadline_grain_ms = 50;           // how late a deadline may be found
+    // Policy A of von Behren 2003, section 5: threads that wait_shared() go before all others once their descriptor is
+    // ready. Otherwise policy C: behind those that are ready to run.
+    bool newcomers_first = false;
   };
-  struct Counters {                        // of this scheduler; read by its own kernel thread, or racily by a monitor
-    std::uint64_t switches = 0;            // user-level context switches
-    std::uint64_t polls = 0;               // calls of the event mechanism
-    std::uint64_t polled_descriptors = 0;  // sum over those calls of descriptors watched
-    std::uint64_t worker_jobs = 0;
-  };
+  using Counters = UserThreadCounters;
 
   explicit UserThreads(Settings settings);
   ~UserThreads();
@@ -54,12 +53,12 @@ class UserThreads {
   void wait_until(int fd, std::int64_t deadline_ms);
 
   // PARKS in a first-come queue for fd, which many threads may share (a listening socket). Each time fd is ready at
-  // most `wake_most` of them are woken (0: all), one batch a scheduler turn, after the threads that were ready to run:
-  // connections in progress go before new ones (policy C of von Behren 2003, section 3).
+  // most `wake_most` of them are woken (0: all), one batch a scheduler turn; Settings::newcomers_first says whether before
+  // or after the threads that are ready to run.
   void wait_shared(int fd, int wake_most);
 
-  // Wakes up to `most` (0: all) of the threads that wait_shared() for fd, behind those ready to run: for one that found
-  // it ready and leaves more behind.
+  // Wakes up to `most` (0: all) of the threads that wait_shared() for fd, in the same place: for one that found it ready
+  // and leaves more behind.
   void wake_shared(int fd, int most);
 
   // PARKS behind the threads that are ready to run.
@@ -72,7 +71,9 @@ class UserThreads {
   // Tells that fd is closed by the caller next. REQUIRES: no thread waits for it.
   void closing(int fd);
 
-  const Counters& counters() const;
+  Counters counters() const;
+  // `each_turn` is called after each call of the event mechanism, on the scheduler's stack. Call before run().
+  void on_turn(std::function<void(const Counters&)> each_turn);
 
  private:
   struct State;

@@ -121,6 +121,7 @@ class Processes {
         ProcessLock::register_process();
         server_.ledger()->i_am(number + 1);
       }
+      server_.listen_as(number, descriptors_ == Descriptors::common);
       const std::unique_ptr<Worker> worker = server_.make_worker(number);
       body_(*worker, number);
     } catch (const std::exception& error) {

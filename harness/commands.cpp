@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include <optional>
 
 #include "core/errors.h"
+#include "core/stats_region.h"
 #include "harness/bundle.h"
 #include "harness/command_line.h"
 #include "harness/experiment.h"
@@ -22,6 +24,7 @@
 #include "harness/progress.h"
 #include "harness/stored_result.h"
 #include "results/export.h"
+#include "results/reference.h"
 #include "results/tables.h"
 #include "workloads/workload.h"
 
@@ -29,6 +32,11 @@ namespace bakeoff {
 namespace {
 
 namespace po = boost::program_options;
+
+// The result beside what a paper published, where the specification names that.
+std::string beside(const Specification& spec, const ExperimentResult& result, const TableStyle& style) {
+  return spec.reference.empty() ? "" : beside_reference(result, load_reference_table(spec.reference), style);
+}
 
 int with_folder(Programs& programs, const Specification& spec, RunFolder& folder, Search search) {
   const std::string path = folder.path().string();
@@ -42,7 +50,7 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
   }
   const TableStyle style{may_colour()};
   std::fprintf(stderr, "\n%s\n", tables(result, style).c_str());
-  for (const std::string& table : {profile_table(result), peak_table(result)}) {
+  for (const std::string& table : {profile_table(result), peak_table(result), beside(spec, result, style)}) {
     if (!table.empty()) std::fprintf(stderr, "%s\n", table.c_str());
   }
   std::fprintf(stderr, "result: %s/result.json\n", path.c_str());
@@ -77,6 +85,7 @@ const std::vector<SubCommand>& sub_commands() {
       {"bundle", "RUN [--out FILE]", "one archive from which a run can be repeated", bundle_command},
       {"micro", "NAME [--trials N] [--duration T] [--out DIR]", "the papers' experiments without a network; see bakeoff list micro", micro_command},
       {"serve", "PRESET|ARCHITECTURE --root DIR [...]", "run one server by hand", serve_command, true},
+      {"stats", "PID", "print what a running server has counted, in all and for each worker, as JSON", stats_command},
       {"list", "[architectures|presets|outside|workloads|experiments|micro]", "what there is", list_command},
       {"doctor", "[--fast]", "what on this machine will spoil a comparison, and what mends it", doctor_command},
       {"completion", "bash", "print what makes the shell complete bakeoff's words", completion_command},
@@ -214,6 +223,8 @@ int report_command(Reactor&, const Arguments& arguments) {
   }
   const TableStyle style{isatty(STDOUT_FILENO) == 1 && may_colour()};
   std::cout << (is_micro(result) ? scaling(result, style) : tables(result, style));
+  const std::filesystem::path spec = std::filesystem::path(given["words"].as<std::vector<std::string>>().front()) / "spec.toml";
+  if (std::filesystem::exists(spec)) std::cout << beside(load_specification(spec.string()), result, style);
   return exit_status::fine;
 }
 
@@ -260,10 +271,41 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
   throw StartError("cannot run " + words[0] + ": " + std::strerror(errno));
 }
 
-int list_command(Reactor& reactor, const Arguments& arguments) {
+int stats_command(Reactor&, const Arguments& arguments) {
   po::options_description options("Options");
   po::variables_map given;
+  if (!read_options("stats", arguments, options, 1, given)) return exit_status::fine;
+  const std::string text = word(given, 0, "stats", "the pid of a running server");
+  pid_t pid = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (error != std::errc() || end != text.data() + text.size() || pid <= 0) throw UsageError("bakeoff stats: `" + text + "` is no pid");
+  std::cout << StatsRegion::of_process(pid).to_json().dump() << std::endl;
+  return exit_status::fine;
+}
+
+namespace {
+
+// What a list of presets says beyond name and description, for programs.
+void add_presets(nlohmann::ordered_json& list) {
+  const std::vector<Preset> presets = list_presets();
+  for (std::size_t i = 0; i < presets.size(); ++i) {
+    list[i]["architecture"] = presets[i].architecture;
+    list[i]["paper"] = presets[i].paper;
+    list[i]["section"] = presets[i].section;
+    list[i]["options"] = nlohmann::ordered_json::object();
+    for (const auto& [key, value] : presets[i].options) list[i]["options"][key] = value;
+  }
+}
+
+}  // namespace
+
+int list_command(Reactor& reactor, const Arguments& arguments) {
+  po::options_description options("Options");
+  bool as_json = false;
+  options.add_options()("json", po::bool_switch(&as_json), "as JSON, presets with their options");
+  po::variables_map given;
   if (!read_options("list", arguments, options, 6, given)) return exit_status::fine;
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
   const std::vector<std::string> kinds = {"architectures", "presets", "outside", "workloads", "experiments", "micro"};
   const auto wanted = given.count("words") == 0 ? kinds : given["words"].as<std::vector<std::string>>();
   for (const std::string& kind : wanted) {
@@ -275,7 +317,9 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
         lines.emplace_back(name, description.value("paper", "") + "; workers: " + description.at("workers").value("meaning", ""));
       }
     } else if (kind == "presets") {
-      for (const Preset& preset : list_presets()) lines.emplace_back(preset.name, preset.architecture + "; " + preset.description);
+      for (const Preset& preset : list_presets()) {
+        lines.emplace_back(preset.name, preset.description + " [" + preset.architecture + "; " + preset.paper + " §" + preset.section + "]");
+      }
     } else if (kind == "outside") {
       for (const OutsideServer& server : list_outside()) lines.emplace_back(server.name, server.title);
     } else if (kind == "workloads") {
@@ -287,10 +331,17 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
     } else {
       throw UsageError("bakeoff list: `" + kind + "` is none of architectures, presets, outside, workloads, experiments, micro");
     }
+    if (as_json) {
+      json[kind] = nlohmann::ordered_json::array();
+      for (const auto& [name, what] : lines) json[kind].push_back({{"name", name}, {"about", what}});
+      if (kind == "presets") add_presets(json[kind]);
+      continue;
+    }
     if (wanted.size() > 1) std::cout << kind << ":\n";
-    for (const auto& [name, what] : lines) std::printf("%s%-23s %s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());
+    for (const auto& [name, what] : lines) std::printf("%s%-26s%s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());
     std::fflush(stdout);
   }
+  if (as_json) std::cout << json.dump(2) << std::endl;
   return exit_status::fine;
 }
 

@@ -42,6 +42,7 @@ int peak_command(Reactor& reactor, const Arguments& arguments);
 int plan_command(Reactor& reactor, const Arguments& arguments);
 int check_command(Reactor& reactor, const Arguments& arguments);
 int compare_command(Reactor& reactor, const Arguments& arguments);
+int stats_command(Reactor& reactor, const Arguments& arguments);
 int list_command(Reactor& reactor, const Arguments& arguments);
 int serve_command(Reactor& reactor, const Arguments& arguments);
 int verify_command(Reactor& reactor, const Arguments& arguments);

@@ -1,5 +1,7 @@
 #include "harness/preset.h"
 
+#include <sched.h>
+
 #include <algorithm>
 
 #include "core/data_dir.h"
@@ -10,15 +12,25 @@ namespace {
 
 std::filesystem::path presets_dir() { return data_dir() / "architectures" / "presets"; }
 
+int processors() {
+  cpu_set_t allowed;
+  return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+}
+
 Preset load(const std::filesystem::path& file) {
   TomlDocument document = TomlDocument::load(file);
   const TomlTable root = document.root();
   Preset preset;
   preset.name = file.stem().string();
   preset.architecture = root.string("architecture");
-  preset.description = root.string("description", "");
+  preset.paper = root.string("paper");
+  preset.section = root.string("section");
+  preset.description = root.string("description");
   if (const auto options = root.table("options")) {
-    for (const std::string& key : options->keys()) preset.options.emplace_back(key, options->text(key));
+    for (const std::string& key : options->keys()) {
+      const std::string value = options->text(key);
+      preset.options.emplace_back(key, key == "workers" && value == "processors" ? std::to_string(processors()) : value);
+    }
   }
   document.finish();
   return preset;

@@ -167,6 +167,7 @@ Specification read(TomlDocument document, std::string name, const std::string& s
   spec.sha256 = sha256(spec.source_text + scale);
   spec.title = root.string("title", spec.name);
   spec.about = root.string("about", "");
+  spec.reference = root.string("reference", "");
 
   const auto workload = root.table("workload");
   if (!workload) root.fail("workload", "expected a table [workload] with the name of one");

@@ -54,6 +54,7 @@ struct Specification {
   std::string file;   // its path, for messages
   std::string title;
   std::string about;
+  std::string reference;  // what a paper published, to lay the result beside: a name in results/reference; mostly empty
   std::string source_text;
   std::string scale;                // the one that was chosen; empty: as the file's own tables say
   std::vector<std::string> scales;  // those there are

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "core/errors.h"
+#include "core/stats_region.h"
 #include "harness/evidence.h"
 #include "harness/load/histogram.h"
 #include "harness/outside.h"
@@ -61,9 +62,22 @@ double elapsed_s(SteadyTime from, SteadyTime to) { return std::chrono::duration<
 
 struct Sample {
   GroupUse server;
+  std::optional<std::uint64_t> user_switches;  // empty: the server is none of ours
   std::optional<ProcessorTimes> processors;
   SideUse server_side, client_side;
 };
+
+// What a server of ours counts itself; empty: it is none.
+std::optional<std::uint64_t> user_switches(pid_t server) {
+  try {
+    std::uint64_t sum = 0;
+    const StatsRegion region = StatsRegion::of_process(server);
+    for (const WorkerStats& worker : region.used()) sum += worker.user_switches.get();
+    return sum;
+  } catch (const UsageError&) {
+    return std::nullopt;
+  }
+}
 
 // The share of a processor's time that the server's processors were busy; empty: could not be had.
 std::optional<double> note_use(const Sample& from, const Sample& to, Figures& figures, json& evidence) {
@@ -81,6 +95,9 @@ std::optional<double> note_use(const Sample& from, const Sample& to, Figures& fi
     figures[Metric::server_cpu_us_per_reply] = cpu_s / wall_s / *replies * 1e6;
   }
   figures[Metric::context_switches_per_s] = (switches(to) - switches(from)) / wall_s;
+  if (from.user_switches && to.user_switches) {
+    figures[Metric::user_switches_per_s] = static_cast<double>(*to.user_switches - *from.user_switches) / wall_s;
+  }
   if (from.server_side.disk_wait_s && to.server_side.disk_wait_s) {
     figures[Metric::disk_waiting_tasks] = (*to.server_side.disk_wait_s - *from.server_side.disk_wait_s) / wall_s;
   }
@@ -402,9 +419,9 @@ void TrialRunner::measure(const Cell& cell, Trial& trial) {
   for (int step = 0; step <= spans; ++step) {
     if (reactor_.wait_until(over, at(static_cast<double>(step) / spans))) break;
     if (const auto bytes = bytes_sent()) sent.emplace_back(std::chrono::steady_clock::now(), *bytes);
-    if (step == first_sample_span) first = Sample{probe.sample(), processor_times(placement_.server_processors), server_side.sample(), client_side.sample()};
+    if (step == first_sample_span) first = Sample{probe.sample(), user_switches(server.group()), processor_times(placement_.server_processors), server_side.sample(), client_side.sample()};
     if (step == second_sample_span) {
-      second = Sample{probe.sample(), processor_times(placement_.server_processors), server_side.sample(true), client_side.sample(true)};
+      second = Sample{probe.sample(), user_switches(server.group()), processor_times(placement_.server_processors), server_side.sample(true), client_side.sample(true)};
       if (const auto& bytes = second->server_side.proportional_bytes) trial.figures[Metric::memory_bytes] = static_cast<double>(*bytes);
       if (const auto bytes = page_cache_bytes()) trial.figures[Metric::page_cache_bytes] = static_cast<double>(*bytes);
     }

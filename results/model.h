@@ -32,6 +32,7 @@ enum class Metric {
   latency_max_ms,
   server_cpu_us_per_reply,
   context_switches_per_s,
+  user_switches_per_s,
   cpu_idle_share,
   cpu_iowait_share,
   disk_waiting_tasks,
@@ -58,7 +59,7 @@ struct MetricName {
   Better better;
 };
 
-constexpr std::array<MetricName, 27> metric_table = {{
+constexpr std::array<MetricName, 28> metric_table = {{
     {Metric::throughput_mbps, "", "throughput_mbps", Better::more},            // all bytes received, heads too, * 8 / 1e6 / s
     {Metric::replies_per_s, "", "replies_per_s", Better::more},
     {Metric::connections_per_s, "", "connections_per_s", Better::more},
@@ -72,6 +73,7 @@ constexpr std::array<MetricName, 27> metric_table = {{
     {Metric::latency_max_ms, "latency_ms", "max", Better::less},
     {Metric::server_cpu_us_per_reply, "", "server_cpu_us_per_reply", Better::less},  // user and system, of the server's process tree
     {Metric::context_switches_per_s, "", "context_switches_per_s", Better::neither},    // voluntary and not, of the server's process tree
+    {Metric::user_switches_per_s, "", "user_switches_per_s", Better::neither},    // between user-level threads, as the server counts them
     {Metric::cpu_idle_share, "", "cpu_idle_share", Better::neither},              // of the server's processors, 0 to 1
     {Metric::cpu_iowait_share, "", "cpu_iowait_share", Better::neither},
     {Metric::disk_waiting_tasks, "", "disk_waiting_tasks", Better::neither},      // of the server's process tree, how many at once in the mean

@@ -187,6 +187,17 @@ std::string ranking_of(const ExperimentResult& result, const std::string& contes
 
 }  // namespace
 
+std::string plain_table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& rows, std::size_t to_the_left,
+                        const TableStyle& style) {
+  std::vector<Column> columns;
+  for (std::size_t c = 0; c < heads.size(); ++c) columns.push_back({heads[c], c < to_the_left});
+  std::vector<std::vector<Text>> texts(rows.size());
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (const std::string& text : rows[r]) texts[r].push_back({text});
+  }
+  return aligned(columns, texts, style);
+}
+
 std::string matrices(const ExperimentResult& result, const TableStyle& style) {
   std::string text = "Throughput in Mbit/s. *: the server's best cell. (...): does not count, the reason is below.\n";
   for (const std::string& server : servers_of(result)) {

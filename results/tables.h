@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "results/model.h"
 
@@ -14,6 +15,10 @@ struct TableStyle {
 // For each server the matrix of throughput in Mbit/s (connections x workers), its best cell marked with *, invalid cells
 // in brackets with their reasons below.
 std::string matrices(const ExperimentResult& result, const TableStyle& style = {});
+
+// Columns of text under their heads, the first `to_the_left` of them aligned to the left, the others to the right.
+std::string plain_table(const std::vector<std::string>& heads, const std::vector<std::vector<std::string>>& rows, std::size_t to_the_left,
+                        const TableStyle& style = {});
 
 // One line a server, best first: its best cell, throughput with its interval, replies/s, relative to the ceiling,
 // latency, the server's CPU time a reply. Servers without a valid cell come last with the reason.

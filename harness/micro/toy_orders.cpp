@@ -63,7 +63,11 @@ std::vector<std::int64_t> real_completions_ns(OrderWay way, const ToyOrders& toy
       Orders* const next = number + 1 < queue_count ? queues[static_cast<std::size_t>(number) + 1].get() : nullptr;
       while (const std::optional<int> order = mine.pop()) {
         std::this_thread::sleep_for(way == OrderWay::pipeline ? toys.step : toys.steps * toys.step);
-        next != nullptr ? next->push(*order) : finish();
+        if (next != nullptr) {
+          next->push(*order);
+        } else {
+          finish();
+        }
       }
       if (next != nullptr) next->close();  // what has come is passed on
     });

@@ -15,7 +15,7 @@ void check_whole(const Reply& reply, const std::string& content) {
 
 }  // namespace
 
-TEST_CASE("every size is sent whole, first and again, by GET and by HEAD") {
+TEST_CASE("every size is sent whole, first and again, by GET and by HEAD", "[preset]") {
   for (const Options& options : combinations({"body", "send"})) {
     INFO(in_words(options));
     Server server = serve(options);
@@ -54,7 +54,7 @@ TEST_CASE("every residency check serves the same bytes") {
   }
 }
 
-TEST_CASE("a reader with a small window gets the right bytes in many pieces") {
+TEST_CASE("a reader with a small window gets the right bytes in many pieces", "[preset]") {
   constexpr std::size_t bytes = 1'048'576;
   for (const Options& options : combinations({"body", "send"})) {
     INFO(in_words(options));

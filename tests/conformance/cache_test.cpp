@@ -94,7 +94,7 @@ TEST_CASE("a cache that is too small for its files gives way to them", "[once]")
   }
 }
 
-TEST_CASE("a file that changes is served anew once its entry is no longer valid", "[once]") {
+TEST_CASE("a file that changes is served anew once its entry is no longer valid", "[once][preset]") {
   for (const Options& body : combinations({"body"})) {
     Options options = body;
     options.insert(valid_shortly.begin(), valid_shortly.end());

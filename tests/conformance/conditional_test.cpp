@@ -49,7 +49,7 @@ TEST_CASE("replies carry Date, Last-Modified and a strong ETag", "[once]") {
   finish(server);
 }
 
-TEST_CASE("a client that has the file gets a 304", "[once]") {
+TEST_CASE("a client that has the file gets a 304", "[once][preset]") {
   Server server = serve();
   Client client = server.connect();
   const Reply whole = client.get(sized(1024));

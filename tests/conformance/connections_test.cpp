@@ -68,7 +68,7 @@ TEST_CASE("a thousand requests follow each other on one connection") {
   CHECK(finish(server).at("total").at("requests") == 1000);
 }
 
-TEST_CASE("requests sent without waiting are answered in their order") {
+TEST_CASE("requests sent without waiting are answered in their order", "[preset]") {
   for (const Options& options : combinations({"body", "send"})) {
     INFO(in_words(options));
     Server server = serve(options);
@@ -89,7 +89,7 @@ TEST_CASE("requests sent without waiting are answered in their order") {
   }
 }
 
-TEST_CASE("large and small, found and missing, HEAD and GET mix in one pipeline") {
+TEST_CASE("large and small, found and missing, HEAD and GET mix in one pipeline", "[preset]") {
   Server server = serve();
   Client client = server.connect(16384);
   std::string text;

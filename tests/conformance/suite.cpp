@@ -27,13 +27,16 @@ Suite read_environment() {
     if (equals == std::string::npos) throw std::runtime_error("BAKEOFF_TEST_OPTIONS: \"" + word + "\" is not name=value");
     result.options[word.substr(0, equals)] = word.substr(equals + 1);
   }
+  result.preset = std::getenv("BAKEOFF_TEST_PRESET") != nullptr;
   result.description = nlohmann::json::parse(run({result.binary, "--describe"}).output);
   result.architecture = result.description.at("architecture").get<std::string>();
 
   const auto& workers = result.description.at("workers");
   result.connection_per_worker = result.description.at("connections_are_workers");
   result.processes = workers.at("meaning").get<std::string>().find("process") != std::string::npos;
-  if (result.connection_per_worker) {
+  if (result.preset) {
+    // As the preset has it.
+  } else if (result.connection_per_worker) {
     result.options["workers"] = std::to_string(pool_workers);
   } else if (result.processes && workers.at("max") > 1 && !result.has("helpers")) {
     result.options["workers"] = "2";
@@ -42,8 +45,9 @@ Suite read_environment() {
   if (result.options.count("threads") != 0 && result.options["threads"] == "kernel") result.options["send"] = "blocking";
   // Where each connection has a thread, all of them are made when the server starts, which it does for nearly every case.
   const bool thread_each = result.has("threads");
-  if (thread_each) result.options["connections"] = "500";
-  result.most_connections = result.connection_per_worker ? pool_workers : thread_each ? 500 : 10'000;
+  if (thread_each && !result.preset) result.options["connections"] = "500";
+  const int pool = result.options.count("workers") != 0 ? std::stoi(result.options["workers"]) : 0;
+  result.most_connections = result.connection_per_worker ? pool : thread_each ? 500 : 10'000;
 
   rlimit descriptors{};
   getrlimit(RLIMIT_NOFILE, &descriptors);
@@ -57,7 +61,9 @@ Suite read_environment() {
 std::vector<std::string> Suite::values(const std::string& factor) const {
   if (const auto fixed = options.find(factor); fixed != options.end()) return {fixed->second};
   const auto& factors = description.at("options");
-  return factors.contains(factor) ? factors.at(factor).get<std::vector<std::string>>() : std::vector<std::string>{};
+  auto all = factors.contains(factor) ? factors.at(factor).get<std::vector<std::string>>() : std::vector<std::string>{};
+  if (preset && all.size() > 1) all.resize(1);
+  return all;
 }
 
 const Suite& suite() {

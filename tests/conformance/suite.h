@@ -1,8 +1,9 @@
 // What the cases of the suite share: the server under test, as the environment names it, and the files it serves.
 //   BAKEOFF_TEST_SERVER   path of the server binary
 //   BAKEOFF_TEST_OPTIONS  factors of this run, "name=value" with spaces between them
-// Cases tagged [once] look at what no event mechanism has a part in; [scale], [clients] and [workers] are entries of
-// their own. Everything else is run with every event mechanism, and what sends bodies with every body strategy.
+//   BAKEOFF_TEST_PRESET   set: the factors are a preset's, and those that it does not name keep their defaults
+// Cases tagged [once] look at what no event mechanism has a part in; [scale], [clients], [workers] and [blocking] are entries of
+// their own; [preset] cases are run with every preset. Everything else is run with every event mechanism, and what sends bodies with every body strategy.
 #pragma once
 
 #include <memory>
@@ -31,6 +32,7 @@ struct Suite {
   int most_connections;
   bool connection_per_worker;
   bool processes;  // its workers are processes
+  bool preset = false;
 
   // The values of a factor, the default first; only the given one when this run fixes it. Empty: it has no meaning there.
   std::vector<std::string> values(const std::string& factor) const;

@@ -144,7 +144,7 @@ TEST_CASE("every body strategy keeps the bytes in its own form, and no descripto
       CHECK(pin->bytes.mapped == (size > 0 && kind == BodyKind::mmap));
       CHECK(open_descriptors() == without_files + (descriptor ? 1 : 0));
     }
-    CHECK(cache.is_cached("/a") == (kind != BodyKind::uncached));
+    CHECK(cache.is_cached("/a"));
     if (kind == BodyKind::uncached) CHECK(open_descriptors() == without_files);
   }
   CHECK(open_descriptors() == before);
@@ -165,9 +165,20 @@ TEST_CASE("each of the eight combinations of caches serves the right bytes") {
     for (int round = 0; round < 3; ++round) {
       for (const auto& [name, content] : {std::pair("/small.txt", small), std::pair("/large.txt", large)}) {
         Pin pin(cache);
-        const bool hit = cache.files->find(name, cache.now_ms, pin.slot);
-        CHECK(hit == (round > 0 && settings.paths && settings.files && kind != BodyKind::uncached));
-        if (!hit) REQUIRE(cache.files->load(name, cache.now_ms, pin.slot) == 200);
+        CacheUse use;
+        const bool hit = cache.files->find(name, cache.now_ms, pin.slot, &use);
+        // A known name is enough where the file need only be opened again, and its contents not be read.
+        const bool keeps_files = settings.files && kind != BodyKind::uncached;
+        const bool opens_again = cache.strategy.keeps(content.size()) != BodyStrategy::Keep::contents;
+        CHECK(hit == (round > 0 && settings.paths && (keeps_files || opens_again)));
+        if (!hit) REQUIRE(cache.files->load(name, cache.now_ms, pin.slot, &use) == 200);
+        const auto expected = [&](bool is_on, bool is_found) {
+          return !is_on ? CacheUse::Of::unused : is_found ? CacheUse::Of::hit : CacheUse::Of::miss;
+        };
+        CHECK(use.path == expected(settings.paths, hit));
+        // Something is listed, and with it the head, as soon as one of the three is kept.
+        CHECK(use.head == expected(settings.heads, round > 0));
+        CHECK(use.file == expected(keeps_files, round > 0));
         CHECK(bytes_of(*pin.slot.file) == content);
         CHECK(pin->name == name);
         CHECK(pin->head.empty() == !settings.heads);
@@ -184,6 +195,23 @@ TEST_CASE("each of the eight combinations of caches serves the right bytes") {
     if (settings.heads) CHECK(std::string_view(pin->head) == file_head("/small.txt", 650, pin->mtime_ns));
   }
   CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("an aligned head begins and ends at a multiple of 32 bytes, whatever its length") {
+  FileCache::Settings settings;
+  settings.align_heads = true;
+  Cache cache(settings);
+  for (int i = 0; i < 40; ++i) {
+    std::string name(static_cast<std::size_t>(i) + 1, 'n');
+    name.insert(0, "/").append(".html");
+    cache.write(name, static_cast<std::size_t>(1) << (i % 12));
+    Pin pin(cache);
+    REQUIRE(cache.files->load(name, cache.now_ms, pin.slot) == 200);
+    CHECK(reinterpret_cast<std::uintptr_t>(pin->head.data()) % 32 == 0);
+    CHECK(pin->head.size() % 32 == 0);
+    CHECK(pin->head.starts_with("HTTP/1.1 200 OK\r\n"));
+    CHECK(pin->head.ends_with("\r\n"));
+  }
 }
 
 TEST_CASE("the entry used longest ago gives way when there are too many") {

@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,35 @@ TEST_CASE("a listener accepts who has connected, and says when nobody has") {
     CHECK(number_of(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
   }
   CHECK(listener.accept().outcome == Listener::Outcome::none);
+}
+
+TEST_CASE("workers that listen apart share a port, and nobody else gets it") {
+  Options options = any_port();
+  options.reuseport = true;
+  options.workers = 4;
+  const std::vector<Listener> listeners = Listener::open_all(options);
+  REQUIRE(listeners.size() == 4);
+  std::vector<std::unique_ptr<Socket>> clients;
+  for (const Listener& listener : listeners) CHECK(listener.port() == listeners[0].port());
+  constexpr int connections = 64;
+  for (int i = 0; i < connections; ++i) clients.push_back(std::make_unique<Socket>(connect_to(listeners[0].port())));
+  int accepted = 0, used = 0;
+  for (const Listener& listener : listeners) {
+    int here = 0;
+    for (;;) {
+      const auto [outcome, fd] = listener.accept();
+      if (outcome != Listener::Outcome::accepted) break;
+      const Socket connection(fd);
+      ++here;
+    }
+    accepted += here;
+    used += here > 0;
+  }
+  CHECK(accepted == connections);
+  CHECK(used >= 2);  // the kernel spreads them by their addresses: all at one socket is 4 to the power of -63
+  Options taken = options;
+  taken.port = listeners[0].port();
+  CHECK_THROWS_AS(Listener::open_all(taken), StartError);
 }
 
 TEST_CASE("a connection inherits what was chosen for it") {

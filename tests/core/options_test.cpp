@@ -65,6 +65,7 @@ const Architecture threaded = {
     .sends = {Sending::nonblocking, Sending::blocking},
     .residencies = {Residency::always_absent, Residency::none},
     .thread_kinds = {ThreadKind::user, ThreadKind::kernel},
+    .favours = {Favour::connections, Favour::accepting},
     .can_refuse = false,
     .connections_are_threads = true,
 };
@@ -78,6 +79,7 @@ const Architecture several = {
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking},
     .descriptors_are_per_worker = true,
+    .can_listen_apart = true,
 };
 
 std::optional<Options> parse(const Words& words, const Architecture& architecture) {
@@ -312,6 +314,23 @@ TEST_CASE("connections and cached files share the descriptors") {
           std::string::npos);
     CHECK(accepted({connections, "--cache-entries=500", "--body=buffer"}).cache_entries == 500);  // these hold no descriptors
   }
+  SECTION("what may be fewer is fewer where descriptors are short, and as asked for where they are not") {
+    const std::string too_many = std::to_string(2 * descriptors);
+    const Options cut = accepted({"--connections=.." + too_many, "--cache-entries=.." + too_many});
+    CHECK(cut.connections < descriptors);
+    CHECK(cut.connections > descriptors / 2);
+    CHECK(cut.connections + cut.cache_entries < descriptors);
+    CHECK(cut.cache_entries > descriptors / 5);
+    const Options few = accepted({"--connections=..100", "--cache-entries=..50"});
+    CHECK(few.connections == 100);
+    CHECK(few.cache_entries == 50);
+    CHECK(accepted({"--cache-entries=.." + too_many, "--body=buffer"}).cache_entries == 2 * descriptors);
+    const int four = accepted({"--workers=4", "--connections=.." + std::to_string(8 * descriptors)}, several).connections;
+    CHECK(four > 2 * descriptors);
+    CHECK(four < 4 * descriptors);
+    CHECK_FALSE(refusal({"--root=/srv", "--connections=..0"}, loop).empty());
+    CHECK_FALSE(refusal({"--root=/srv", "--connections=.."}, loop).empty());
+  }
   SECTION("processes with tables of their own share the connections") {
     const int per_process = descriptors - 500;
     CHECK(accepted({"--workers=4", "--connections=" + std::to_string(4 * per_process)}, several).connections == 4 * per_process);
@@ -340,6 +359,16 @@ TEST_CASE("too few descriptors to serve with are said to be that") {
   CHECK(status == 0);
 }
 
+TEST_CASE("listening apart and who goes first mean something to some") {
+  CHECK(accepted({"--reuseport=on"}, several).reuseport);
+  CHECK(refusal({"--root=/srv", "--reuseport=on"}, loop).find("means nothing") != std::string::npos);
+  CHECK(accepted({}, threaded).favour == Favour::connections);
+  CHECK(accepted({"--favour=accepting"}, threaded).favour == Favour::accepting);
+  CHECK_FALSE(refusal({"--root=/srv", "--favour=arrival"}, threaded).empty());
+  CHECK_FALSE(refusal({"--root=/srv", "--favour=accepting", "--threads=kernel"}, threaded).empty());
+  CHECK(refusal({"--root=/srv", "--favour=accepting"}, pool).find("means nothing") != std::string::npos);
+}
+
 TEST_CASE("describe tells what the architecture takes, the default first") {
   const nlohmann::json told = describe(threaded);
   CHECK(told == nlohmann::json::parse(R"({
@@ -348,7 +377,9 @@ TEST_CASE("describe tells what the architecture takes, the default first") {
     "connections_are_workers": false,
     "options": {"poller": ["epoll", "poll", "select"], "body": ["auto", "sendfile", "mmap", "buffer", "uncached"],
                 "send": ["nonblocking", "blocking"], "residency": ["always-absent", "none"],
-                "helpers": [], "dispatch": [], "threads": ["user", "kernel"]}})"));
+                "helpers": [], "dispatch": [], "threads": ["user", "kernel"],
+                "favour": ["connections", "accepting"], "reuseport": []}})"));
+  CHECK(describe(several)["options"]["reuseport"] == nlohmann::json({"off", "on"}));
   CHECK(describe(pool)["connections_are_workers"] == true);
   CHECK(describe(pool)["options"]["poller"].empty());
   CHECK(describe(pool)["options"]["dispatch"] == nlohmann::json({"boss", "accept"}));

@@ -255,6 +255,31 @@ TEST_CASE("refusals", "[response_head]") {
   CHECK(read_head(make_refusal(503).head).fields.at("Retry-After") == "1");
 }
 
+TEST_CASE("an aligned head is a multiple of 32 bytes that says the same", "[response_head]") {
+  for (const std::string path : {"/a", "/ab.html", "/abc.tar.gz"}) {
+    for (const std::uint64_t bytes : {0ull, 12345ull, 99999999999ull}) {
+      const std::string plain = file_head(path, bytes, 1'000'000'000'000'000'000);
+      std::string padded = plain;
+      pad_head(padded);
+      CHECK(padded.size() % 32 == 0);
+      CHECK(padded.size() < plain.size() + 32);
+      const std::size_t server = plain.find("Server: bakeoff");
+      CHECK(padded.substr(0, server + 15) == plain.substr(0, server + 15));
+      CHECK(padded.substr(server + 15 + (padded.size() - plain.size())) == plain.substr(server + 15));
+      pad_head(padded);
+      CHECK(padded.size() % 32 == 0);
+    }
+  }
+  HeadEnd end(true);
+  for (const auto form : {HeadEnd::Connection::implied, HeadEnd::Connection::keep_alive, HeadEnd::Connection::close}) {
+    const std::string_view text = end.get(form, 1'000'000'000);
+    CHECK(text.size() % 32 == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(text.data()) % 32 == 0);
+    CHECK(text.ends_with("\r\n\r\n"));
+    CHECK(text.starts_with("Date: Sun, 09 Sep 2001 01:46:40 GMT "));
+  }
+}
+
 TEST_CASE("the end of a head", "[response_head]") {
   HeadEnd end;
   const std::string date = "Date: " + std::string(example) + "\r\n";

@@ -40,8 +40,8 @@ TEST_CASE("a worker's number has its counters, whoever holds it") {
   successor->stats.requests.add(4);
   CHECK(first->stats.requests.get() == 7);
   CHECK(bench.server.make_worker(0)->stats.requests.get() == 0);
-  bench.server.make_worker(Server::most_workers - 2)->stats.requests.add();
-  CHECK_THROWS_AS(bench.server.make_worker(Server::most_workers - 1), StartError);
+  bench.server.make_worker(Server::most_workers - 1)->stats.requests.add();
+  CHECK_THROWS_AS(bench.server.make_worker(Server::most_workers), StartError);
   CHECK_THROWS_AS(bench.server.make_worker(-1), StartError);
 }
 

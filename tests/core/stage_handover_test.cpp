@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <barrier>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -25,7 +26,24 @@ std::vector<int> members(const DescriptorSet& set) {
 }
 
 using Batch = std::vector<std::atomic<int>>;
-using Pool = TurnPool<std::atomic<int>>;
+using Pool = TurnPool<std::atomic<int>*>;
+
+std::vector<std::atomic<int>*> items_of(Batch& batch) {
+  std::vector<std::atomic<int>*> items;
+  for (auto& item : batch) items.push_back(&item);
+  return items;
+}
+
+// Runs the batch and waits for what comes late, too; how many items came back in all.
+std::size_t run_whole(Pool& pool, Batch& batch) {
+  std::size_t back = pool.run(items_of(batch)).size();
+  while (back < batch.size()) {
+    pollfd waiting = {pool.fd(), POLLIN, 0};
+    if (::poll(&waiting, 1, 20'000) != 1) break;
+    back += pool.take_late().size();
+  }
+  return back;
+}
 
 // The threads of a pool work for ever, as those of the server do; so the pool stays, too.
 template <class Work>
@@ -33,7 +51,7 @@ Pool& make_pool(int threads, Work work) {
   static auto& pools = *new std::vector<Pool*>;
   pools.push_back(new Pool);
   Pool& pool = *pools.back();
-  for (int i = 0; i < threads; ++i) std::thread([&pool, work] { pool.work(work); }).detach();
+  for (int i = 0; i < threads; ++i) std::thread([&pool, work] { pool.work([work](std::atomic<int>*& item) { work(item); }); }).detach();
   return pool;
 }
 
@@ -89,15 +107,15 @@ TEST_CASE("nothing handed over between threads is lost") {
   CHECK(members(seen).size() == descriptors);
 }
 
-TEST_CASE("a pool works off each item of a batch once before its turn ends") {
-  Pool& pool = make_pool(3, [](std::atomic<int>& item) { ++item; });
+TEST_CASE("a pool works off each item of a batch once") {
+  Pool& pool = make_pool(3, [](std::atomic<int>* item) { ++*item; });
   for (int round = 0; round < 500; ++round) {
     Batch batch(static_cast<std::size_t>(round % 7));
-    pool.run(batch);
+    REQUIRE(run_whole(pool, batch) == batch.size());
     for (const auto& item : batch) REQUIRE(item == 1);
   }
   Batch large(10'000);
-  pool.run(large);
+  CHECK(run_whole(pool, large) == large.size());
   int sum = 0;
   for (const auto& item : large) sum += item;
   CHECK(sum == 10'000);
@@ -106,13 +124,55 @@ TEST_CASE("a pool works off each item of a batch once before its turn ends") {
 TEST_CASE("a batch that blocks at every item gets the whole pool") {
   constexpr int threads = 4;
   static std::barrier all_at_once(threads);
-  Pool& pool = make_pool(threads, [](std::atomic<int>& item) {
+  Pool& pool = make_pool(threads, [](std::atomic<int>* item) {
     all_at_once.arrive_and_wait();  // nobody goes on before everybody works
-    ++item;
+    ++*item;
   });
   for (int round = 0; round < 100; ++round) {
     Batch batch(2 * threads);
-    pool.run(batch);
+    REQUIRE(run_whole(pool, batch) == batch.size());
     for (const auto& item : batch) REQUIRE(item == 1);
   }
+}
+
+TEST_CASE("a pool's turn ends while all of its threads but one are blocked, and not when the last is") {
+  constexpr int threads = 3;
+  static std::atomic<int> blocked = 0;
+  static std::binary_semaphore go{0};
+  static constexpr int blocks = 1000;
+  Pool& pool = make_pool(threads, [](std::atomic<int>* item) {
+    if (*item == blocks) {
+      ++blocked;
+      go.acquire();
+    }
+    ++*item;
+  });
+  Batch stuck(threads);
+  for (auto& item : stuck) item = blocks;
+  for (int i = 0; i < threads - 1; ++i) {
+    CHECK(pool.run({&stuck[static_cast<std::size_t>(i)]}).empty());
+    Batch others(20);
+    CHECK(run_whole(pool, others) == others.size());
+  }
+  while (blocked < threads - 1) std::this_thread::yield();
+  // The last thread: a batch of two is stuck behind its first item until somebody is free.
+  Batch after(1);
+  std::atomic<bool> over = false;
+  std::size_t back = 0;
+  std::thread stage([&] {
+    back = pool.run({&stuck[threads - 1], &after[0]}).size();
+    over = true;
+  });
+  while (blocked < threads) std::this_thread::yield();
+  CHECK_FALSE(over);
+  CHECK(after[0] == 0);
+  for (int i = 0; i < threads; ++i) go.release();
+  stage.join();
+  while (back < threads + 1) {
+    pollfd waiting = {pool.fd(), POLLIN, 0};
+    REQUIRE(::poll(&waiting, 1, 20'000) == 1);
+    back += pool.take_late().size();
+  }
+  CHECK(back == threads + 1);
+  CHECK(after[0] == 1);
 }

@@ -270,7 +270,7 @@ TEST_CASE("worker jobs run at the same time, off the scheduler's kernel thread, 
   threads.spawn([&] { released.release(workers); });
   threads.run(stop.fd());
   CHECK(done == workers);
-  CHECK(threads.counters().worker_jobs == workers);
+  CHECK(threads.counters().workers.jobs == workers);
   sigset_t mask;
   pthread_sigmask(SIG_BLOCK, nullptr, &mask);
   CHECK(sigismember(&mask, SIGTERM) == 0);
@@ -393,6 +393,42 @@ TEST_CASE("connections in progress run before new ones are taken") {
   REQUIRE(write(connection[1], "x", 1) == 1);
   threads.run(stop.fd());
   CHECK(order == "old new ");
+}
+
+TEST_CASE("policy A accepts before it serves, policy C serves before it accepts") {
+  const bool newcomers_first = GENERATE(true, false);
+  Tokens arrived(3);
+  SocketPair connections[2];
+  Tokens stop;
+  UserThreads::Settings settings = settings_with(each_mechanism());
+  settings.newcomers_first = newcomers_first;
+  UserThreads threads(settings);
+  std::string order;
+  int ended = 0;
+  const auto serve = [&](const char* who) {
+    order += who;
+    if (++ended == 5) stop.put();
+  };
+  // As Knot's threads: accept, wake the next, serve. Under policy A whoever has accepted lets the others accept first.
+  for (int i = 0; i < 4; ++i)
+    threads.spawn([&] {
+      threads.wait_shared(arrived.fd(), 1);
+      if (!arrived.take()) return;
+      order += "accept ";
+      threads.wake_shared(arrived.fd(), 1);
+      if (newcomers_first) threads.yield();
+      serve("new ");
+    });
+  for (int i = 0; i < 2; ++i)
+    threads.spawn([&, i] {
+      threads.wait_readable(connections[i][0], never);
+      serve("old ");
+    });
+  for (const SocketPair& connection : connections) REQUIRE(write(connection[1], "x", 1) == 1);
+  threads.run(stop.fd());
+  CHECK(order.substr(0, 8) == (newcomers_first ? "accept a" : "old old "));
+  CHECK(order == (newcomers_first ? "accept accept accept old old new new new "
+                                  : "old old accept new accept new accept new "));
 }
 
 TEST_CASE("a shared descriptor that nobody waits for keeps nothing spinning") {

@@ -1,12 +1,16 @@
-// What the papers published: results/reference.
+// What the papers published, and how it is laid beside what is measured.
+#include "results/reference.h"
+
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
 
 #include "core/data_dir.h"
+#include "core/errors.h"
 #include "tests/catch.h"
 #include "tests/results/result_schema.h"
+#include "tests/results/samples.h"
 
 using namespace bakeoff;
 
@@ -61,4 +65,33 @@ TEST_CASE("Table 1 adds up") {
     // A reply is the workload's mean file and a head on every server: the throughput follows from the rate.
     CHECK(rows.at("throughput_mbps")[c] * 1e6 / 8 / rows.at("reply_rate")[c] == Approx(14'920).epsilon(0.003));
   }
+}
+
+TEST_CASE("a result is laid beside the paper's table, relative to each row's best") {
+  const ReferenceTable reference = load_reference_table("pariag2007-table1");
+  CHECK(reference.columns.front() == "knot-c");
+  std::vector<Trial> trials;
+  std::vector<Cell> cells;
+  for (const auto& [server, mbps] : {std::pair{"knot-c", 50.0}, std::pair{"watpipe", 100.0}}) {
+    cells.push_back(sample_cell(server, 64, 1));
+    trials.push_back(sample_trial(cells.back(), Phase::sweep, 0, mbps));
+  }
+  const std::string text = beside_reference(sample_result(cells, trials), reference);
+  INFO(text);
+  const auto line_of = [&](const std::string& begin) {
+    const std::size_t at = text.find(begin);
+    REQUIRE(at != std::string::npos);
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  const std::string paper = line_of("Throughput");
+  CHECK(paper.find("paper") != std::string::npos);
+  CHECK(paper.find("0.78") != std::string::npos);  // 1001 / 1280
+  const std::size_t here = text.find("here", text.find(paper) + paper.size());
+  const std::string measured = text.substr(here, text.find('\n', here) - here);
+  CHECK(measured.find("0.50") != std::string::npos);
+  CHECK(measured.find("1.00") != std::string::npos);
+  CHECK(measured.find("-") != std::string::npos);  // the five that were not run
+  CHECK(text.find("Not measured here: vmlinux total") != std::string::npos);
+  CHECK_THROWS_AS(load_reference_table("no-such"), UsageError);
+  CHECK_THROWS_AS(load_reference_table("vonbehren2003"), UsageError);
 }
