@@ -435,6 +435,21 @@ TEST_CASE("a server that dies midway loses that trial, and the run goes on") {
   CHECK(bench.nothing_left_running());
 }
 
+TEST_CASE("a server that leaks descriptors is told so, and does not count") {
+  const Bench bench;
+  bench.add_server("leaky", "$SPED \"$@\" & exec bash -c 'while sleep 0.01; do for i in 1 2 3 4 5; do exec {fd}</dev/null; done; done'");
+  const test::Finished run = bench.bakeoff({"run", bench.spec(server("leaky") + sped), "--out", bench.out()});
+  INFO(run.errors);
+  CHECK(run.status == 1);
+  const json result = bench.result();
+  REQUIRE(result["best"].size() == 1);
+  CHECK(result["best"][0]["server"] == "sped");
+  REQUIRE(result["cells"][0]["server"] == "leaky");
+  CHECK(result["cells"][0]["valid"] == false);
+  CHECK(result["cells"][0]["reasons"][0].get<std::string>().starts_with("the server leaks descriptors: "));
+  CHECK(bench.nothing_left_running());
+}
+
 TEST_CASE("a server that does not heed SIGTERM is killed, with all it started") {
   const Bench bench;
   bench.add_server("deaf", "trap '' TERM; $SPED \"$@\" & wait; while :; do sleep 1; done");
