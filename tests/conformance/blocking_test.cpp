@@ -160,10 +160,17 @@ TEST_CASE("clients that come go before or behind connections that are ready, as 
       Client inside = server->connect();
       REQUIRE(inside.get(sized(102)).status == 200);
       const std::vector<pid_t> processes = server->process().group();
-      for (const pid_t pid : processes) kill(pid, SIGSTOP);
+      for (const pid_t pid : processes) {
+        kill(pid, SIGSTOP);
+        REQUIRE(eventually([&] { return is_stopped(pid); }));
+      }
       inside.send(request(sized(102), "Connection: close\r\n"));
       Client comes = server->connect();
       comes.send(request(sized(102)));
+      REQUIRE(eventually([&] {  // both are there when it looks
+        const Server::Sockets sockets = server->sockets();
+        return sockets.unread == 1 && sockets.to_accept == 1;
+      }));
       for (const pid_t pid : processes) kill(pid, SIGCONT);
       CHECK(inside.read_reply().status == 200);
       CHECK(comes.read_reply().status == (favour == "connections" ? 200 : 503));

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <fstream>
 #include <optional>
 #include <random>
 #include <thread>
@@ -163,14 +162,6 @@ std::optional<bool> holds_a_lock(pid_t pid) {
   const iovec here{&head, sizeof head}, there{place, sizeof head};
   if (process_vm_readv(pid, &here, 1, &there, 1, 0) != static_cast<ssize_t>(sizeof head)) return std::nullopt;
   return head.list.next != &place->list;
-}
-
-bool is_stopped(pid_t pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(stat, text);
-  const std::size_t end = text.rfind(')');
-  return end != std::string::npos && text.size() > end + 2 && (text[end + 2] == 'T' || text[end + 2] == 't');
 }
 
 }  // namespace

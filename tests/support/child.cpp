@@ -24,6 +24,14 @@ namespace {
 
 }  // namespace
 
+bool is_stopped(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(stat, text);
+  const std::size_t end = text.rfind(')');
+  return end != std::string::npos && text.size() > end + 2 && (text[end + 2] == 'T' || text[end + 2] == 't');
+}
+
 Child::Child(const std::vector<std::string>& argv, Settings settings) {
   int output[2];
   if (pipe2(output, O_CLOEXEC) != 0) fail("pipe");

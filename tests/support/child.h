@@ -11,6 +11,9 @@
 
 namespace bakeoff::test {
 
+// Whether SIGSTOP has taken effect: it does so some time after kill() has returned.
+bool is_stopped(pid_t pid);
+
 class Child {
  public:
   struct Settings {

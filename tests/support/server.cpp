@@ -84,7 +84,7 @@ Server::Sockets Server::sockets() const {
         std::ostringstream line;
         line << ntohs(connection->id.idiag_sport) << " to " << ntohs(connection->id.idiag_dport) << " in state " << int{connection->idiag_state}
              << ", " << connection->idiag_rqueue << " to read, " << connection->idiag_wqueue << " sent";
-        held[connection->idiag_inode] = line.str();
+        if (held.emplace(connection->idiag_inode, line.str()).second && connection->idiag_rqueue > 0) ++sockets.unread;
       }
       at += NLMSG_ALIGN(message->nlmsg_len);
     }

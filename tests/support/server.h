@@ -43,6 +43,7 @@ class Server {
     // One line for each connection that the server's processes hold open, accepted and not yet closed: both ports, the
     // state's number in the kernel, bytes that wait to be read and to be acknowledged.
     std::vector<std::string> held;
+    std::size_t unread = 0;     // of those, with something that its process has not read
     std::size_t to_accept = 0;  // connections that wait for that, or broke off while they waited
   };
   Sockets sockets() const;
