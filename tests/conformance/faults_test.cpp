@@ -27,7 +27,7 @@ TEST_CASE("thousands of connections that come and go leave nothing behind") {
     REQUIRE((client.read_reply().body == sized_content(102)));
   }
   warm_up();
-  CHECK(server.descriptors() <= descriptors);
+  CHECK(server.descriptors() <= descriptors + server.processes());  // one that met the file only now has it open
   const nlohmann::json total = finish(server).at("total");
   // One that came and went before it was accepted need not be seen.
   CHECK(total.at("accepts").get<int>() >= rounds * 2 / 3);
@@ -81,6 +81,7 @@ TEST_CASE("resets while the disk is waited for harm nobody") {
     if (always && !(suite().options.count("threads") != 0 && suite().options.at("threads") == "kernel")) options["residency"] = "always-absent";
     INFO(in_words(options));
     const std::unique_ptr<Server> server = serve_unless_refused(options);
+    if (!server && suite().preset) continue;  // its bytes of cache mean nothing without files
     REQUIRE(server);
     std::mt19937 random(20040101);
     std::vector<Client> open;
