@@ -1,5 +1,8 @@
 #include "harness/load/timers.h"
 
+#include <algorithm>
+#include <chrono>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -69,6 +72,31 @@ TEST_CASE("the wheel agrees with a map under random use") {
     }
     for (const auto& [left, deadline_ns] : expected) REQUIRE(deadline_ns > now_ns - 7);
   }
+}
+
+TEST_CASE("a time-out costs the same among 20,000 as among a few") {
+  using Clock = std::chrono::steady_clock;
+  const auto cost_ns = [](std::uint32_t pending) {
+    constexpr int moves = 100'000;
+    double least = std::numeric_limits<double>::max();
+    for (int round = 0; round < 5; ++round) {  // the least: others may take the processor in any of them
+      TimeoutWheel wheel(pending, 15'000'000'000 / 64);
+      std::int64_t now_ns = 0;
+      for (std::uint32_t id = 0; id < pending; ++id) wheel.set(id, 15'000'000'000);
+      const auto begun = Clock::now();
+      for (std::uint32_t i = 0; i < moves; ++i) {
+        now_ns += 1'000'000;  // so that the wheel turns and comes by what was moved
+        wheel.set(i % pending, now_ns + 15'000'000'000);
+        wheel.expire(now_ns, [](std::uint32_t) {});
+      }
+      least = std::min(least, std::chrono::duration<double, std::nano>(Clock::now() - begun).count() / moves);
+    }
+    return least;
+  };
+  const double few_ns = cost_ns(20);
+  const double many_ns = cost_ns(20'000);
+  INFO(few_ns << " ns among 20, " << many_ns << " ns among 20,000");
+  CHECK(many_ns < 20 * few_ns);
 }
 
 TEST_CASE("wake-ups come in order of time") {
