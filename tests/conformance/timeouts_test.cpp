@@ -95,6 +95,9 @@ TEST_CASE("a reader that does not read is let go, and one that reads slowly is n
     Options options = {{"send-timeout", std::to_string(send_limit_ms) + "ms"}, {"send-buffer", "16384"}};
     options.insert(send.begin(), send.end());
     INFO(in_words(options));
+    // One event loop that blocks in a send blocks all connections: what its other clients see then is no error, and some of
+    // them it may not have accepted yet.
+    const bool goes_on = options.count("send") == 0 || options.at("send") == "nonblocking";
     Server server = serve(options);
     std::vector<Client> stuck;
     for (int i = 0; i < 3; ++i) {
@@ -108,14 +111,13 @@ TEST_CASE("a reader that does not read is let go, and one that reads slowly is n
     std::size_t most_connections = 0;
     while (now_ms() < start + 2 * send_limit_ms + limit_ms / 2) {
       slow.take_now(16384);
-      // One event loop that blocks in a send blocks all connections: what its other clients see then is no error.
-      if (options.count("send") == 0 || options.at("send") == "nonblocking") {
+      if (goes_on) {
         if (other.get(sized(102)).status != 200) FAIL("another client is held up");
       }
       most_connections = std::max(most_connections, server.connections());
       sleep_ms(10);
     }
-    CHECK(most_connections >= 4);
+    if (goes_on) CHECK(most_connections >= 4);
     CHECK((slow.read_reply().body == sized_content(1'048'576)));
     slow.close();
     other.close();
