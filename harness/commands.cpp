@@ -222,7 +222,11 @@ int report_command(Reactor&, const Arguments& arguments) {
     throw UsageError("bakeoff report: there is no format `" + format + "`; there are " + known);
   }
   const TableStyle style{isatty(STDOUT_FILENO) == 1 && may_colour()};
-  std::cout << (is_micro(result) ? scaling(result, style) : tables(result, style));
+  if (is_micro(result)) {
+    std::cout << scaling(result, style);
+    return exit_status::fine;
+  }
+  std::cout << tables(result, style);
   const std::filesystem::path spec = std::filesystem::path(given["words"].as<std::vector<std::string>>().front()) / "spec.toml";
   if (std::filesystem::exists(spec)) std::cout << beside(load_specification(spec.string()), result, style);
   return exit_status::fine;
