@@ -103,7 +103,8 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
   for (std::size_t i = 0; i < recorder.classes().size(); ++i) {
     const ClassTally& tally = recorder.classes()[i];
     const std::int64_t size_bytes = result.class_sizes_bytes[i];
-    classes.push_back({{"size_bytes", size_bytes < 0 ? Json(nullptr) : Json(size_bytes)},
+    classes.push_back({{"name", spec.workload ? Json(spec.workload->classes[i].name) : Json(nullptr)},
+                       {"size_bytes", size_bytes < 0 ? Json(nullptr) : Json(size_bytes)},
                        {"attempts", tally.attempts},
                        {"replies", tally.replies},
                        {"timeouts", tally.timeouts},
