@@ -43,9 +43,10 @@ Suite read_environment() {
   }
   // A kernel thread that blocks in its own calls sends in no other way.
   if (result.options.count("threads") != 0 && result.options["threads"] == "kernel") result.options["send"] = "blocking";
-  // Where each connection has a thread, all of them are made when the server starts, which it does for nearly every case.
+  // Where each connection has a thread, all of them are made when the server starts, which it does for nearly every case;
+  // to a sanitizer each is a megabyte.
   const bool thread_each = result.has("threads");
-  if (thread_each && !result.preset) result.options["connections"] = "500";
+  if (thread_each && (!result.preset || sanitized)) result.options["connections"] = "500";
   const int pool = result.options.count("workers") != 0 ? std::stoi(result.options["workers"]) : 0;
   result.most_connections = result.connection_per_worker ? pool : thread_each ? 500 : 10'000;
 

@@ -3,11 +3,16 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -48,7 +53,7 @@ class HeldFiles::Impl {
     session_ = ::fuse_session_new(&args, &operations, sizeof operations, this);
     ::fuse_opt_free_args(&args);
     if (session_ == nullptr || ::fuse_session_mount(session_, mountpoint_.c_str()) != 0) throw std::runtime_error("the held files cannot be mounted");
-    server_ = std::thread([this] { ::fuse_session_loop(session_); });
+    server_ = std::thread([this] { serve(); });
   }
 
   ~Impl() {
@@ -57,10 +62,12 @@ class HeldFiles::Impl {
       held_.clear();
     }
     release_due();
-    ::fuse_session_exit(session_);
-    ::fuse_session_unmount(session_);  // ends the loop's wait
+    const std::uint64_t one = 1;
+    (void)!::write(stop_fd_, &one, sizeof one);
     server_.join();
+    ::fuse_session_unmount(session_);
     ::fuse_session_destroy(session_);
+    ::close(stop_fd_);
   }
 
   int waiting() const {
@@ -89,6 +96,21 @@ class HeldFiles::Impl {
     std::size_t bytes;
     std::size_t offset;
   };
+
+  // As fuse_session_loop() does it, which only unmounting would end: that closes a descriptor which the loop still reads.
+  void serve() {
+    fuse_buf buffer{};
+    std::array<pollfd, 2> both = {{{::fuse_session_fd(session_), POLLIN, 0}, {stop_fd_, POLLIN, 0}}};
+    for (;;) {
+      if (::poll(both.data(), both.size(), -1) < 0) continue;
+      if (both[1].revents != 0) break;
+      const int got = ::fuse_session_receive_buf(session_, &buffer);
+      if (got == -EINTR || got == -EAGAIN) continue;
+      if (got <= 0) break;
+      ::fuse_session_process_buf(session_, &buffer);
+    }
+    std::free(buffer.mem);
+  }
 
   static Impl& self(fuse_req_t request) { return *static_cast<Impl*>(::fuse_req_userdata(request)); }
   const File& file_of(fuse_ino_t inode) const { return files_[inode - root_inode - 1]; }
@@ -155,6 +177,7 @@ class HeldFiles::Impl {
   std::string mountpoint_;
   std::vector<File> files_;
   fuse_session* session_ = nullptr;
+  int stop_fd_ = ::eventfd(0, EFD_CLOEXEC);
   std::thread server_;
   mutable std::mutex mutex_;
   std::set<std::string> held_;
