@@ -31,7 +31,7 @@ std::string_view name_of(Sending value) {
 std::string_view name_of(Favour value) {
   switch (value) {
     case Favour::arrival: return "arrival";
-    case Favour::connections: return "connections";
+    case Favour::connections: return "ready";
     case Favour::accepting: return "accepting";
   }
   BAKEOFF_CHECK(false);

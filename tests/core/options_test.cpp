@@ -378,7 +378,7 @@ TEST_CASE("describe tells what the architecture takes, the default first") {
     "options": {"poller": ["epoll", "poll", "select"], "body": ["auto", "sendfile", "mmap", "buffer", "uncached"],
                 "send": ["nonblocking", "blocking"], "residency": ["always-absent", "none"],
                 "helpers": [], "dispatch": [], "threads": ["user", "kernel"],
-                "favour": ["connections", "accepting"], "reuseport": []}})"));
+                "favour": ["ready", "accepting"], "reuseport": []}})"));
   CHECK(describe(several)["options"]["reuseport"] == nlohmann::json({"off", "on"}));
   CHECK(describe(pool)["connections_are_workers"] == true);
   CHECK(describe(pool)["options"]["poller"].empty());

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/errors.h"
+#include "harness/preset.h"
 #include "tests/catch.h"
 
 using namespace bakeoff;
@@ -38,6 +39,17 @@ TEST_CASE("workers and options may follow the connections") {
   CHECK(cells[1].workers == 64);
   CHECK(cells[1].options.at("connections") == "64");
   CHECK(cells[2].id == "mt/connections=64/workers=16");
+}
+
+TEST_CASE("a preset's words reach its server as they stand") {
+  for (const Preset& preset : list_presets()) {
+    INFO(preset.name);
+    const auto cells = plan_cells(with("[[server]]\npreset = \"" + preset.name + "\"\n"), "w");
+    REQUIRE(cells.size() == 2);
+    for (const auto& [key, value] : preset.options) {
+      if (key != "workers") CHECK(cells[0].options.at(key) == value);
+    }
+  }
 }
 
 TEST_CASE("an option with several values is an axis, and its value part of the id") {

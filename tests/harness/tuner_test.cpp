@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <functional>
+#include <nlohmann/json.hpp>
 
+#include "core/data_dir.h"
 #include "tests/catch.h"
 #include "workloads/random.h"
 
@@ -78,6 +81,41 @@ TEST_CASE("noise of a few per cent does not lead the tuner far astray") {
     near += hill(found.best, 6, 3) >= 900 ? 1 : 0;
   }
   CHECK(near >= 95);
+}
+
+// tests/harness/measured_matrix.json: the relative throughput of each trial of a full matrix, as tests/tuner_proof/prove
+// measured it once.
+TEST_CASE("the tuner finds the winner of a measured matrix, within its interval, by a third of its cells") {
+  std::ifstream in(data_dir() / "tests" / "harness" / "measured_matrix.json");
+  const nlohmann::json measured = nlohmann::json::parse(in);
+  for (const std::string server : {"symped", "thread-per-connection"}) {
+    INFO(server);
+    std::vector<Cell> cells;
+    std::map<std::string, std::vector<double>> trials;
+    for (const auto& one : measured.at(server)) {
+      Cell cell;
+      cell.server = server;
+      cell.connections = one.at("connections");
+      cell.workers = one.at("workers");
+      cell.id = std::to_string(cell.connections) + "," + std::to_string(cell.workers);
+      trials[cell.id] = one.at("of_ceiling").get<std::vector<double>>();
+      cells.push_back(cell);
+    }
+    REQUIRE(cells.size() == 60);
+    std::map<std::string, Figure> figures;
+    for (const auto& [id, values] : trials) figures[id] = figure_of(values);
+    const auto best = std::max_element(figures.begin(), figures.end(), [](const auto& a, const auto& b) { return *a.second.median < *b.second.median; });
+    // The search meets the matrix as one pass measured it, and again as passes that would have been as likely.
+    Random random(2007);
+    int found = 0;
+    constexpr int searches = 100;
+    for (int search = 0; search < searches; ++search) {
+      const Found winner = tune(cells, [&](const std::string& id) { return trials[id][random.below(trials[id].size())]; });
+      CHECK(winner.measured <= cells.size() / 3);
+      found += *figures[winner.best].upper >= *best->second.lower ? 1 : 0;
+    }
+    CHECK(found >= searches * 95 / 100);
+  }
 }
 
 TEST_CASE("a small matrix is measured as its coarse one, a diagonal as a line") {
