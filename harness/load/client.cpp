@@ -112,6 +112,8 @@ void Client::run() {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
       const auto slot = static_cast<std::uint32_t>(event.data.u64);
       if (connections_[slot].generation == event.data.u64 >> 32) handle(slot, event.events);
+      // What has become due goes out before the next reply is looked at: replies come in bursts.
+      if (begun_ && recorder_.own_schedule()) send_due(monotonic_ns());
     }
 
     const std::int64_t turn_start_ns = now_ns;
@@ -121,9 +123,7 @@ void Client::run() {
       timeouts_.expire(now_ns, [&](std::uint32_t slot) { time_out(slot, now_ns); });
     while (wakes_.next_ns() <= now_ns) wake(wakes_.pop(), now_ns);
     if (!begun_) continue;
-    while (!parked_.empty() && model_.next_due_ns() <= now_ns) {
-      ask_model(parked_.pop(), now_ns);
-    }
+    now_ns = send_due(now_ns);
     if (!measuring_ && now_ns >= recorder_.start_ns()) {
       measuring_ = true;
       cpu_at_start_s_ = thread_cpu_s();
@@ -139,6 +139,15 @@ void Client::run() {
       return finish();
     }
   }
+}
+
+// Each with the time at which it went out, not that of the first. Returns the time.
+std::int64_t Client::send_due(std::int64_t now_ns) {
+  while (!parked_.empty() && model_.next_due_ns() <= now_ns) {
+    ask_model(parked_.pop(), now_ns);
+    now_ns = monotonic_ns();
+  }
+  return now_ns;
 }
 
 std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
@@ -483,7 +492,9 @@ bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_n
   }
   const std::uint32_t generation = connection.generation;
   if (more_data || !keep_alive || connection.close_after) close_connection(slot);
-  ask_model(slot, now_ns);
+  const Action action = model_.next(slot, now_ns);
+  if (recorder_.own_schedule() && action.kind == Action::Kind::send && action.at_ns < now_ns && parked_.empty()) recorder_.found_no_connection(action.at_ns);
+  perform(slot, action, now_ns);
   return connection.generation == generation;
 }
 
@@ -586,6 +597,7 @@ void Client::finish() {
   while (recorder_.own_schedule() && model_.next_due_ns() < recorder_.end_ns()) {
     const std::int64_t due_ns = model_.next_due_ns();
     recorder_.offered(due_ns);
+    recorder_.found_no_connection(due_ns);
     model_.skip();
   }
   publish();

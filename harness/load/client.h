@@ -147,6 +147,7 @@ class Client {
   void wake_at(std::uint32_t slot, std::int64_t at_ns);
   void publish();
   std::int64_t next_event_ns(std::int64_t now_ns) const;
+  std::int64_t send_due(std::int64_t now_ns);
   void finish();
 
   ClientOptions options_;

@@ -51,6 +51,7 @@ void Recorder::merge(const Recorder& other) {
   reconnects_ += other.reconnects_;
   in_flight_at_end_ += other.in_flight_at_end_;
   offered_ += other.offered_;
+  found_no_connection_ += other.found_no_connection_;
   busy_ns_ += other.busy_ns_;
   for (std::size_t i = 0; i < timeout_phases_.size(); ++i) timeout_phases_[i] += other.timeout_phases_[i];
   if (seconds_.size() < other.seconds_.size()) seconds_.resize(other.seconds_.size());
@@ -83,7 +84,7 @@ nlohmann::ordered_json Recorder::to_json() const {
     seconds.push_back({second.replies, second.received_bytes, second.errors, second.latency_sum_ns, second.latency_max_ns});
   return {{"window_ns", {start_ns_, end_ns_}},
           {"own_schedule", own_schedule_},
-          {"counts", {replies_, verified_, body_bytes_, received_bytes_, reconnects_, in_flight_at_end_, offered_}},
+          {"counts", {replies_, verified_, body_bytes_, received_bytes_, reconnects_, in_flight_at_end_, offered_, found_no_connection_}},
           {"busy_ns", busy_ns_},
           {"errors", errors_},
           {"timeout_phases", timeout_phases_},
@@ -101,7 +102,7 @@ Recorder Recorder::from_json(const nlohmann::ordered_json& json) {
   recorder.end_ns_ = json.at("window_ns").at(1);
   std::size_t at = 0;
   for (std::uint64_t* count : {&recorder.replies_, &recorder.verified_, &recorder.body_bytes_, &recorder.received_bytes_, &recorder.reconnects_,
-                               &recorder.in_flight_at_end_, &recorder.offered_})
+                               &recorder.in_flight_at_end_, &recorder.offered_, &recorder.found_no_connection_})
     *count = json.at("counts").at(at++);
   recorder.busy_ns_ = json.at("busy_ns");
   recorder.errors_ = json.at("errors");

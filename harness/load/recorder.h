@@ -90,6 +90,8 @@ class Recorder {
   }
   // An open model's arrival, whether or not it can be sent in time.
   void offered(std::int64_t scheduled_ns) { offered_ += inside(scheduled_ns); }
+  // One that was due when every connection was busy: sent late, or not at all.
+  void found_no_connection(std::int64_t scheduled_ns) { found_no_connection_ += inside(scheduled_ns); }
   // A complete and correct reply.
   void replied(std::uint32_t slot, std::uint32_t class_index, const RequestTimes& times, std::uint64_t body_bytes, bool verified,
                std::int64_t now_ns) {
@@ -137,6 +139,7 @@ class Recorder {
   std::uint64_t errors() const;
   std::uint64_t timeouts(TimeoutPhase phase) const { return timeout_phases_[static_cast<std::size_t>(phase)]; }
   std::uint64_t offered() const { return offered_; }
+  std::uint64_t found_no_connection() const { return found_no_connection_; }
   const std::vector<SecondTally>& seconds() const { return seconds_; }  // as far as something happened
   double busy_s() const { return static_cast<double>(busy_ns_) * 1e-9; }  // summed over requests: time in flight within the window
   bool own_schedule() const { return own_schedule_; }
@@ -172,6 +175,7 @@ class Recorder {
   std::uint64_t reconnects_ = 0;
   std::uint64_t in_flight_at_end_ = 0;
   std::uint64_t offered_ = 0;
+  std::uint64_t found_no_connection_ = 0;
   std::int64_t busy_ns_ = 0;
   std::size_t second_ = 0;
   std::int64_t second_start_ns_ = never_ns;

@@ -143,6 +143,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"errors", errors},
       {"timeouts", timeouts},
       {"offered", scheduled ? Json(recorder.offered()) : Json(nullptr)},
+      {"found_no_connection", scheduled ? Json(recorder.found_no_connection()) : Json(nullptr)},
       {"offered_per_s", scheduled ? per_second(static_cast<double>(recorder.offered())) : Json(nullptr)},
       {"sessions", has_sessions ? Json{{"started", result.sessions.started}, {"completed", result.sessions.completed}, {"failed", result.sessions.failed}} : Json(nullptr)},
       {"latency_ms", latency_json(recorder.from_schedule())},
@@ -260,6 +261,8 @@ std::string to_text(const LoadSpec& spec, const LoadResult& result) {
                 (static_cast<double>(recorder.from_send().percentile_ns(0.5)) * 1e-6) % (static_cast<double>(recorder.from_send().percentile_ns(0.99)) * 1e-6) %
                 (static_cast<double>(recorder.send_lag().percentile_ns(0.5)) * 1e-6) % (static_cast<double>(recorder.send_lag().percentile_ns(0.99)) * 1e-6) %
                 (static_cast<double>(recorder.send_lag().max_ns()) * 1e-6));
+  if (recorder.found_no_connection() != 0)
+    text += str(boost::format("%d of them were due when every connection was busy: more --connections\n") % recorder.found_no_connection());
   if (spec.model >= LoadModel::sessions)
     text += str(boost::format("sessions: %d started, %d completed, %d failed\n") % result.sessions.started % result.sessions.completed % result.sessions.failed);
   text += str(boost::format("connections: %d asked, %d opened, %d replied; Jain's index %.4f\n") % spec.connections % opened_slots(recorder) %
