@@ -21,7 +21,7 @@ namespace po = boost::program_options;
 
 struct CompareSettings {
   std::string baseline, candidate;
-  std::uint32_t pairs = 10;
+  std::uint32_t pairs = 20;
   double threshold = 0;
   bool has_threshold = false;
   std::string by;
@@ -84,8 +84,10 @@ std::string most_common(const std::map<std::string, std::uint32_t>& reasons) {
   return most == reasons.end() ? "" : most->first;
 }
 
-int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings settings) {
+int compare_builds(Reactor& reactor, Specification spec, CompareSettings settings) {
   const MetricName& by = metric_by_name(settings.by.empty() ? "replies_per_s" : settings.by);
+  // What the ceiling is there for falls out of a pair: the time is better spent on more pairs.
+  if (by.metric != Metric::relative_to_ceiling && by.metric != Metric::cpu_relative_to_ceiling) spec.ceiling_s = 0;
   const std::vector<Cell> cells = plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name);
   Programs baseline(reactor, binaries_of(settings.baseline)), candidate(reactor, binaries_of(settings.candidate));
   baseline.check(spec);
@@ -114,7 +116,7 @@ int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings 
                            {"by", path_of(by)},
                            {"noise_floor", floor},
                            {"first", to_json(verdict)},
-                           {"unsteady_blocks", ratios.unsteady},
+                           {"unsteady_trials", ratios.unsteady},
                            {"trials", ratios.trials}};
   for (const auto& [id, some] : ratios.by_cell) report["cells"][id] = to_json(compare_pairs(some, threshold));
   if (verdict.pairs < least_pairs && !ratios.left_out.empty())
@@ -133,7 +135,8 @@ int compare_builds(Reactor& reactor, const Specification& spec, CompareSettings 
     }
   }
   if (ratios.unsteady > 0)
-    progress.say("the machine changed speed in " + std::to_string(ratios.unsteady) + " of the blocks that count");
+    progress.say("throughput was still changing in " + std::to_string(ratios.unsteady) + " of the " +
+                 std::to_string(ratios.trials.size()) + " trials: the machine's doing, or too short a warm-up");
   progress.finish();
   say(spec.name + " by " + path_of(by), verdict, "pairs");
   return conclude(verdict, std::move(report), settings);

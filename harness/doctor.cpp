@@ -64,6 +64,46 @@ std::optional<ProcessorUse> processor_use() {
   return use;
 }
 
+struct Away {
+  double total_s = 0, longest_s = 0;
+};
+
+// Looks at the clock for a second, on one processor.
+Away watch_clock(int processor) {
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET(static_cast<std::size_t>(processor), &only);
+  sched_setaffinity(0, sizeof only, &only);  // of this thread
+  constexpr double stretch_s = 1e-3;         // the kernel's own interruptions are shorter
+  Away away;
+  const auto begin = std::chrono::steady_clock::now();
+  for (auto last = begin; last - begin < std::chrono::seconds(1);) {
+    const auto now = std::chrono::steady_clock::now();
+    const double gap_s = std::chrono::duration<double>(now - last).count();
+    if (gap_s >= stretch_s) {
+      away.total_s += gap_s;
+      away.longest_s = std::max(away.longest_s, gap_s);
+    }
+    last = now;
+  }
+  return away;
+}
+
+void watch_clocks(const cpu_set_t& allowed, Machine& machine) {
+  std::vector<Away> found(CPU_SETSIZE);
+  std::vector<std::thread> watchers;
+  for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
+    if (CPU_ISSET(static_cast<std::size_t>(processor), &allowed))
+      watchers.emplace_back([&found, processor] { found[static_cast<std::size_t>(processor)] = watch_clock(processor); });
+  }
+  for (std::thread& watcher : watchers) watcher.join();
+  machine.away_share = 0;
+  for (const Away& one : found) {
+    machine.away_share = std::max(*machine.away_share, one.total_s);
+    machine.longest_away_ms = std::max(machine.longest_away_ms, one.longest_s * 1e3);
+  }
+}
+
 bool is_in_path(const char* program) {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path == nullptr ? "/usr/bin:/bin:/usr/sbin:/sbin" : path);
@@ -109,6 +149,7 @@ Machine examine_machine() {
     machine.busy_processors = (after->busy - before->busy) * share * static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
     machine.stolen_share = (after->stolen - before->stolen) * share;
   }
+  watch_clocks(allowed, machine);
   machine.processor_quota = processor_quota();
   machine.governor = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   machine.clock_source = first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource");
@@ -167,6 +208,20 @@ std::vector<Finding> diagnose(const Machine& machine) {
     say(Gravity::spoils,
         "the host gives " + text_of(*machine.stolen_share * 100) + " % of the processors' time to other guests",
         "use dedicated processors, or another hour: compare with more --pairs");
+  }
+  if (machine.away_share) {
+    constexpr double much = 0.005;
+    const std::string away = "processors were away for " + text_of(*machine.away_share * 100) +
+                             " % of a second, for up to " + text_of(machine.longest_away_ms) + " ms at a stretch";
+    if (*machine.away_share > much) {
+      say(Gravity::spoils, away + ": taken by the host or by others, in rates and in latencies alike",
+          "use dedicated processors, or another hour; judge by medians, and by many short trials");
+    } else if (*machine.away_share > 0) {
+      say(Gravity::limits, away + ": percentiles beyond the 99th tell of this, not of servers",
+          "use dedicated processors, or another hour");
+    } else {
+      say(Gravity::fine, "processors are never away for a millisecond");
+    }
   }
   if (machine.processor_quota && *machine.processor_quota < machine.processors) {
     say(Gravity::spoils,

@@ -13,7 +13,11 @@ namespace bakeoff {
 struct Machine {
   std::uint32_t processors = 0;           // that this process may use
   std::optional<double> busy_processors;  // kept busy by others just now, in whole processors
-  std::optional<double> stolen_share;     // of the time, by other guests of the host
+  std::optional<double> stolen_share;     // of the time, by other guests of the host, as far as the host tells
+  // Of a program that only looks at the clock, on every processor at once: the share of the time for which it did not run,
+  // a millisecond or more at a stretch, and the longest stretch. The worst of the processors.
+  std::optional<double> away_share;
+  double longest_away_ms = 0;
   std::optional<double> processor_quota;  // of a control group, in whole processors
   std::optional<std::string> governor;
   std::optional<std::string> clock_source;
@@ -41,7 +45,7 @@ struct Finding {
   std::string mend;  // the command, or what to do; empty when all is well
 };
 
-// Takes a second, in which it watches the processors. BLOCKS: disk (/proc).
+// Takes two seconds: in the first it watches the processors, in the second it uses them. BLOCKS: disk (/proc).
 Machine examine_machine();
 
 // In the order in which they matter to a reader.

@@ -46,7 +46,7 @@ void PairedTrials::measure(const Cell& cell, Block& block, Progress& progress, R
     for (const std::string& reason : trial.reasons) ++ratios.left_out[reason];
     if (trial.valid && !figure) ++ratios.left_out[path_of(by_) + " could not be had"];
     block.counts = block.counts && trial.valid && figure;
-    block.steady = block.steady && trial.steady;
+    ratios.unsteady += trial.steady ? 0 : 1;
     if (figure) logs[role].push_back(std::log(*figure));
   }
   if (!block.counts) return;
@@ -67,24 +67,17 @@ void PairedTrials::add(const Block& block, Ratios& ratios) const {
 
 PairedTrials::Ratios PairedTrials::run(std::uint32_t blocks, Progress& progress) {
   Ratios ratios;
-  std::vector<Block> unsteady;
   const std::uint32_t most = blocks + blocks / 2;
   for (std::uint32_t done = 0; done < most && ratios.candidate.size() < blocks; ++done, ++next_block_) {
     for (std::size_t left = cells_.size(); left > 1; --left)
       std::swap(cells_[left - 1], cells_[random_.below(static_cast<std::uint32_t>(left))]);
     Block block;
     for (const Cell& cell : cells_) measure(cell, block, progress, ratios);
-    if (block.counts && block.steady) {
+    if (block.counts) {
       add(block, ratios);
-      continue;
+    } else if (done + 1 < most) {
+      progress.add_steps(trials_per_cell * cells_.size());  // what is asked for is `blocks`; this one was one more
     }
-    if (block.counts) unsteady.push_back(std::move(block));
-    // What is asked for is `blocks`; this one was one more.
-    if (done + 1 < most) progress.add_steps(trials_per_cell * cells_.size());
-  }
-  for (std::size_t i = 0; i < unsteady.size() && ratios.candidate.size() < blocks; ++i) {
-    add(unsteady[i], ratios);
-    ++ratios.unsteady;
   }
   return ratios;
 }

@@ -29,18 +29,18 @@ class PairedTrials {
     std::vector<double> self;       // of each build over itself, two a block: what equal builds differ by
     std::map<std::string, std::vector<double>> by_cell;
     std::map<std::string, std::uint32_t> left_out;    // trials that did not count, by their reason
-    std::uint32_t unsteady = 0;                       // blocks in it during which the machine changed speed
+    std::uint32_t unsteady = 0;                       // trials in it whose throughput was still changing
     nlohmann::json trials = nlohmann::json::array();  // every figure, in the order in which it was measured
   };
 
-  // As many blocks, those in which a trial does not count, or the machine changed speed, measured again up to half as often.
-  // What is missing then is filled up with blocks in which it changed speed. BLOCKS: for all the trials' time.
+  // As many blocks, those in which a trial does not count measured again, up to half as many. One in which the machine
+  // changed its speed counts: it does so in most where others share it, and to leave those out leaves out what is typical.
+  // BLOCKS: for all the trials' time.
   Ratios run(std::uint32_t blocks, Progress& progress);
 
  private:
   struct Block {
     bool counts = true;
-    bool steady = true;
     // Sums over cells of the logarithms of ratios.
     double candidate = 0, baseline_self = 0, candidate_self = 0;
     std::map<std::string, double> by_cell;

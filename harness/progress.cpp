@@ -51,7 +51,11 @@ void Progress::begin(const std::string& what) {
 
 void Progress::end(const std::string& outcome) {
   ++done_;
-  if (!terminal_) std::fprintf(stderr, "[%zu/%zu] %s, %s\n", done_, steps_, outcome.c_str(), time_left().c_str());
+  if (terminal_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (done_ < steps_ && now - shown_ < std::chrono::seconds(1)) return;
+  shown_ = now;
+  std::fprintf(stderr, "[%zu/%zu] %s, %s\n", done_, steps_, outcome.c_str(), time_left().c_str());
 }
 
 void Progress::say(const std::string& line) { std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\x1b[K" : "", line.c_str()); }

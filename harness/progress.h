@@ -1,5 +1,5 @@
 // How far a run has come, on standard error: one line that is rewritten, with the time left, on a terminal; a plain line
-// a step elsewhere.
+// a step elsewhere, of steps that take less than a second one in a second.
 #pragma once
 
 #include <chrono>
@@ -31,6 +31,7 @@ class Progress {
   std::size_t done_ = 0;
   double expected_step_s_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_{};
   bool terminal_ = talks_to_terminal();
 };
 

@@ -13,6 +13,7 @@ Machine healthy() {
   machine.processors = 4;
   machine.busy_processors = 0.02;
   machine.stolen_share = 0;
+  machine.away_share = 0;
   machine.governor = "performance";
   machine.clock_source = "tsc";
   machine.open_files = 1'048'576;
@@ -50,6 +51,8 @@ TEST_CASE("what spoils a comparison is found, each with what mends it") {
   CHECK(spoilt_by([](Machine& m) { m.processors = 1; }) == Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.busy_processors = 0.8; }) == Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.stolen_share = 0.1; }) == Gravity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.away_share = 0.02; }) == Gravity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.away_share = 0.001; }) == Gravity::limits);
   CHECK(spoilt_by([](Machine& m) { m.processor_quota = 1.5; }) == Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.governor = "powersave"; }) == Gravity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.clock_source = "hpet"; }) == Gravity::spoils);
