@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "tests/catch.h"
@@ -128,6 +129,29 @@ TEST_CASE("help is given, and what is not understood is refused") {
   CHECK(one_line(bench.bakeoff({"list", "colours"}), 2, "`colours` is none of"));
   CHECK(one_line(bench.bakeoff({"report", "nowhere"}), 2, "cannot read nowhere; name a run's folder or its result.json"));
   CHECK(one_line(bench.bakeoff({"serve", "spde", "--root", "."}), 2, "there is no architecture `spde`; did you mean `sped`?"));
+}
+
+TEST_CASE("a clock that jumps by days changes no figure") {
+  const Bench bench;
+  std::vector<std::string> command = bench.command({"run", bench.spec(sped), "--out", bench.out()});
+  // A sanitizer's library wants to be the first that is loaded.
+  command.insert(command.begin() + 3, {"LD_PRELOAD=" BAKEOFF_JUMPING_CLOCK, "ASAN_OPTIONS=verify_asan_link_order=0"});
+  const test::Finished finished = test::run(command, long_ms);
+  INFO(finished.errors);
+  CHECK(finished.status == 0);
+  std::istringstream lines(bench.trials());
+  std::set<std::string> days;
+  std::size_t trials = 0;
+  for (std::string line; std::getline(lines, line); ++trials) {
+    const json trial = json::parse(line);
+    CHECK(trial.at("valid") == true);
+    const json& load = trial.at("evidence").at("load");
+    CHECK(load.at("duration_s") == Approx(0.3).epsilon(0.1));
+    CHECK(load.at("replies_per_s").get<double>() == Approx(load.at("replies").get<double>() / load.at("duration_s").get<double>()));
+    days.insert(trial.at("started").get<std::string>().substr(0, 10));
+  }
+  CHECK(trials == 3);
+  CHECK(days.size() >= 2);  // the clock did jump
 }
 
 TEST_CASE("a run on a slow disk says how often and how long it was waited for, and leaves no mount") {
