@@ -34,6 +34,7 @@ constexpr double sample_to = 0.9;
 constexpr int spans = 10;
 constexpr int first_sample_span = 3, second_sample_span = 9;  // sample_from and sample_to
 constexpr double longest_time_wait_s = 65;                    // the kernel forgets a connection after 60 s
+constexpr std::uint32_t profiled_trials = 3;  // of a cell in each phase: a breakdown hardly differs between trials, and takes long
 constexpr double least_profile_s = 1;
 constexpr double profile_margin_s = 0.3;  // until connections are open
 constexpr double longest_perf_s = 120;    // for perf to attach and detach, which on a busy machine takes its time
@@ -482,7 +483,7 @@ void TrialRunner::measure(const Cell& cell, Trial& trial) {
     trial.evidence["flags"].push_back("throughput was still changing: the warm-up was too short");
   }
   trial.evidence["load"] = std::move(report);
-  if (spec_.profile) trial.evidence["profile"] = profile(cell, server);
+  if (spec_.profile && trial.key.block < profiled_trials) trial.evidence["profile"] = profile(cell, server);
 
   use["statistics"] = server.stop();
   if (!server.stopped_in_order()) use["stopped_by"] = "SIGKILL: it did not end in time after SIGTERM";

@@ -42,7 +42,10 @@ struct Found {
   std::size_t measured;
 };
 
-Found tune(const std::vector<Cell>& cells, const std::function<double(const std::string&)>& measure, double margin = 0.1) {
+// measure: a cell's trials.
+using Measure = std::function<std::vector<double>(const std::string&)>;
+
+Found tune(const std::vector<Cell>& cells, const Measure& measure, double margin = 0.1) {
   Tuner tuner(cells, margin);
   std::map<std::string, Figure> known;
   for (;;) {
@@ -50,7 +53,7 @@ Found tune(const std::vector<Cell>& cells, const std::function<double(const std:
     if (wanted.empty()) break;
     for (const std::string& id : wanted) {
       REQUIRE_FALSE(known.count(id));  // nothing is measured twice
-      known[id] = figure_of({measure(id)});
+      known[id] = figure_of(measure(id));
     }
   }
   const auto best = std::max_element(known.begin(), known.end(), [](const auto& a, const auto& b) { return *a.second.median < *b.second.median; });
@@ -64,7 +67,7 @@ TEST_CASE("the tuner finds the peak of a full matrix with a third of its cells")
   for (int peak_c = 0; peak_c < 10; ++peak_c) {
     for (int peak_w = 0; peak_w < 8; ++peak_w) {
       CAPTURE(peak_c, peak_w);
-      const Found found = tune(cells, [&](const std::string& id) { return hill(id, peak_c, peak_w); });
+      const Found found = tune(cells, [&](const std::string& id) { return std::vector{hill(id, peak_c, peak_w)}; });
       CHECK(found.measured <= 27);
       CHECK(hill(found.best, peak_c, peak_w) >= 950);  // the winner, within what trials can tell
     }
@@ -76,7 +79,7 @@ TEST_CASE("noise of a few per cent does not lead the tuner far astray") {
   Random random(1);
   int near = 0;
   for (int i = 0; i < 100; ++i) {
-    const Found found = tune(cells, [&](const std::string& id) { return hill(id, 6, 3) * (1 + 0.06 * (random.unit() - 0.5)); });
+    const Found found = tune(cells, [&](const std::string& id) { return std::vector{hill(id, 6, 3) * (1 + 0.06 * (random.unit() - 0.5))}; });
     CHECK(found.measured <= 27);
     near += hill(found.best, 6, 3) >= 900 ? 1 : 0;
   }
@@ -105,26 +108,39 @@ TEST_CASE("the tuner finds the winner of a measured matrix, within its interval,
     std::map<std::string, Figure> figures;
     for (const auto& [id, values] : trials) figures[id] = figure_of(values);
     const auto best = std::max_element(figures.begin(), figures.end(), [](const auto& a, const auto& b) { return *a.second.median < *b.second.median; });
-    // The search meets the matrix as one pass measured it, and again as passes that would have been as likely.
+    // Most cells must not do: else whatever is found would be right.
+    const auto would_do = std::count_if(figures.begin(), figures.end(), [&](const auto& one) { return *one.second.median >= *best->second.lower; });
+    CHECK(would_do <= 20);
+    const auto is_winner = [&](const std::string& id) { return *figures[id].median >= *best->second.lower; };
+    // The search meets trials as they were, and again as they would have been as likely: drawn from those of the cell. It
+    // cannot know more than such a draw tells; whoever measures the full matrix does not either.
     Random random(2007);
-    int found = 0;
+    int found = 0, found_by_all = 0;
     double share_of_best = 0;
     constexpr int searches = 100;
     for (int search = 0; search < searches; ++search) {
-      const Found winner = tune(cells, [&](const std::string& id) { return trials[id][random.below(trials[id].size())]; });
+      std::map<std::string, std::vector<double>> drawn = trials;
+      if (search > 0) {
+        for (auto& [id, values] : drawn) {
+          for (double& one : values) one = trials[id][random.below(static_cast<std::uint32_t>(values.size()))];
+        }
+      }
+      const Found winner = tune(cells, [&](const std::string& id) { return drawn[id]; });
       CHECK(winner.measured <= cells.size() / 3);
-      found += *figures[winner.best].upper >= *best->second.lower ? 1 : 0;
+      if (search == 0) CHECK(is_winner(winner.best));
+      found += is_winner(winner.best) ? 1 : 0;
       share_of_best += *figures[winner.best].median / *best->second.median / searches;
+      const auto top = std::max_element(drawn.begin(), drawn.end(), [](const auto& a, const auto& b) { return median(a.second) < median(b.second); });
+      found_by_all += is_winner(top->first) ? 1 : 0;
     }
-    CHECK(found >= searches * 95 / 100);
-    // Intervals of three trials are wide: most cells reach into the best's. What is found must be near it as well, where a
-    // cell taken blindly comes to 0.65 and 0.71 of it.
-    CHECK(share_of_best >= 0.8);
+    CAPTURE(found, found_by_all, would_do, share_of_best);
+    CHECK(found >= found_by_all);
+    CHECK(share_of_best >= 0.93);
   }
 }
 
 TEST_CASE("a small matrix is measured as its coarse one, a diagonal as a line") {
-  const Found small = tune(matrix_of(2, 2), [](const std::string& id) { return hill(id, 1, 1); });
+  const Found small = tune(matrix_of(2, 2), [](const std::string& id) { return std::vector{hill(id, 1, 1)}; });
   CHECK(small.measured == 4);
   CHECK(small.best == "1,1");
   std::vector<Cell> diagonal;
@@ -135,7 +151,7 @@ TEST_CASE("a small matrix is measured as its coarse one, a diagonal as a line") 
     cell.id = std::to_string(c) + ",0";
     diagonal.push_back(cell);
   }
-  const Found line = tune(diagonal, [](const std::string& id) { return hill(id, 5, 0); });
+  const Found line = tune(diagonal, [](const std::string& id) { return std::vector{hill(id, 5, 0)}; });
   CHECK(line.measured < 9);
   CHECK(hill(line.best, 5, 0) > 850);
 }
