@@ -278,13 +278,13 @@ class Run {
         progress.begin((key.phase == Phase::final ? "again " : "") + key.cell_id);
         Trial trial = runner.run(by_id_.at(key.cell_id), key, attempt);
         folder_.append(trial);
-        trials_.push_back(trial);
         const bool again = !trial.steady && attempt < spec_.repeats && static_cast<double>(repeats_) < spec_.repeat_share * static_cast<double>(planned_);
         if (again) {
           ++repeats_;
           progress.add_steps(1);
         }
         progress.end((key.phase == Phase::final ? "again " : "") + key.cell_id + ": " + outcome_words(trial) + (again ? ", repeated" : ""));
+        trials_.push_back(lean(std::move(trial)));
         if (!again) break;
       }
     }

@@ -24,7 +24,7 @@ ExperimentResult run_experiment(Programs& programs, const Specification& spec, R
 // Every server of the specification, every file; nothing is measured. StartError for the first that is wrong.
 void verify_experiment(Programs& programs, const Specification& spec);
 
-// The result of the trials there are.
+// The result of the trials there are, which are lean (run_folder.h).
 ExperimentResult make_result(const Specification& spec, const std::vector<Cell>& cells, const std::vector<Trial>& trials, const nlohmann::json& environment);
 
 // How long a trial takes with all that belongs to it, and the whole run at least.

@@ -12,7 +12,7 @@ void use_merged_percentiles(CellResult& cell) {
     if (!trial.counted) continue;
     const nlohmann::json::json_pointer place("/load/histogram");
     if (!trial.evidence.contains(place)) return;
-    merged.merge(Histogram::from_json(trial.evidence.at(place)));
+    merged.merge(Histogram::from_json(nlohmann::json::parse(trial.evidence.at(place).get<std::string>())));
   }
   if (merged.count() == 0) return;
   const auto put = [&](Metric metric, double value_ns) {

@@ -176,8 +176,9 @@ int micro_command(Reactor& reactor, const Arguments& arguments) {
     Progress progress(cells.size() * trials, trial_s);
     for (const TrialKey& key : interleave(ids, Phase::sweep, trials, spec.seed)) {
       progress.begin(key.cell_id);
-      measured.push_back(run_trial(programs, experiment, *by_id.at(key.cell_id), key, duration));
-      folder.append(measured.back());
+      const Trial trial = run_trial(programs, experiment, *by_id.at(key.cell_id), key, duration);
+      folder.append(trial);
+      measured.push_back(lean(trial));
       progress.end(key.cell_id + (measured.back().valid ? "" : ", does not count: " + measured.back().reasons.front()));
     }
   }

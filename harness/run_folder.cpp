@@ -124,6 +124,17 @@ std::vector<Trial> RunFolder::read_trials() {
   return trials;
 }
 
+Trial lean(Trial trial) {
+  nlohmann::json kept = nlohmann::json::object();
+  if (trial.evidence.is_object()) {
+    const nlohmann::json::json_pointer histogram("/load/histogram");
+    if (trial.evidence.contains(histogram)) kept["load"]["histogram"] = trial.evidence.at(histogram).dump();
+    if (const auto profile = trial.evidence.find("profile"); profile != trial.evidence.end()) kept["profile"] = std::move(*profile);
+  }
+  trial.evidence = std::move(kept);
+  return trial;
+}
+
 std::vector<Trial> parse_trials(const std::string& text, const std::string& file_name, std::size_t& whole_bytes) {
   std::vector<Trial> trials;
   whole_bytes = 0;
@@ -131,7 +142,7 @@ std::vector<Trial> parse_trials(const std::string& text, const std::string& file
     const std::size_t end = text.find('\n', whole_bytes);
     if (end == std::string::npos) return trials;  // without its newline the line was not finished
     try {
-      trials.push_back(trial_from_json(nlohmann::json::parse(text.substr(whole_bytes, end - whole_bytes))));
+      trials.push_back(lean(trial_from_json(nlohmann::json::parse(text.substr(whole_bytes, end - whole_bytes)))));
     } catch (const std::exception& error) {
       throw UsageError(file_name + ":" + std::to_string(line) + ": damaged: " + error.what());
     }

@@ -30,7 +30,7 @@ class RunFolder {
   void write(const std::string& name, const std::string& text);
   // One line more of trials.jsonl, on the disk when it returns. StartError when the disk is full. BLOCKS: disk.
   void append(const Trial& trial);
-  // The trials so far. A last line that was cut short is forgotten, and cut off the file; UsageError with the line's
+  // The trials so far, lean. A last line that was cut short is forgotten, and cut off the file; UsageError with the line's
   // number for any other damage.
   std::vector<Trial> read_trials();
 
@@ -43,7 +43,11 @@ class RunFolder {
   int trials_ = -1;
 };
 
-// trials.jsonl as text into trials; `whole_bytes` is where a torn last line begins, or the end.
+// Without the evidence that no result is made of, and with the histogram of latencies as text: in memory all of it would be a
+// megabyte a trial, and a night has thousands. It is on the disk.
+Trial lean(Trial trial);
+
+// trials.jsonl as text into lean trials; `whole_bytes` is where a torn last line begins, or the end.
 std::vector<Trial> parse_trials(const std::string& text, const std::string& file_name, std::size_t& whole_bytes);
 
 }  // namespace bakeoff

@@ -4,6 +4,7 @@
 #include "harness/latency.h"
 #include "harness/load/histogram.h"
 #include "harness/progress.h"
+#include "harness/run_folder.h"
 #include "tests/catch.h"
 
 using namespace bakeoff;
@@ -41,8 +42,9 @@ TEST_CASE("percentiles come from merged histograms") {
   for (const Histogram* histogram : {&fast, &slow}) {
     Trial trial;
     trial.counted = true;
-    trial.evidence = {{"load", {{"histogram", json::parse(histogram->to_json().dump())}}}};
-    cell.trials.push_back(trial);
+    trial.evidence = {{"load", {{"histogram", json::parse(histogram->to_json().dump())}}}, {"server", {{"tasks", 3}}}};
+    cell.trials.push_back(lean(trial));
+    CHECK_FALSE(cell.trials.back().evidence.contains("server"));
   }
   cell.summary[Metric::latency_p90_ms] = {50.5, 40.0, 60.0, 2};  // what the trials' own percentiles say
   use_merged_percentiles(cell);
