@@ -1,5 +1,5 @@
-// Preloaded into a process and all that it starts: every other look at the time of day is a day too late, the rest a day too
-// early. Clocks that measure how long something takes are left alone.
+// Preloaded into a process and all that it starts: each look at the time of day finds it a day earlier than the last one, and
+// every thousandth leaps ahead to where it began. Clocks that measure how long something takes are left alone.
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@ namespace {
 time_t jump() {
   static std::atomic<unsigned> looks = 0;
   constexpr time_t day_s = 86'400;
-  return looks.fetch_add(1, std::memory_order_relaxed) % 2 == 0 ? day_s : -day_s;
+  return -day_s * static_cast<time_t>(looks.fetch_add(1, std::memory_order_relaxed) % 1000);
 }
 
 }  // namespace

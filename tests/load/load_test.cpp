@@ -312,11 +312,12 @@ TEST_CASE("an open loop offers its rate whatever the server does, and tells lag 
       },
       [&](LoadSpec& s) {
         open(s);
+        s.connections = 128;  // more than there are arrivals: however late the machine is, one is free
         spec = s;
       });
   REQUIRE(easy.recorder.offered() == Approx(100).margin(1));
   REQUIRE(easy.recorder.errors() == 0);
-  REQUIRE(easy.recorder.found_no_connection() < 50);  // a machine that stands still for a while may make some wait
+  REQUIRE(easy.recorder.found_no_connection() == 0);
 
   // One connection and 20 ms a reply: 50/s of the 500/s offered; those who wait are seen in the latency.
   const LoadResult hard = run_against(
