@@ -336,9 +336,9 @@ void FileCache::destroy(CachedFile* file, std::pmr::memory_resource* heap) {
 
 void FileCache::release_bytes(FileBytes& bytes) {
   if (bytes.mapped) ::munmap(const_cast<char*>(bytes.memory), bytes.size_bytes);
-  if (bytes.fd >= 0) {
-    const Ledger::Window window(memory_.ledger());
-    if (memory_.ledger() != nullptr) memory_.ledger()->forget(bytes.fd);
+  if (bytes.fd >= 0 && memory_.ledger() != nullptr) {
+    memory_.ledger()->close(bytes.fd);
+  } else if (bytes.fd >= 0) {
     ::close(bytes.fd);
   }
   bytes = {};

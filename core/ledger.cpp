@@ -52,7 +52,14 @@ void Ledger::note_cached(int fd, std::uint32_t generation) {
   slots_[fd].owner.store(common, std::memory_order_release);
 }
 
-void Ledger::forget(int fd) { slots_[fd].owner.store(nobody, std::memory_order_release); }
+void Ledger::close(int fd) {
+  const Window window(this);
+  std::int32_t mine = closing_by(self_);
+  slots_[fd].owner.store(mine, std::memory_order_release);
+  ::close(fd);
+  // Unless the number is in use again already, and noted.
+  slots_[fd].owner.compare_exchange_strong(mine, nobody, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
 
 bool Ledger::retire(std::uint32_t generation, const void* begin, const void* end) {
   std::set<int> in_use;
@@ -66,31 +73,30 @@ bool Ledger::retire(std::uint32_t generation, const void* begin, const void* end
   for (int fd = 0; fd < descriptors_; ++fd) {
     if (slots_[fd].owner.load(std::memory_order_acquire) != common || slots_[fd].generation != generation) continue;
     if (in_use.contains(fd)) continue;
-    const Window window(this);
-    forget(fd);
-    ::close(fd);
+    close(fd);
   }
   return !pinned;
 }
 
 void Ledger::adopt_open_descriptors() {
-  for (const auto& [fd, what] : unnoted()) note_cached(fd, 0);
+  for (const auto& [fd, what] : unnoted(false)) note_cached(fd, 0);
 }
 
 void Ledger::give_back(int worker, FileCache& cache) {
   for (int fd = 0; fd < descriptors_; ++fd) {
     Slot& slot = slots_[fd];
-    if (slot.owner.load(std::memory_order_acquire) != worker) continue;
+    std::int32_t owner = slot.owner.load(std::memory_order_acquire);
+    if (owner == closing_by(worker)) slot.owner.compare_exchange_strong(owner, nobody, std::memory_order_acq_rel);
+    if (owner != worker) continue;
     if (slot.pin.file != nullptr) cache.unpin_of_dead(slot.pin);
-    forget(fd);
-    ::close(fd);
+    close(fd);
   }
   // The next process of that number begins outside any Window.
   Progress& progress = progress_[worker - 1];
   progress.steps.store((progress.steps.load() + 1) & ~std::uint64_t{1});
 
-  // What nobody had noted is a stray of the dead worker, or is just about to be noted by a live one.
-  suspects_ = unnoted();
+  // What nobody has noted is a stray of the dead worker, or is just about to be noted by a live one.
+  suspects_ = unnoted(true);
   for (const auto& [fd, what] : suspects_) ::lseek(fd, suspect_mark_bytes, SEEK_SET);
   seen_steps_.clear();
   for (int other = 0; other < workers_; ++other)
@@ -104,7 +110,7 @@ bool Ledger::sweep_strays() {
     if (then % 2 == 1 && progress_[other].steps.load(std::memory_order_acquire) == then) return false;
   }
   // Every worker has left the Window it was in: what is unnoted still, and still the same thing, belongs to nobody.
-  const std::map<int, std::string> now = unnoted();
+  const std::map<int, std::string> now = unnoted(false);
   for (const auto& [fd, what] : suspects_) {
     const auto same = now.find(fd);
     if (same == now.end() || same->second != what) continue;
@@ -115,7 +121,7 @@ bool Ledger::sweep_strays() {
   return true;
 }
 
-std::map<int, std::string> Ledger::unnoted() const {
+std::map<int, std::string> Ledger::unnoted(bool and_closing) const {
   std::map<int, std::string> found;
   std::error_code gone;
   const std::string this_look = "/proc/" + std::to_string(::getpid()) + "/fd";  // open only while it lasts
@@ -123,7 +129,9 @@ std::map<int, std::string> Ledger::unnoted() const {
     const std::string number = entry.path().filename();
     int fd = -1;
     std::from_chars(number.data(), number.data() + number.size(), fd);
-    if (fd < 0 || fd >= descriptors_ || slots_[fd].owner.load(std::memory_order_acquire) != nobody) continue;
+    if (fd < 0 || fd >= descriptors_) continue;
+    const std::int32_t owner = slots_[fd].owner.load(std::memory_order_acquire);
+    if (owner != nobody && !(and_closing && owner <= closing_by(0))) continue;
     const std::filesystem::path what = std::filesystem::read_symlink(entry.path(), gone);
     if (!gone && what != this_look) found.emplace(fd, what.string());
   }

@@ -24,8 +24,8 @@ class Ledger {
 
   void i_am(int worker);
 
-  // Between opening a descriptor and having it noted, or unnoting and closing it, a worker is inside a Window; whoever
-  // looks for strays waits for it to leave.
+  // Between opening a descriptor and having it noted or closed, a worker is inside a Window; whoever looks for strays
+  // waits for it to leave.
   class Window {
    public:
     explicit Window(Ledger* ledger) : ledger_(ledger) {
@@ -44,7 +44,9 @@ class Ledger {
   void note(int fd);  // this worker holds fd
   // The table of that generation holds fd, on behalf of all. Called with the cache locked.
   void note_cached(int fd, std::uint32_t generation);
-  void forget(int fd);
+  // Closes fd, which was noted. Until it is closed its slot tells who is at it: unnoted and still open it would be taken
+  // for a stray, closed a second time, and by then be somebody else's.
+  void close(int fd);
   // The pin of the connection on fd.
   PinSlot& pin_of(int fd) { return slots_[fd].pin; }
 
@@ -67,9 +69,10 @@ class Ledger {
  private:
   static constexpr std::int32_t nobody = 0;
   static constexpr std::int32_t common = -1;
+  static constexpr std::int32_t closing_by(int worker) { return -2 - worker; }
 
   struct Slot {
-    std::atomic<std::int32_t> owner;  // worker number from 1, nobody, common
+    std::atomic<std::int32_t> owner;  // worker number from 1, nobody, common, closing_by(worker)
     std::uint32_t generation;         // of the table that holds it; 0: none
     PinSlot pin;
   };
@@ -79,7 +82,9 @@ class Ledger {
 
   void enter();
   void leave();
-  std::map<int, std::string> unnoted() const;
+  // Open descriptors that nobody has noted, by what they refer to; with those whose slot says that somebody closes them,
+  // as the number may be in use again already.
+  std::map<int, std::string> unnoted(bool and_closing) const;
 
   int descriptors_;
   int workers_;

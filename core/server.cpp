@@ -150,9 +150,11 @@ Listener::Accepted Server::accept(Worker& worker) {
 }
 
 void Server::close_connection(int fd) {
-  const Ledger::Window window(ledger());
-  if (ledger() != nullptr) ledger()->forget(fd);
-  ::close(fd);
+  if (ledger() != nullptr) {
+    ledger()->close(fd);
+  } else {
+    ::close(fd);
+  }
 }
 
 void Server::announce_ready() {

@@ -1,5 +1,6 @@
 #include "core/shared_cache.h"
 
+#include <atomic>
 #include <functional>
 #include <new>
 
@@ -8,6 +9,9 @@ namespace {
 
 // What an entry costs besides its contents: itself, its name and heads, and the heap's own overhead.
 constexpr std::size_t entry_bytes = 4096;
+
+// Whoever goes on after a kill at any instruction must find the stores before it done and none after.
+void keep_order() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 }  // namespace
 
@@ -33,7 +37,9 @@ CacheTable* SharedCacheMemory::table() {
 
 void SharedCacheMemory::discard() {
   if (shared_->current >= 0) shared_->areas[static_cast<std::size_t>(shared_->current)].retired = true;
+  keep_order();  // else its memory, still sent from, would pass for free
   shared_->current = -1;
+  keep_order();
   retire_areas();
   begin_table();
 }
@@ -77,6 +83,7 @@ bool SharedCacheMemory::retire_areas() {
     if (ledger_.retire(area.generation, begin, begin + regions_[i]->bytes())) {
       regions_[i]->forget_contents();
       heaps_[i]->reset();
+      keep_order();
       area.retired = false;
     } else {
       clean = false;

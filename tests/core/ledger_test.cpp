@@ -1,7 +1,11 @@
 #include "core/ledger.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -55,6 +59,30 @@ struct Board {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
+void let_parent_hold_me() {
+  ::ptrace(PTRACE_TRACEME);
+  ::raise(SIGSTOP);
+}
+
+// Lets the worker run into or out of the call that closes fd, and no further until it is detached or killed.
+void hold_in_close(const Process& worker, int fd, int where) {
+  bool inside = false;
+  for (;;) {
+    int status = 0;
+    REQUIRE(::waitpid(worker.pid(), &status, WUNTRACED) == worker.pid());
+    REQUIRE(WIFSTOPPED(status));
+    ::ptrace(PTRACE_SETOPTIONS, worker.pid(), nullptr, PTRACE_O_TRACESYSGOOD);
+    __ptrace_syscall_info call{};
+    const long known = ::ptrace(PTRACE_GET_SYSCALL_INFO, worker.pid(), sizeof call, &call);
+    INFO("a process may trace its children");
+    REQUIRE(known > 0);
+    if (call.op == PTRACE_SYSCALL_INFO_ENTRY)
+      inside = call.entry.nr == SYS_close && call.entry.args[0] == static_cast<std::uint64_t>(fd);
+    if (inside && call.op == where) return;
+    REQUIRE(::ptrace(PTRACE_SYSCALL, worker.pid(), nullptr, nullptr) == 0);
+  }
+}
+
 int open_noted(Ledger& ledger) {
   const Ledger::Window window(&ledger);
   const int fd = ::eventfd(0, EFD_CLOEXEC);
@@ -72,11 +100,7 @@ TEST_CASE("what a dead worker had noted is closed, and nothing else") {
   Process dead = office.worker(1, [&] {
     board->fd = open_noted(office.ledger());
     const int given_up = open_noted(office.ledger());
-    {
-      const Ledger::Window window(&office.ledger());
-      office.ledger().forget(given_up);
-      ::close(given_up);
-    }
+    office.ledger().close(given_up);
     board->step = 1;
   });
   spin_until([&] { return board->step == 1; });
@@ -175,6 +199,93 @@ TEST_CASE("a living worker that opens the same file under the same number again 
   // When that one dies too, it is one.
   alive.kill_and_reap();
   office.ledger().give_back(2, office.bench.server.cache());
+  CHECK(office.ledger().sweep_strays());
+  CHECK_FALSE(is_open(board->fd));
+}
+
+// The gap is as long as a time slice when the worker is taken off the processor in it; here it is held there.
+TEST_CASE("a descriptor that a living worker is about to close is not closed by another") {
+  Office office;
+  office.bench.write("/a", 10);
+  const Shared<Board> board;
+  Process dead = office.worker(1, [&] { board->step = 1; });
+  spin_until([&] { return board->step == 1; });
+  Process alive = office.worker(2, [&] {
+    {
+      const Ledger::Window window(&office.ledger());
+      board->fd = office.bench.server.root().open("/a").fd;
+      board->step_of_other = 1;
+      spin_until([&] { return board->step == 2; });
+      office.ledger().note(board->fd);
+    }
+    let_parent_hold_me();
+    office.ledger().close(board->fd);
+    board->step_of_other = 2;
+  });
+  spin_until([&] { return board->step_of_other == 1; });
+  dead.kill_and_reap();
+  office.ledger().give_back(1, office.bench.server.cache());
+  board->step = 2;
+  hold_in_close(alive, board->fd, PTRACE_SYSCALL_INFO_ENTRY);
+  CHECK(office.ledger().sweep_strays());
+  CHECK(is_open(board->fd));
+  REQUIRE(::ptrace(PTRACE_DETACH, alive.pid(), nullptr, nullptr) == 0);
+  spin_until([&] { return board->step_of_other == 2; });
+  CHECK_FALSE(is_open(board->fd));
+}
+
+TEST_CASE("of a worker killed in the middle of a close, what is open still is closed, and the number's next holder keeps it") {
+  Office office;
+  const Shared<Board> board;
+  const bool closed_already = GENERATE(true, false);
+  Process dead = office.worker(1, [&] {
+    board->fd = open_noted(office.ledger());
+    board->step = 1;
+    let_parent_hold_me();
+    office.ledger().close(board->fd);
+  });
+  spin_until([&] { return board->step == 1; });
+  hold_in_close(dead, board->fd, closed_already ? PTRACE_SYSCALL_INFO_EXIT : PTRACE_SYSCALL_INFO_ENTRY);
+  REQUIRE(is_open(board->fd) != closed_already);
+  Process alive = office.worker(2, [&] {
+    board->fd_of_other = open_noted(office.ledger());
+    board->step_of_other = 1;
+  });
+  spin_until([&] { return board->step_of_other == 1; });
+  REQUIRE((board->fd_of_other == board->fd) == closed_already);
+  dead.kill_and_reap();
+  office.ledger().give_back(1, office.bench.server.cache());
+  CHECK(office.ledger().sweep_strays());
+  CHECK(is_open(board->fd_of_other));
+  CHECK(is_open(board->fd) == closed_already);
+}
+
+TEST_CASE("what a dead worker opened under a number that another is done closing is closed") {
+  Office office;
+  const Shared<Board> board;
+  Process alive = office.worker(2, [&] {
+    board->fd = open_noted(office.ledger());
+    board->step = 1;
+    let_parent_hold_me();
+    office.ledger().close(board->fd);
+    board->step = 2;
+  });
+  spin_until([&] { return board->step == 1; });
+  hold_in_close(alive, board->fd, PTRACE_SYSCALL_INFO_EXIT);
+  Process dead = office.worker(1, [&] {
+    const Ledger::Window window(&office.ledger());
+    board->fd_of_other = ::eventfd(0, EFD_CLOEXEC);
+    board->step_of_other = 1;
+    wait_to_be_killed();
+  });
+  spin_until([&] { return board->step_of_other == 1; });
+  REQUIRE(board->fd_of_other == board->fd);
+  dead.kill_and_reap();
+  office.ledger().give_back(1, office.bench.server.cache());
+  CHECK_FALSE(office.ledger().sweep_strays());  // the other is not done yet
+  CHECK(is_open(board->fd));
+  REQUIRE(::ptrace(PTRACE_DETACH, alive.pid(), nullptr, nullptr) == 0);
+  spin_until([&] { return board->step == 2; });
   CHECK(office.ledger().sweep_strays());
   CHECK_FALSE(is_open(board->fd));
 }
