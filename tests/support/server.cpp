@@ -1,5 +1,6 @@
 #include "tests/support/server.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <filesystem>
 #include <linux/inet_diag.h>
@@ -96,13 +97,23 @@ Server::Sockets Server::sockets() const {
   return sockets;
 }
 
-std::size_t Server::descriptors() const {
-  std::size_t count = 0;
+std::vector<std::string> Server::held() const {
+  std::vector<std::string> what;
   for (const pid_t member : child_.group()) {
     std::error_code gone;  // a process may end while it is looked at
-    for (std::filesystem::directory_iterator it("/proc/" + std::to_string(member) + "/fd", gone), end; !gone && it != end; it.increment(gone)) ++count;
+    for (std::filesystem::directory_iterator it("/proc/" + std::to_string(member) + "/fd", gone), end; !gone && it != end; it.increment(gone)) {
+      std::error_code closed;
+      what.push_back(std::filesystem::read_symlink(it->path(), closed).string());
+    }
   }
-  return count;
+  return what;
+}
+
+std::size_t Server::descriptors() const { return held().size(); }
+
+std::size_t Server::open_files(const std::string& directory) const {
+  const std::vector<std::string> what = held();
+  return static_cast<std::size_t>(std::count_if(what.begin(), what.end(), [&](const std::string& path) { return path.starts_with(directory + "/"); }));
 }
 
 Server::Stopped Server::stop(int signal) {

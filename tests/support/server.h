@@ -50,6 +50,8 @@ class Server {
   std::size_t connections() const { return sockets().held.size(); }
   // Open descriptors over all its processes.
   std::size_t descriptors() const;
+  // Of them, those of files below a directory.
+  std::size_t open_files(const std::string& directory) const;
   std::size_t processes() const { return child_.group().size(); }
 
   struct Stopped {
@@ -62,6 +64,8 @@ class Server {
   Stopped stop(int signal = SIGTERM);
 
  private:
+  std::vector<std::string> held() const;  // what its processes' descriptors refer to
+
   Child child_;
   nlohmann::json ready_line_;
   int port_ = 0;
