@@ -33,6 +33,8 @@ constexpr std::int64_t second_ns = 1'000'000'000;
 // A sleeping thread is woken some tens of microseconds late. A schedule is kept better: its thread sleeps until shortly
 // before, and looks for replies without sleeping until the moment has come. That time is told apart from work.
 constexpr std::int64_t spin_before_due_ns = 60'000;
+// Between looks whether further arrivals can be handed over.
+constexpr std::int64_t full_pause_ns = 1'000'000;
 // When bodies are discarded: enough for a head, little of the body.
 constexpr std::size_t head_read_bytes = 4096;
 
@@ -61,6 +63,9 @@ LoadError error_of(int number, bool connecting) {
 // What a slow reader takes at once: small enough to look even, large enough that wake-ups stay rare.
 std::size_t slow_bite_bytes(std::uint64_t bytes_per_s) { return static_cast<std::size_t>(std::clamp<std::uint64_t>(bytes_per_s / 50, 1, buffer_bytes)); }
 
+// No slot's.
+constexpr std::uint64_t bell_token = ~std::uint64_t{0};
+
 std::uint64_t token_of(std::uint32_t slot, std::uint32_t generation) { return (std::uint64_t{generation} << 32) | slot; }
 
 }  // namespace
@@ -86,6 +91,12 @@ Client::Client(const ClientOptions& options, Source& source, Model& model, Recor
       buffer_(new char[buffer_bytes]) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) throw StartError(std::string("epoll_create1: ") + std::strerror(errno));
+  if (options_.waiting == nullptr) return;
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = bell_token;
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, options_.waiting->bell(options_.worker), &event) != 0)
+    throw StartError(std::string("epoll_ctl: ") + std::strerror(errno));
 }
 
 Client::~Client() {
@@ -106,10 +117,15 @@ void Client::run() {
     std::int64_t wait_ns = std::max<std::int64_t>(0, next_event_ns(now_ns) - now_ns);
     const bool spin = wait_ns > 0 && begun_ && !parked_.empty() && model_.next_due_ns() - now_ns < spin_before_due_ns;
     if (spin) wait_ns = 0;
+    if (options_.waiting != nullptr) {
+      options_.waiting->tell_free(options_.worker, begun_ && !parked_.empty());
+      if (may_take()) wait_ns = 0;
+    }
     const timespec wait{wait_ns / second_ns, wait_ns % second_ns};
     const int ready = epoll_pwait2(epoll_, events.data(), static_cast<int>(events.size()), &wait, nullptr);
     for (int i = 0; i < ready; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];
+      if (event.data.u64 == bell_token) continue;
       const auto slot = static_cast<std::uint32_t>(event.data.u64);
       if (connections_[slot].generation == event.data.u64 >> 32) handle(slot, event.events);
       // What has become due goes out before the next reply is looked at: replies come in bursts.
@@ -124,6 +140,7 @@ void Client::run() {
     while (wakes_.next_ns() <= now_ns) wake(wakes_.pop(), now_ns);
     if (!begun_) continue;
     now_ns = send_due(now_ns);
+    share_schedule(now_ns);
     if (!measuring_ && now_ns >= recorder_.start_ns()) {
       measuring_ = true;
       cpu_at_start_s_ = thread_cpu_s();
@@ -143,11 +160,17 @@ void Client::run() {
 
 // Each with the time at which it went out, not that of the first. Returns the time.
 std::int64_t Client::send_due(std::int64_t now_ns) {
-  while (!parked_.empty() && model_.next_due_ns() <= now_ns) {
+  while (!parked_.empty() && (model_.next_due_ns() <= now_ns || may_take())) {
     ask_model(parked_.pop(), now_ns);
     now_ns = monotonic_ns();
   }
   return now_ns;
+}
+
+// What is due and finds no free slot here may go to another worker's.
+void Client::share_schedule(std::int64_t now_ns) {
+  if (options_.waiting == nullptr || !parked_.empty()) return;
+  if (model_.hand_over(now_ns) || !options_.waiting->empty()) options_.waiting->ring();
 }
 
 std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
@@ -158,7 +181,11 @@ std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
   }
   next_ns = std::min(next_ns, recorder_.end_ns());
   if (!measuring_) next_ns = std::min(next_ns, recorder_.start_ns());
-  if (!parked_.empty() && model_.next_due_ns() != never_ns) next_ns = std::min(next_ns, std::max(now_ns + 1, model_.next_due_ns() - spin_before_due_ns));
+  const std::int64_t due_ns = model_.next_due_ns();
+  if (due_ns == never_ns) return next_ns;
+  if (!parked_.empty()) return std::min(next_ns, std::max(now_ns + 1, due_ns - spin_before_due_ns));
+  // It will go to another worker; one that is due already found no place even there.
+  if (options_.waiting != nullptr) return std::min(next_ns, due_ns > now_ns ? due_ns : now_ns + full_pause_ns);
   return next_ns;
 }
 
@@ -599,6 +626,12 @@ void Client::finish() {
     recorder_.offered(due_ns);
     recorder_.found_no_connection(due_ns);
     model_.skip();
+  }
+  while (options_.waiting != nullptr) {
+    const auto waited_ns = options_.waiting->take();
+    if (!waited_ns) break;
+    recorder_.offered(*waited_ns);
+    recorder_.found_no_connection(*waited_ns);
   }
   publish();
 }

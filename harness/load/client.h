@@ -51,6 +51,8 @@ struct ClientOptions {
   std::uint32_t receive_buffer_bytes = 0;    // SO_RCVBUF; 0: the kernel's choice
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
+  WaitingArrivals* waiting = nullptr;        // of all workers with a schedule; nullptr: there is one worker, or no schedule
+  std::uint32_t worker = 0;                  // its number
 };
 
 // Slots that wait for the model, each at most once. The longest-parked one is next, so that all get their share.
@@ -148,6 +150,8 @@ class Client {
   void publish();
   std::int64_t next_event_ns(std::int64_t now_ns) const;
   std::int64_t send_due(std::int64_t now_ns);
+  bool may_take() const { return options_.waiting != nullptr && !parked_.empty() && !options_.waiting->empty(); }
+  void share_schedule(std::int64_t now_ns);
   void finish();
 
   ClientOptions options_;

@@ -34,6 +34,7 @@ constexpr std::uint32_t spare_descriptors = 64;
 constexpr std::uint32_t connections_per_address = 2500;
 // Streams of random numbers: the sources' are numbered by slots from 0, the models' by workers from here.
 constexpr std::uint64_t first_model_stream = std::uint64_t{1} << 40;
+constexpr std::uint64_t schedule_stream = std::uint64_t{1} << 41;
 
 // How many workers it takes to have all connections; raises the limit on descriptors as far as it may.
 std::uint32_t choose_workers(const LoadSpec& spec) {
@@ -91,11 +92,10 @@ Share share_of(const LoadSpec& spec, std::uint32_t number, std::uint32_t of) {
   return {number, of, number * each + std::min(number, more), each + (number < more ? 1 : 0)};
 }
 
-std::optional<Schedule> make_schedule(const LoadSpec& spec, const Share& share) {
+std::optional<Schedule> make_schedule(const LoadSpec& spec, const Share& share, WaitingArrivals* waiting) {
   if (spec.times_s) return Schedule(spec.times_s, share.number, share.of);
   if (!spec.rate) return std::nullopt;
-  const double part = 1.0 / share.of;
-  return Schedule(spec.rate->scaled(part), spec.arrivals, Random(spec.seed, first_model_stream + 2 * share.number), part * (share.number + 1));
+  return Schedule(*spec.rate, spec.arrivals, Random(spec.seed, schedule_stream), share.number, share.of, waiting);
 }
 
 struct Parts {
@@ -103,22 +103,22 @@ struct Parts {
   std::unique_ptr<Source> source;
 };
 
-Parts make_parts(const LoadSpec& spec, const RequestTable& requests, const Share& share) {
+Parts make_parts(const LoadSpec& spec, const RequestTable& requests, const Share& share, WaitingArrivals* waiting) {
   Parts parts;
-  const Random random(spec.seed, first_model_stream + 2 * share.number + 1);
+  const Random random(spec.seed, first_model_stream + share.number);
   switch (spec.model) {
     case LoadModel::closed:
       parts.model = std::make_unique<ClosedModel>(ClosedModel::Options{spec.requests_per_connection, spec.pipeline, spec.think_s}, share.slots, random);
       break;
     case LoadModel::open:
-      parts.model = std::make_unique<OpenModel>(*make_schedule(spec, share), spec.requests_per_connection == 1);
+      parts.model = std::make_unique<OpenModel>(*make_schedule(spec, share, waiting), spec.requests_per_connection == 1);
       break;
     case LoadModel::sessions:
-      parts.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share), share.slots, random);
+      parts.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share, waiting), share.slots, random);
       break;
     case LoadModel::log: {
       auto model = std::make_unique<LogModel>(LogModel::Options{spec.log_file, spec.log_think_s, spec.log_sessions, share.number, share.of}, spec.url,
-                                              spec.workload ? &*spec.workload : nullptr, make_schedule(spec, share), share.slots);
+                                              spec.workload ? &*spec.workload : nullptr, make_schedule(spec, share, waiting), share.slots);
       parts.source = std::make_unique<LogSource>(*model);
       parts.model = std::move(model);
       return parts;
@@ -144,7 +144,8 @@ std::unique_ptr<RequestTable> make_requests(const LoadSpec& spec) {
 Json work(const LoadSpec& spec, ClientOptions options, const RequestTable& requests, const Share& share, Phases& phases) {
   options.connections = share.slots;
   options.first_slot = share.first_slot;
-  const Parts parts = make_parts(spec, requests, share);
+  options.worker = share.number;
+  const Parts parts = make_parts(spec, requests, share, options.waiting);
   const auto classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
   Recorder recorder(share.slots, std::max(classes, 1u), spec.rate.has_value() || spec.times_s != nullptr);
   Client client(options, *parts.source, *parts.model, recorder, phases);
@@ -305,6 +306,12 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   options.reader_bytes_per_s = spec.reader_bytes_per_s;
   options.receive_buffer_bytes = spec.receive_buffer_bytes;
   options.source_addresses = choose_source_addresses(spec, options.target);
+
+  // What a log or a trace asks for, and in which order, is dealt out with its times.
+  const bool one_schedule = worker_count > 1 && spec.rate && (spec.model == LoadModel::open || spec.model == LoadModel::sessions);
+  std::unique_ptr<WaitingArrivals> waiting;
+  if (one_schedule) waiting = std::make_unique<WaitingArrivals>(worker_count);
+  options.waiting = waiting.get();
 
   SharedPhases shared;
   Phases& phases = *shared.phases;

@@ -63,9 +63,9 @@ Action SessionModel::next(std::uint32_t slot, std::int64_t now_ns) {
       ++counts_.completed;
     }
     if (schedule_) {
-      scheduled_ns = schedule_->next_ns();
-      if (scheduled_ns > now_ns) return Action::park();
-      schedule_->pop();
+      const auto due_ns = schedule_->take(now_ns);
+      if (!due_ns) return Action::park();
+      scheduled_ns = *due_ns;
     } else if (!self.begun && clients_.inactive_off_s) {
       self.begun = true;
       return Action::wait(now_ns + first_pause_ns(*clients_.inactive_off_s, random_));

@@ -53,6 +53,8 @@ class Model {
   virtual void failed(std::uint32_t) {}
   // When a parked slot is needed, never_ns for not at all.
   virtual std::int64_t next_due_ns() const { return never_ns; }
+  // No slot of this worker is free: other workers may have what is due. False when nothing was.
+  virtual bool hand_over(std::int64_t) { return false; }
   // Passes over the next arrival. REQUIRES: next_due_ns() is not never_ns.
   virtual void skip() {}
   // Whether an Action may send more than one request.
@@ -103,12 +105,11 @@ class OpenModel : public Model {
 
   void begin(std::int64_t now_ns) override { schedule_.begin(now_ns); }
   Action next(std::uint32_t, std::int64_t now_ns) override {
-    const std::int64_t due_ns = schedule_.next_ns();
-    if (due_ns > now_ns) return Action::park();
-    schedule_.pop();
-    return Action::send(due_ns, 1, close_each_);
+    const auto due_ns = schedule_.take(now_ns);
+    return due_ns ? Action::send(*due_ns, 1, close_each_) : Action::park();
   }
   std::int64_t next_due_ns() const override { return schedule_.next_ns(); }
+  bool hand_over(std::int64_t now_ns) override { return schedule_.hand_over(now_ns); }
   void skip() override { schedule_.pop(); }
   bool opens_first() const override { return !close_each_; }
 
@@ -128,6 +129,7 @@ class SessionModel : public Model {
   Action next(std::uint32_t slot, std::int64_t now_ns) override;
   void failed(std::uint32_t slot) override;
   std::int64_t next_due_ns() const override { return schedule_ ? schedule_->next_ns() : never_ns; }
+  bool hand_over(std::int64_t now_ns) override { return schedule_ && schedule_->hand_over(now_ns); }
   void skip() override { schedule_->pop(); }
   bool opens_first() const override { return false; }
   SessionCounts sessions() const override { return counts_; }

@@ -51,15 +51,6 @@ RateProfile RateProfile::parse(const std::string& option, const std::string& tex
   return RateProfile(std::move(segments));
 }
 
-RateProfile RateProfile::scaled(double factor) const {
-  std::vector<Segment> segments = segments_;
-  for (Segment& segment : segments) {
-    segment.from_per_s *= factor;
-    segment.to_per_s *= factor;
-  }
-  return RateProfile(std::move(segments));
-}
-
 double RateProfile::area(double from_s, double to_s) const {
   double sum = 0, start_s = 0;
   for (std::size_t i = 0; i < segments_.size(); ++i) {
@@ -89,14 +80,15 @@ std::string_view name_of(Arrivals arrivals) {
   return "fixed";
 }
 
-Schedule::Schedule(RateProfile profile, Arrivals arrivals, Random random, double first_share)
-    : profile_(std::move(profile)), arrivals_(arrivals), random_(random), first_share_(first_share) {}
+Schedule::Schedule(RateProfile profile, Arrivals arrivals, Random random, std::size_t first, std::size_t stride,
+                   WaitingArrivals* waiting)
+    : next_(first), stride_(stride), profile_(std::move(profile)), arrivals_(arrivals), random_(random), waiting_(waiting) {}
 
 Schedule::Schedule(std::shared_ptr<const std::vector<double>> times_s, std::size_t first, std::size_t stride)
-    : times_s_(std::move(times_s)), given_(first), stride_(stride), profile_({}), random_(0), first_share_(0) {}
+    : times_s_(std::move(times_s)), next_(first), stride_(stride), profile_({}), random_(0) {}
 
 std::int64_t Schedule::given_ns() const {
-  return given_ < times_s_->size() ? begin_ns_ + static_cast<std::int64_t>((*times_s_)[given_] * 1e9) : never_ns;
+  return next_ < times_s_->size() ? begin_ns_ + static_cast<std::int64_t>((*times_s_)[next_] * 1e9) : never_ns;
 }
 
 void Schedule::begin(std::int64_t now_ns) {
@@ -104,18 +96,38 @@ void Schedule::begin(std::int64_t now_ns) {
   next_ns_ = now_ns;
   if (times_s_) {
     next_ns_ = given_ns();
-    return;
+  } else {
+    go_on(next_ + 1);
   }
-  advance(draw_gap(arrivals_, random_) * first_share_);
 }
 
 void Schedule::pop() {
   if (times_s_) {
-    given_ += stride_;
+    next_ += stride_;
     next_ns_ = given_ns();
-    return;
+  } else {
+    go_on(stride_);
   }
-  advance(draw_gap(arrivals_, random_));
+}
+
+void Schedule::go_on(std::size_t arrivals) {
+  for (; arrivals > 0; --arrivals) advance(draw_gap(arrivals_, random_));
+}
+
+std::optional<std::int64_t> Schedule::take(std::int64_t now_ns) {
+  if (waiting_ != nullptr) {
+    if (const auto waited = waiting_->take()) return waited;
+  }
+  if (next_ns_ > now_ns) return std::nullopt;
+  const std::int64_t due_ns = next_ns_;
+  pop();
+  return due_ns;
+}
+
+bool Schedule::hand_over(std::int64_t now_ns) {
+  bool any = false;
+  for (; waiting_ != nullptr && next_ns_ <= now_ns && waiting_->add(next_ns_); any = true) pop();
+  return any;
 }
 
 // Goes to the time by which `gap` more arrivals are to be expected: the inverse of the rate's integral.

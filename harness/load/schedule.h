@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/load/timers.h"
+#include "harness/load/waiting_arrivals.h"
 #include "workloads/random.h"
 
 namespace bakeoff {
@@ -27,7 +29,6 @@ class RateProfile {
   static RateProfile parse(const std::string& option, const std::string& text, double warmup_s, double duration_s);
   explicit RateProfile(std::vector<Segment> segments) : segments_(std::move(segments)) {}
 
-  RateProfile scaled(double factor) const;
   const std::vector<Segment>& segments() const { return segments_; }
   double area(double from_s, double to_s) const;  // arrivals to be expected between two times
 
@@ -47,26 +48,33 @@ std::string_view name_of(Arrivals arrivals);
 // takes effect at its time, also within a gap.
 class Schedule {
  public:
-  // share of the first gap that passes before the first arrival: lets several workers interleave evenly spaced arrivals.
-  Schedule(RateProfile profile, Arrivals arrivals, Random random, double first_share = 1);
-  // Given times, rising, in seconds from begin(): every `stride`-th from `first` on, then nothing more.
+  // Every `stride`-th arrival from `first` on: workers that begin with the same `random` deal out one schedule, and draw
+  // all of it. waiting: of all these workers; nullptr where there is one.
+  Schedule(RateProfile profile, Arrivals arrivals, Random random, std::size_t first = 0, std::size_t stride = 1,
+           WaitingArrivals* waiting = nullptr);
+  // Given times, rising, in seconds from begin(), dealt out likewise; then nothing more.
   Schedule(std::shared_ptr<const std::vector<double>> times_s, std::size_t first, std::size_t stride);
 
   void begin(std::int64_t now_ns);                // the profile's time 0; nothing is due before
   std::int64_t next_ns() const { return next_ns_; }  // never_ns before begin(), when the rate stays 0, and behind given times
   void pop();                                     // goes on to the next arrival
+  // An arrival that is due, its own or another worker's that waits; goes on to the next.
+  std::optional<std::int64_t> take(std::int64_t now_ns);
+  // Lets other workers have what is due; false when nothing was.
+  bool hand_over(std::int64_t now_ns);
 
  private:
+  void go_on(std::size_t arrivals);
   void advance(double gap);
   std::int64_t given_ns() const;
 
-  std::shared_ptr<const std::vector<double>> times_s_;  // with them, `given_` and `stride_` alone matter
-  std::size_t given_ = 0;
-  std::size_t stride_ = 1;
+  std::shared_ptr<const std::vector<double>> times_s_;  // with them, `next_` and `stride_` alone matter
+  std::size_t next_;  // of times_s_; before begin(): the first arrival
+  std::size_t stride_;
   RateProfile profile_;
   Arrivals arrivals_ = Arrivals::fixed;
   Random random_;
-  double first_share_;
+  WaitingArrivals* waiting_ = nullptr;
   std::int64_t begin_ns_ = 0;
   std::int64_t next_ns_ = never_ns;
   std::size_t segment_ = 0;

@@ -343,6 +343,48 @@ TEST_CASE("an open loop offers its rate whatever the server does, and tells lag 
   REQUIRE(verdict.reasons.size() == 1);
 }
 
+TEST_CASE("an arrival that finds no free connection with its worker goes to another worker's") {
+  // Each connection has an address of its own, the first worker's from 127.0.0.2 on; the server never answers those.
+  const LoadResult result = run_against(
+      [](Conversation& talk) {
+        sockaddr_in peer{};
+        socklen_t length = sizeof peer;
+        getpeername(talk.fd(), reinterpret_cast<sockaddr*>(&peer), &length);
+        if (ntohl(peer.sin_addr.s_addr) < INADDR_LOOPBACK + 1 + 8) return talk.wait_for_end();
+        while (!talk.request().empty()) talk.say(reply_with("hello"));
+      },
+      [](LoadSpec& spec) {
+        spec.model = LoadModel::open;
+        spec.rate = RateProfile({{1, 500, 500}});
+        spec.arrivals = Arrivals::fixed;
+        spec.connections = spec.source_addresses = 16;
+        spec.threads = 2;
+      });
+  REQUIRE(result.recorder.errors() == 0);
+  REQUIRE(result.recorder.offered() == Approx(100).margin(1));
+  // Were the first worker's arrivals its own, half of all would have no reply.
+  REQUIRE(result.recorder.replies() > 75);
+}
+
+TEST_CASE("several workers that are all too slow offer each arrival once") {
+  const LoadResult result = run_against(
+      [](Conversation& talk) {
+        while (!talk.request().empty()) {
+          poll(nullptr, 0, 20);
+          talk.say(reply_with("hello"));
+        }
+      },
+      [](LoadSpec& spec) {
+        spec.model = LoadModel::open;
+        spec.rate = RateProfile({{1, 500, 500}});
+        spec.arrivals = Arrivals::fixed;
+        spec.connections = spec.threads = 2;
+      });
+  REQUIRE(result.recorder.offered() == Approx(100).margin(1));
+  REQUIRE(result.recorder.replies() < 40);
+  REQUIRE(result.recorder.found_no_connection() > 60);
+}
+
 TEST_CASE("pipelined requests get their replies in order") {
   const Workload workload = three_files();
   const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& spec) {

@@ -1,5 +1,6 @@
 #include "harness/load/schedule.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -31,15 +32,47 @@ TEST_CASE("fixed arrivals are evenly spaced, also beyond the profile's end") {
   for (std::size_t i = 1; i < times.size(); ++i) REQUIRE(std::abs(times[i] - times[i - 1] - 1'000'000) <= 1);
 }
 
-TEST_CASE("several threads interleave fixed arrivals into one even schedule") {
-  std::vector<std::int64_t> all;
-  for (int i = 0; i < 4; ++i) {
-    Schedule schedule(RateProfile({{1, 1000, 1000}}).scaled(0.25), Arrivals::fixed, Random(1), 0.25 * (i + 1));
-    schedule.begin(0);
-    for (const std::int64_t time : arrivals_until(schedule, second_ns)) all.push_back(time);
+TEST_CASE("several workers deal out the schedule that one would have") {
+  for (const Arrivals arrivals : {Arrivals::fixed, Arrivals::poisson, Arrivals::uniform}) {
+    const RateProfile profile({{1, 1000, 1000}, {0.5, 0, 0}, {1, 100, 3000}});
+    Schedule one(profile, arrivals, Random(7, 1));
+    one.begin(second_ns);
+    const auto expected = arrivals_until(one, 4 * second_ns);
+    std::vector<std::int64_t> all;
+    for (std::size_t i = 0; i < 3; ++i) {
+      Schedule schedule(profile, arrivals, Random(7, 1), i, 3);
+      schedule.begin(second_ns);
+      const auto mine = arrivals_until(schedule, 4 * second_ns);
+      CHECK(mine.front() == expected[i]);
+      all.insert(all.end(), mine.begin(), mine.end());
+    }
+    std::sort(all.begin(), all.end());
+    CHECK(all == expected);
   }
-  std::sort(all.begin(), all.end());
-  for (std::size_t i = 1; i < all.size(); ++i) REQUIRE(std::abs(all[i] - all[i - 1] - 1'000'000) <= 2);
+}
+
+TEST_CASE("what one worker hands over another takes, once and with its own time") {
+  WaitingArrivals waiting(2);
+  Schedule first(RateProfile({{1, 1000, 1000}}), Arrivals::fixed, Random(1), 0, 2, &waiting);
+  Schedule second(RateProfile({{1, 1000, 1000}}), Arrivals::fixed, Random(1), 1, 2, &waiting);
+  first.begin(0);
+  second.begin(0);
+  constexpr std::int64_t ms = 1'000'000;
+  REQUIRE(first.hand_over(5 * ms + ms / 2));  // at 1, 3 and 5 ms
+  REQUIRE_FALSE(first.hand_over(5 * ms + ms / 2));
+  std::vector<std::int64_t> taken;
+  while (const auto due = second.take(5 * ms + ms / 2)) taken.push_back((*due + ms / 2) / ms);
+  REQUIRE(taken == std::vector<std::int64_t>{1, 3, 5, 2, 4});
+  REQUIRE_FALSE(first.take(5 * ms + ms / 2));
+  REQUIRE(first.take(8 * ms).has_value());
+}
+
+TEST_CASE("alone, a worker hands nothing over") {
+  Schedule schedule(RateProfile({{1, 1000, 1000}}), Arrivals::fixed, Random(1));
+  schedule.begin(0);
+  REQUIRE_FALSE(schedule.hand_over(second_ns));
+  const std::int64_t own_ns = schedule.next_ns();
+  REQUIRE(schedule.take(second_ns) == own_ns);
 }
 
 TEST_CASE("a ramp's arrivals follow its integral") {
