@@ -39,7 +39,7 @@ void EventLoop::run(const WaitForDisk& wait_for_disk) {
         other->second();
       }
     }
-    if (clients_wait && favour == Favour::connections) accept_connections();
+    if (clients_wait && favour == Favour::ready) accept_connections();
     deadlines_.expire(worker_.clock.now_ms(), [this](int fd) {
       if (fd == server_.listener().fd()) {
         accepting_ = true;

@@ -37,7 +37,7 @@ const Architecture architecture = {
     .residencies = {Residency::always_absent, Residency::none, Residency::cachestat, Residency::nowait,
                     Residency::mincore},
     .thread_kinds = {ThreadKind::user, ThreadKind::kernel},
-    .favours = {Favour::connections, Favour::accepting},
+    .favours = {Favour::ready, Favour::accepting},
     .can_refuse = false,
     .connections_are_threads = true,
 };

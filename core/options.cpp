@@ -31,7 +31,7 @@ std::string_view name_of(Sending value) {
 std::string_view name_of(Favour value) {
   switch (value) {
     case Favour::arrival: return "arrival";
-    case Favour::connections: return "ready";
+    case Favour::ready: return "ready";
     case Favour::accepting: return "accepting";
   }
   BAKEOFF_CHECK(false);
@@ -349,7 +349,7 @@ std::vector<BodyKind> all_bodies() {
   return {BodyKind::automatic, BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer, BodyKind::uncached};
 }
 
-std::vector<Favour> all_favours() { return {Favour::arrival, Favour::connections, Favour::accepting}; }
+std::vector<Favour> all_favours() { return {Favour::arrival, Favour::ready, Favour::accepting}; }
 
 std::int64_t parse_duration_ms(std::string_view text) {
   double value = 0;

@@ -25,7 +25,7 @@ enum class Sending : std::uint8_t {
   timed,        // try; then whoever tried polls that socket for up to one second (Knot's second: section 4.3)
 };
 // Which goes first when clients come while connections are ready (von Behren 2003, section 5).
-enum class Favour : std::uint8_t { arrival, connections, accepting };
+enum class Favour : std::uint8_t { arrival, ready, accepting };
 enum class Admission : std::uint8_t { wait, refuse };
 enum class Dispatch : std::uint8_t { boss, accept };
 enum class ThreadKind : std::uint8_t { user, kernel };

@@ -70,12 +70,6 @@ std::uint64_t token_of(std::uint32_t slot, std::uint32_t generation) { return (s
 
 }  // namespace
 
-std::int64_t monotonic_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * second_ns + now.tv_nsec;
-}
-
 Client::Client(const ClientOptions& options, Source& source, Model& model, Recorder& recorder, Phases& phases)
     : options_(options),
       source_(source),

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/clock.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"
@@ -21,8 +22,6 @@
 #include "harness/load/url.h"
 
 namespace bakeoff {
-
-std::int64_t monotonic_ns();
 
 // What the workers of a run and their parent tell each other, in memory that they share. Times are never_ns until they are known.
 struct Phases {

@@ -65,7 +65,7 @@ const Architecture threaded = {
     .sends = {Sending::nonblocking, Sending::blocking},
     .residencies = {Residency::always_absent, Residency::none},
     .thread_kinds = {ThreadKind::user, ThreadKind::kernel},
-    .favours = {Favour::connections, Favour::accepting},
+    .favours = {Favour::ready, Favour::accepting},
     .can_refuse = false,
     .connections_are_threads = true,
 };
@@ -362,7 +362,7 @@ TEST_CASE("too few descriptors to serve with are said to be that") {
 TEST_CASE("listening apart and who goes first mean something to some") {
   CHECK(accepted({"--reuseport=on"}, several).reuseport);
   CHECK(refusal({"--root=/srv", "--reuseport=on"}, loop).find("means nothing") != std::string::npos);
-  CHECK(accepted({}, threaded).favour == Favour::connections);
+  CHECK(accepted({}, threaded).favour == Favour::ready);
   CHECK(accepted({"--favour=accepting"}, threaded).favour == Favour::accepting);
   CHECK_FALSE(refusal({"--root=/srv", "--favour=arrival"}, threaded).empty());
   CHECK_FALSE(refusal({"--root=/srv", "--favour=accepting", "--threads=kernel"}, threaded).empty());
