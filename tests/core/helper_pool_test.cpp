@@ -16,6 +16,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <functional>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -110,6 +111,19 @@ bool evict(const fs::path& path) {
   return std::none_of(pages.begin(), pages.end(), [](bool page) { return page; });
 }
 
+// Whether `bring` brings pages [first, last) of a file into memory. Several times, as a machine that runs short of memory
+// takes such pages at any moment.
+bool comes_into_memory(const fs::path& path, std::size_t first, std::size_t last, const std::function<void()>& bring) {
+  for (int tries = 0; tries < 20; ++tries) {
+    bring();
+    const std::vector<bool> pages = resident(path);
+    if (std::all_of(pages.begin() + static_cast<std::ptrdiff_t>(first), pages.begin() + static_cast<std::ptrdiff_t>(std::min(last, pages.size())),
+                    [](bool page) { return page; }))
+      return true;
+  }
+  return false;
+}
+
 // The loop of an architecture, as far as the pool needs one.
 class Owner {
  public:
@@ -198,18 +212,16 @@ TEST_CASE("a disk job brings its range into memory", "[disk_job]") {
     return;
   }
   bring_into_memory(job_for("dir/large", 0, 0), tree.root_fd());
-  std::vector<bool> pages = resident(large);
+  const std::vector<bool> pages = resident(large);
   CHECK(std::count(pages.begin(), pages.end(), true) == 0);
 
   constexpr std::size_t first = 20;
   constexpr std::size_t count = 50;
-  bring_into_memory(job_for("dir/large", first * page_bytes, count * page_bytes), tree.root_fd());
-  pages = resident(large);
-  CHECK(std::count(pages.begin() + first, pages.begin() + first + count, true) == count);
-
-  bring_into_memory(job_for("dir/large"), tree.root_fd());  // the length is cut at the end of the file
-  pages = resident(large);
-  CHECK(std::count(pages.begin(), pages.end(), false) == 0);
+  CHECK(comes_into_memory(large, first, first + count, [&] {
+    bring_into_memory(job_for("dir/large", first * page_bytes, count * page_bytes), tree.root_fd());
+  }));
+  // The length is cut at the end of the file.
+  CHECK(comes_into_memory(large, 0, pages.size(), [&] { bring_into_memory(job_for("dir/large"), tree.root_fd()); }));
 }
 
 TEST_CASE("a disk job leaves the root alone and survives whatever stands there", "[disk_job]") {
@@ -248,19 +260,20 @@ TEST_CASE("helpers read files and notify their owner", "[helper_pool]") {
   Owner owner(*pool);
   CHECK(pool->counters().started == 0);
 
-  pool->submit(job_for("dir/large"), 7);
-  CHECK(owner.collect(1) == std::vector<Token>{7});
-  if (evicted) {
-    const std::vector<bool> pages = resident(large);
-    CHECK(std::count(pages.begin(), pages.end(), false) == 0);
-  }
+  std::uint64_t reads = 0;
+  const bool came = comes_into_memory(large, 0, 1'000'000, [&] {
+    ++reads;
+    pool->submit(job_for("dir/large"), 7);
+    CHECK(owner.collect(1) == std::vector<Token>{7});
+  });
+  if (evicted) CHECK(came);
   // Nobody is busy: the next job goes to the helper there is, whatever becomes of it.
   pool->submit(job_for("missing"), 8);
   CHECK(owner.collect(1) == std::vector<Token>{8});
   pool->submit(job_for("fifo"), ~Token{0});
   CHECK(owner.collect(1) == std::vector<Token>{~Token{0}});
   CHECK(pool->counters().started == 1);
-  CHECK(pool->counters().jobs == 3);
+  CHECK(pool->counters().jobs == reads + 2);
   CHECK(pool->counters().queued_most == 0);
   CHECK(pool->counters().died == 0);
 }

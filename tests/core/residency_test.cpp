@@ -88,8 +88,13 @@ TEST_CASE("pages that are not in memory are missed, and found again once they ar
   CHECK_FALSE(is_resident(residency, bytes, 0, size));
   CHECK_FALSE(is_resident(residency, bytes, size - 1, 1));
   std::string content(size, '\0');
-  REQUIRE(::pread(file.fd, content.data(), size, 0) == static_cast<ssize_t>(size));
-  CHECK(is_resident(residency, bytes, 0, size));
+  // A machine that runs short of memory may take a page at once: then they are read again.
+  bool found = false;
+  for (int tries = 0; tries < 20 && !found; ++tries) {
+    REQUIRE(::pread(file.fd, content.data(), size, 0) == static_cast<ssize_t>(size));
+    found = is_resident(residency, bytes, 0, size);
+  }
+  CHECK(found);
 }
 
 TEST_CASE("the longest range may begin anywhere in a page") {
