@@ -1,4 +1,4 @@
-// One schedule for several workers. Each draws its share of the arrivals, which keeps their wake-ups apart; an arrival
+// One schedule for several workers. Each sends its share of the arrivals, which keeps their wake-ups apart; an arrival
 // that finds no free connection with its own worker waits here, and whichever worker has one first takes it.
 #pragma once
 
