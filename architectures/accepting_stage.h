@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "core/connection.h"
-#include "core/poller.h"
+#include "core/events/poller.h"
 #include "core/server.h"
-#include "core/stage_handover.h"
+#include "core/stages/stage_handover.h"
 
 namespace bakeoff {
 

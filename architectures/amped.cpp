@@ -12,8 +12,8 @@
 //            |    +--------+  (disk: helper) | <======= | helper N | ---> disk
 //            +-------------------------------+   pipe   +----------+
 #include "architectures/event_loop.h"
-#include "core/helper_pool.h"
-#include "core/workers.h"
+#include "core/workers/helper_pool.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

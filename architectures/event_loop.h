@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/connection.h"
-#include "core/deadline_wheel.h"
-#include "core/poller.h"
+#include "core/events/deadline_wheel.h"
+#include "core/events/poller.h"
 #include "core/server.h"
 
 namespace bakeoff {

@@ -11,7 +11,7 @@
 //             |
 //             +-- process N: accept -> read -> send -> ...
 #include "architectures/serve_connection.h"
-#include "core/workers.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

@@ -13,8 +13,8 @@
 #include <semaphore>
 
 #include "architectures/serve_connection.h"
-#include "core/stage_queue.h"
-#include "core/workers.h"
+#include "core/sharing/blocking_queue.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

@@ -20,8 +20,8 @@
 #include "architectures/accepting_stage.h"
 #include "architectures/waiting_stage.h"
 #include "core/connection.h"
-#include "core/stage_handover.h"
-#include "core/workers.h"
+#include "core/stages/stage_handover.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

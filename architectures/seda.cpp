@@ -23,7 +23,7 @@
 
 #include "architectures/accepting_stage.h"
 #include "architectures/waiting_stage.h"
-#include "core/stage.h"
+#include "core/stages/stage.h"
 
 using namespace bakeoff;
 

@@ -14,7 +14,7 @@
 //   (one      |            |      | descriptors, one futex      |
 //    socket)  +-- loop N --+      +-----------------------------+
 #include "architectures/event_loop.h"
-#include "core/workers.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

@@ -11,7 +11,7 @@
 //            |    +--------+      wait)      | =======>
 //            +-------------------------------+
 #include "architectures/event_loop.h"
-#include "core/workers.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

@@ -12,7 +12,7 @@
 //   (one      |
 //    socket)  +-- loop N: wait -> handle each event
 #include "architectures/event_loop.h"
-#include "core/workers.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

@@ -18,8 +18,8 @@
 #include <memory>
 
 #include "architectures/serve_connection.h"
-#include "core/user_threads.h"
-#include "core/workers.h"
+#include "core/user_threads/user_threads.h"
+#include "core/workers/workers.h"
 
 using namespace bakeoff;
 

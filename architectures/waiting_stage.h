@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "core/connection.h"
-#include "core/deadline_wheel.h"
-#include "core/poller.h"
+#include "core/events/deadline_wheel.h"
+#include "core/events/poller.h"
 #include "core/server.h"
-#include "core/stage_handover.h"
+#include "core/stages/stage_handover.h"
 
 namespace bakeoff {
 

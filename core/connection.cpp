@@ -11,12 +11,12 @@
 #include <functional>
 #include <utility>
 
-#include "core/check.h"
-#include "core/content.h"
-#include "core/ledger.h"
-#include "core/residency.h"
+#include "core/base/check.h"
+#include "core/http/content.h"
+#include "core/files/shared_descriptor_table.h"
+#include "core/files/residency.h"
 #include "core/server.h"
-#include "core/target.h"
+#include "core/http/target.h"
 
 namespace bakeoff {
 namespace {

@@ -13,11 +13,11 @@
 #include <string>
 #include <string_view>
 
-#include "core/disk_job.h"
-#include "core/file_cache.h"
-#include "core/made_reply.h"
-#include "core/request_parser.h"
-#include "core/response_head.h"
+#include "core/files/disk_job.h"
+#include "core/files/file_cache.h"
+#include "core/http/synthetic_reply.h"
+#include "core/http/request_parser.h"
+#include "core/http/response_head.h"
 #include "core/want.h"
 
 namespace bakeoff {

@@ -12,8 +12,8 @@
 #include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
 
-#include "core/check.h"
-#include "core/errors.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 namespace po = boost::program_options;

@@ -10,10 +10,10 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "core/body.h"
-#include "core/helper_pool.h"
-#include "core/poller.h"
-#include "core/residency.h"
+#include "core/files/body.h"
+#include "core/workers/helper_pool.h"
+#include "core/events/poller.h"
+#include "core/files/residency.h"
 
 namespace bakeoff {
 

@@ -12,11 +12,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/check.h"
-#include "core/errors.h"
-#include "core/ledger.h"
-#include "core/lock.h"
-#include "core/shared_cache.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
+#include "core/files/shared_descriptor_table.h"
+#include "core/sharing/lock.h"
+#include "core/files/shared_cache.h"
 
 namespace bakeoff {
 namespace {

@@ -8,15 +8,15 @@
 #include <span>
 #include <vector>
 
-#include "core/body.h"
-#include "core/clock.h"
-#include "core/document_root.h"
-#include "core/file_cache.h"
-#include "core/listener.h"
+#include "core/files/body.h"
+#include "core/base/clock.h"
+#include "core/files/document_root.h"
+#include "core/files/file_cache.h"
+#include "core/events/listener.h"
 #include "core/options.h"
-#include "core/poller.h"
-#include "core/response_head.h"
-#include "core/shared_memory.h"
+#include "core/events/poller.h"
+#include "core/http/response_head.h"
+#include "core/sharing/shared_memory.h"
 #include "core/stats_region.h"
 
 namespace bakeoff {

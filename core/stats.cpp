@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/check.h"
-#include "core/file_cache.h"
+#include "core/base/check.h"
+#include "core/files/file_cache.h"
 
 namespace bakeoff {
 namespace {

@@ -13,8 +13,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/check.h"
-#include "core/errors.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "harness/load/histogram.h"
+#include "results/histogram.h"
 
 namespace bakeoff {
 

@@ -5,10 +5,10 @@
 #include <exception>
 #include <iostream>
 
-#include "core/errors.h"
-#include "harness/commands.h"
-#include "harness/guard.h"
-#include "workloads/strict_toml.h"
+#include "core/base/errors.h"
+#include "harness/commands/commands.h"
+#include "harness/processes/guard.h"
+#include "core/toml/strict_toml.h"
 
 namespace bakeoff {
 namespace {

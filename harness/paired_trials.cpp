@@ -4,7 +4,7 @@
 #include <cmath>
 #include <optional>
 
-#include "harness/experiment.h"
+#include "harness/run/experiment.h"
 
 namespace bakeoff {
 namespace {

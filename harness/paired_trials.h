@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "harness/progress.h"
-#include "harness/trial_runner.h"
+#include "harness/run/progress.h"
+#include "harness/run/trial_runner.h"
 #include "results/comparison.h"
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 namespace bakeoff {
 

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <numeric>
 
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 namespace bakeoff {
 namespace {

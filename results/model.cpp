@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 namespace {

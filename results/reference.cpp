@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <fstream>
 
-#include "core/data_dir.h"
-#include "core/errors.h"
+#include "core/base/data_dir.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 namespace {

@@ -4,7 +4,7 @@
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 
-#include "core/check.h"
+#include "core/base/check.h"
 
 namespace bakeoff {
 

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <set>
 
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 namespace bakeoff {
 namespace {

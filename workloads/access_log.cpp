@@ -10,7 +10,7 @@
 #include <cstring>
 #include <memory>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <numbers>
 
-#include "core/check.h"
+#include "core/base/check.h"
 
 namespace bakeoff {
 

@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "workloads/random.h"
-#include "workloads/strict_toml.h"
+#include "core/base/random.h"
+#include "core/toml/strict_toml.h"
 
 namespace bakeoff {
 

@@ -1,7 +1,7 @@
 // Files of specweb99 and, among them, replies that servers make up: one that takes processor time, one that waits.
 #include <cmath>
 
-#include "core/made_reply.h"
+#include "core/http/synthetic_reply.h"
 #include "workloads/kinds.h"
 
 namespace bakeoff {

@@ -12,9 +12,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/check.h"
-#include "core/errors.h"
-#include "workloads/random.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
+#include "core/base/random.h"
 
 namespace bakeoff {
 

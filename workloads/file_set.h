@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/content.h"
+#include "core/http/content.h"
 
 namespace bakeoff {
 

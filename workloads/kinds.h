@@ -1,7 +1,7 @@
 // The kinds of workload. Each reads its own keys from the workload's TOML and fills in files, classes and popularity.
 #pragma once
 
-#include "workloads/strict_toml.h"
+#include "core/toml/strict_toml.h"
 #include "workloads/workload.h"
 
 namespace bakeoff {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "workloads/kinds.h"
 
 namespace bakeoff {

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "workloads/access_log.h"
 #include "workloads/kinds.h"
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <numeric>
 
-#include "core/check.h"
-#include "core/data_dir.h"
-#include "core/errors.h"
+#include "core/base/check.h"
+#include "core/base/data_dir.h"
+#include "core/base/errors.h"
 #include "workloads/kinds.h"
-#include "workloads/strict_toml.h"
+#include "core/toml/strict_toml.h"
 
 namespace bakeoff {
 

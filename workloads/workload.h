@@ -12,7 +12,7 @@
 
 #include "workloads/distribution.h"
 #include "workloads/file_set.h"
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 namespace bakeoff {
 

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <ctime>
 
-#include "core/check.h"
-#include "core/errors.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "core/check.h"
-#include "core/clock.h"
+#include "core/base/check.h"
+#include "core/base/clock.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

@@ -19,7 +19,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "harness/load/session_log.h"
 
 namespace bakeoff {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "harness/load/duration.h"
 #include "harness/load/load.h"
 #include "harness/load/report.h"

@@ -10,7 +10,7 @@
 #include "harness/load/schedule.h"
 #include "harness/load/timers.h"
 #include "workloads/distribution.h"
-#include "workloads/random.h"
+#include "core/base/random.h"
 #include "workloads/workload.h"
 
 namespace bakeoff {

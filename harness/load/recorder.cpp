@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "core/check.h"
+#include "core/base/check.h"
 
 namespace bakeoff {
 

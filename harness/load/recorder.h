@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/load/histogram.h"
+#include "results/histogram.h"
 #include "harness/load/timers.h"
 
 namespace bakeoff {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include "core/check.h"
+#include "core/base/check.h"
 
 namespace bakeoff {
 

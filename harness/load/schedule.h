@@ -10,7 +10,7 @@
 
 #include "harness/load/timers.h"
 #include "harness/load/waiting_arrivals.h"
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 namespace bakeoff {
 

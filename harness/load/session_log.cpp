@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <ostream>
 
-#include "core/check.h"
-#include "core/errors.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

@@ -1,6 +1,6 @@
 #include "harness/load/source.h"
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

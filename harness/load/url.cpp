@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

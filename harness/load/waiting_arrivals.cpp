@@ -8,7 +8,7 @@
 #include <new>
 #include <string>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 
 namespace bakeoff {
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/shared_memory.h"
+#include "core/sharing/shared_memory.h"
 
 namespace bakeoff {
 

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "core/options.h"
 #include "harness/micro/systems.h"
 #include "harness/micro/toy_orders.h"

@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "core/check.h"
-#include "core/errors.h"
-#include "core/user_threads.h"
+#include "core/base/check.h"
+#include "core/base/errors.h"
+#include "core/user_threads/user_threads.h"
 
 namespace bakeoff {
 namespace {

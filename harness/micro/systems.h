@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/load/histogram.h"
+#include "results/histogram.h"
 
 namespace bakeoff {
 

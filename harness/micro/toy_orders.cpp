@@ -6,8 +6,8 @@
 #include <mutex>
 #include <thread>
 
-#include "core/check.h"
-#include "core/stage_queue.h"
+#include "core/base/check.h"
+#include "core/sharing/blocking_queue.h"
 
 namespace bakeoff {
 namespace {

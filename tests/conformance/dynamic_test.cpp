@@ -1,6 +1,6 @@
 // Replies that are made up: their bytes, and who waits for those that have to.
-#include "core/content.h"
-#include "core/made_reply.h"
+#include "core/http/content.h"
+#include "core/http/synthetic_reply.h"
 #include "tests/conformance/suite.h"
 
 namespace bakeoff::conformance {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "core/response_head.h"
+#include "core/http/response_head.h"
 #include "tests/catch.h"
 #include "tests/core/server_bench.h"
 

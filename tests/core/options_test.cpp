@@ -13,7 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 
 using namespace bakeoff;

@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "core/shared_memory.h"
+#include "core/sharing/shared_memory.h"
 
 namespace bakeoff::test {
 

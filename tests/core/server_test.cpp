@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <ctime>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 #include "tests/core/server_bench.h"
 

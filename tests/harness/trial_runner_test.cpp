@@ -1,10 +1,10 @@
-#include "harness/trial_runner.h"
+#include "harness/run/trial_runner.h"
 
-#include "harness/experiment.h"
+#include "harness/run/experiment.h"
 #include "harness/latency.h"
-#include "harness/load/histogram.h"
-#include "harness/progress.h"
-#include "harness/run_folder.h"
+#include "results/histogram.h"
+#include "harness/run/progress.h"
+#include "harness/run/run_folder.h"
 #include "tests/catch.h"
 
 using namespace bakeoff;

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/data_dir.h"
+#include "core/base/data_dir.h"
 #include "results/comparison.h"
 #include "results/statistics.h"
 #include "tests/catch.h"

@@ -1,6 +1,6 @@
 #include "results/model.h"
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 #include "tests/results/samples.h"
 

@@ -6,8 +6,8 @@
 #include <map>
 #include <set>
 
-#include "core/data_dir.h"
-#include "core/errors.h"
+#include "core/base/data_dir.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 #include "tests/results/result_schema.h"
 #include "tests/results/samples.h"

@@ -1,5 +1,5 @@
 // result.json against results/schema/result.schema.json.
-#include "core/data_dir.h"
+#include "core/base/data_dir.h"
 #include "tests/catch.h"
 #include "tests/results/result_schema.h"
 #include "tests/results/samples.h"

@@ -4,7 +4,7 @@
 
 #include "tests/catch.h"
 #include "tests/results/samples.h"
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 using namespace bakeoff;
 

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 #include "tests/workloads/temp_dir.h"
 #include "workloads/workload.h"

@@ -11,10 +11,10 @@
 #include <fstream>
 #include <set>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 #include "tests/workloads/temp_dir.h"
-#include "workloads/random.h"
+#include "core/base/random.h"
 
 using namespace bakeoff;
 namespace fs = std::filesystem;

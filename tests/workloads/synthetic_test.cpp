@@ -2,7 +2,7 @@
 #include <cmath>
 #include <fstream>
 
-#include "core/errors.h"
+#include "core/base/errors.h"
 #include "tests/catch.h"
 #include "tests/workloads/temp_dir.h"
 #include "workloads/workload.h"

@@ -1,0 +1,142 @@
+#include "core/events/listener.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/base/errors.h"
+
+namespace bakeoff {
+namespace {
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t bytes = 0;
+};
+
+Address parse_address(const std::string& text, std::uint16_t port) {
+  Address address;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
+  if (::inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    address.bytes = sizeof *v4;
+  } else if (::inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    address.bytes = sizeof *v6;
+  } else {
+    throw UsageError("--address=" + text + " is not an IP address; give one such as 127.0.0.1 or ::1");
+  }
+  return address;
+}
+
+void set_number(int fd, int level, int name, int value, const char* what) {
+  if (::setsockopt(fd, level, name, &value, sizeof value) != 0) {
+    throw StartError(std::string(what) + " cannot be set: " + std::strerror(errno));
+  }
+}
+
+// A blocked call returns this often, so that its thread can look at its connection's deadline.
+timeval tick_of(const Options& options) {
+  const std::int64_t shortest =
+      std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
+  const std::int64_t tick_ms = std::clamp<std::int64_t>(shortest / 4, 20, 1000);
+  return {tick_ms / 1000, (tick_ms % 1000) * 1000};
+}
+
+}  // namespace
+
+Listener::Listener(const Options& options)
+    : accept_flags_(SOCK_CLOEXEC | (options.send == Sending::blocking ? 0 : SOCK_NONBLOCK)) {
+  const Address address = parse_address(options.address, options.port);
+  fd_ =
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (options.waits_in_calls ? 0 : SOCK_NONBLOCK), 0);
+  if (fd_ < 0) throw StartError(std::string("no socket can be had: ") + std::strerror(errno));
+  try {
+    set_number(fd_, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+    set_number(fd_, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+    if (::setsockopt(fd_, IPPROTO_TCP, TCP_CONGESTION, options.congestion.data(),
+                     static_cast<socklen_t>(options.congestion.size())) != 0) {
+      throw UsageError("--congestion=" + options.congestion + " is not to be had here (" + std::strerror(errno) +
+                       "); /proc/sys/net/ipv4/tcp_available_congestion_control lists what is");
+    }
+    if (options.send_buffer_bytes > 0) {
+      set_number(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer_bytes, "--send-buffer");
+    }
+    if (options.defer_accept) {
+      set_number(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+                 static_cast<int>(std::max<std::int64_t>(1, options.request_timeout_ms / 1000)), "--defer-accept");
+    }
+    if (options.send == Sending::blocking) {
+      const timeval tick = tick_of(options);
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
+      ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
+    }
+    if (options.reuseport) set_number(fd_, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    const std::string where = options.address + " port " + std::to_string(options.port);
+    if (::bind(fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.bytes) != 0) {
+      const int error = errno;
+      throw StartError(where + (error == EADDRINUSE ? " is in use; choose another with --port, or 0 for any free one"
+                                                    : " cannot be listened at: " + std::string(std::strerror(error))));
+    }
+    if (::listen(fd_, options.backlog) != 0)
+      throw StartError(where + " cannot be listened at: " + std::strerror(errno));
+    sockaddr_storage bound{};
+    socklen_t bytes = sizeof bound;
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &bytes);
+    port_ = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&bound)->sin6_port
+                                              : reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+Listener::~Listener() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Listener::Listener(Listener&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), accept_flags_(other.accept_flags_), port_(other.port_) {}
+
+std::vector<Listener> Listener::open_all(const Options& options) {
+  std::vector<Listener> listeners;
+  if (!options.reuseport) {
+    listeners.emplace_back(options);
+    return listeners;
+  }
+  Options each = options;
+  each.reuseport = false;
+  each.port = Listener(each).port();  // so that a port where another server listens is refused, not shared with it
+  each.reuseport = true;
+  for (int i = 0; i < options.workers; ++i) listeners.emplace_back(each);
+  return listeners;
+}
+
+Listener::Accepted Listener::accept() const {
+  for (;;) {
+    const int fd = ::accept4(fd_, nullptr, nullptr, accept_flags_);
+    if (fd >= 0) return {Outcome::accepted, fd};
+    switch (errno) {
+      case EAGAIN:
+      case EINTR: return {Outcome::none, -1};
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM: return {Outcome::exhausted, -1};
+      default: continue;  // this client is gone already (ECONNABORTED and the network's own errors): the next one
+    }
+  }
+}
+
+}  // namespace bakeoff

@@ -1,0 +1,150 @@
+// How the stages of a pipeline hand connections on: sets of descriptors that are merged, and batches that a pool works
+// off while the stage before it waits (Pariag 2007, section 6).
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "core/events/descriptor_set.h"
+#include "core/events/wakeup.h"
+
+namespace bakeoff {
+
+// Where a stage leaves connections for the next, which may be waiting in its event mechanism.
+class StageInbox {
+ public:
+  explicit StageInbox(int descriptors) : set_(descriptors) {}
+
+  // BLOCKS: lock. Empties the batch. Returns how many were still waiting here.
+  std::size_t merge(DescriptorSet& batch) {
+    std::size_t waiting;
+    {
+      const std::lock_guard guard(mutex_);
+      waiting = set_.size();
+      set_.merge(batch);
+    }
+    batch.clear();
+    wakeup_.notify();
+    return waiting;
+  }
+
+  // BLOCKS: lock. The same from a list.
+  void merge(std::vector<int>& batch) {
+    if (batch.empty()) return;
+    {
+      const std::lock_guard guard(mutex_);
+      for (const int fd : batch) set_.insert(fd);
+    }
+    batch.clear();
+    wakeup_.notify();
+  }
+
+  // BLOCKS: lock. Moves everything into `mine`.
+  void take(DescriptorSet& mine) {
+    wakeup_.acknowledge();
+    const std::lock_guard guard(mutex_);
+    mine.merge(set_);
+    set_.clear();
+  }
+
+  // Readable when there is something to take.
+  int fd() const { return wakeup_.fd(); }
+
+ private:
+  std::mutex mutex_;
+  DescriptorSet set_;
+  Wakeup wakeup_;
+};
+
+// A pool of threads and the stage that feeds it, only one of which is active at a time: the stage waits while threads work
+// on its batch, though not for one that waits for the disk. Which one does is not to be seen from here; a thread that has
+// been away for a fifth of a millisecond, with nothing of the batch left to take, is taken to. What it has in hand comes
+// back later. So the stage goes on as long as one thread of the pool is not blocked.
+// Threads are woken one by one: the first that is about to work wakes a second, in case it blocks, and so on; a batch that
+// never blocks is worked off by one thread, and one that blocks everywhere gets the whole pool.
+template <class Item>
+class TurnPool {
+ public:
+  // BLOCKS: until the pool has taken every item and is done with those that do not block. Returns what is done, of this
+  // batch and of earlier ones.
+  std::vector<Item> run(const std::vector<Item>& batch) {
+    std::unique_lock lock(mutex_);
+    ++turn_;
+    running_ = true;
+    left_ = batch.size();
+    for (const Item& item : batch) untaken_.push_back({item, turn_});
+    wake_another();
+    while (!done_.wait_for(lock, blocked_after, [&] { return left_ == 0; }) && !untaken_.empty()) {
+    }
+    running_ = false;
+    return std::exchange(finished_, {});
+  }
+
+  // Readable when something came back after the call of run() that handed it out.
+  int fd() const { return wakeup_.fd(); }
+  std::vector<Item> take_late() {
+    wakeup_.acknowledge();
+    const std::lock_guard lock(mutex_);
+    return std::exchange(finished_, {});
+  }
+
+  // Each thread of the pool: works off items for ever. BLOCKS: while there are none.
+  template <class Work>
+  [[noreturn]] void work(Work work_on) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      ++idle_;
+      begin_.wait(lock, [&] { return waking_ > 0 || !untaken_.empty(); });
+      if (waking_ > 0) --waking_;
+      --idle_;
+      while (!untaken_.empty()) {
+        auto [item, turn] = untaken_.front();
+        untaken_.pop_front();
+        wake_another();
+        lock.unlock();
+        work_on(item);
+        lock.lock();
+        finished_.push_back(item);
+        if (!running_) {
+          wakeup_.notify();
+        } else if (turn == turn_ && --left_ == 0) {
+          done_.notify_one();
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr auto blocked_after = std::chrono::microseconds(200);
+
+  struct Untaken {
+    Item item;
+    std::uint64_t turn;
+  };
+
+  void wake_another() {
+    if (waking_ > 0 || idle_ == 0 || untaken_.empty()) return;
+    ++waking_;
+    begin_.notify_one();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable begin_;
+  std::condition_variable done_;
+  std::deque<Untaken> untaken_;
+  std::vector<Item> finished_;
+  std::uint64_t turn_ = 0;
+  bool running_ = false;
+  std::size_t left_ = 0;  // of this turn's batch, not done
+  std::size_t idle_ = 0;
+  std::size_t waking_ = 0;  // threads told to work that have not yet begun to
+  Wakeup wakeup_;
+};
+
+}  // namespace bakeoff

@@ -1,0 +1,40 @@
+// One server under test: started, ready, measured, stopped.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "harness/processes/child.h"
+
+namespace bakeoff {
+
+class ServerProcess {
+ public:
+  // Starts it and waits for its ready line. StartError "NAME did not start: ..." with what it said on standard error.
+  ServerProcess(Reactor& reactor, const std::string& name, const Command& command, double timeout_s = 10);
+
+  // A server of others, which says nothing when it is ready: it is when it takes connections on that port.
+  ServerProcess(Reactor& reactor, const std::string& name, const Command& command, std::uint16_t port, double timeout_s = 10);
+
+  std::uint16_t port() const { return port_; }
+  pid_t group() const { return child_.pid(); }
+  const nlohmann::json& ready() const { return ready_; }
+  bool has_ended() { return child_.has_ended(); }
+  // "died: killed by signal 11 (Segmentation fault); its last words: ..."
+  std::string obituary() const;
+
+  // SIGTERM, then after a bound SIGKILL. Returns the statistics line; null when there was none. BLOCKS: up to 5 s.
+  nlohmann::json stop();
+  bool stopped_in_order() const { return in_order_; }
+
+ private:
+  std::string cause_of_end() const;
+
+  Child child_;
+  nlohmann::json ready_;
+  std::uint16_t port_ = 0;
+  bool in_order_ = true;
+};
+
+}  // namespace bakeoff

@@ -1,0 +1,28 @@
+#include "harness/run/stored_result.h"
+
+#include <fstream>
+
+#include "core/base/errors.h"
+
+namespace bakeoff {
+
+nlohmann::json read_json(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  if (!in) throw UsageError("cannot read " + file.string() + "; name a run's folder or its result.json");
+  nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
+  if (json.is_discarded()) throw UsageError(file.string() + ": not JSON, or cut in half");
+  return json;
+}
+
+ExperimentResult read_result(const std::filesystem::path& folder_or_file) {
+  const std::filesystem::path file =
+      std::filesystem::is_directory(folder_or_file) ? folder_or_file / "result.json" : folder_or_file;
+  try {
+    return result_from_json(read_json(file));
+  } catch (const UsageError& error) {
+    const std::string what = error.what();
+    throw UsageError(what.find(file.string()) == std::string::npos ? file.string() + ": " + what : what);
+  }
+}
+
+}  // namespace bakeoff

@@ -1,0 +1,86 @@
+#include "harness/run/verifier.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <optional>
+
+#include "core/base/errors.h"
+
+namespace bakeoff {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+constexpr double patience_s = 15;  // for one answer: the papers' clients wait as long
+
+class Verifier {
+ public:
+  Verifier(Reactor& reactor, const std::string& server, std::uint16_t port, const std::function<bool()>& alive)
+      : reactor_(reactor), server_(server), endpoint_(asio::ip::address_v4::loopback(), port), alive_(alive), socket_(reactor.io()) {}
+
+  void check(const WorkloadFile& file) {
+    if (!socket_.is_open()) connect(file);
+    http::request<http::empty_body> request(http::verb::get, file.path, 11);
+    request.set(http::field::host, "localhost");
+    wait(file, "while it was asked", [&](auto handler) { http::async_write(socket_, request, handler); });
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(file.size_bytes);
+    wait(file, "while it answered", [&](auto handler) { http::async_read(socket_, buffer_, parser, handler); });
+
+    const auto& response = parser.get();
+    if (response.result() != http::status::ok) fail(file, "expected status 200, got " + std::to_string(response.result_int()));
+    if (response.body().size() != file.size_bytes) {
+      fail(file, "expected " + std::to_string(file.size_bytes) + " bytes, got " + std::to_string(response.body().size()));
+    }
+    if (!content_matches(file.content_seed, 0, response.body())) fail(file, "the bytes are wrong");
+    if (!response.keep_alive()) socket_.close();
+  }
+
+ private:
+  void connect(const WorkloadFile& file) {
+    buffer_.clear();
+    wait(file, "while it was connected to", [&](auto handler) {
+      socket_.async_connect(endpoint_, [handler](const boost::system::error_code& error) { handler(error, 0); });
+    });
+  }
+
+  template <class Begin>
+  void wait(const WorkloadFile& file, const char* when, Begin begin) {
+    std::optional<boost::system::error_code> outcome;
+    begin([&outcome](const boost::system::error_code& error, std::size_t) { outcome = error; });
+    // The handler refers to this frame: whatever ends the wait, it must have run before we leave.
+    struct Cancel {
+      Verifier& verifier;
+      const std::optional<boost::system::error_code>& done;
+      ~Cancel() {
+        if (done) return;
+        boost::system::error_code ignored;
+        verifier.socket_.close(ignored);
+        verifier.reactor_.wait_until_uninterrupted([this] { return done.has_value(); }, after_s(5));
+      }
+    } cancel{*this, outcome};
+    const bool ended = reactor_.wait_until([&] { return outcome.has_value() || !alive_(); }, after_s(patience_s));
+    if (!outcome) fail(file, ended ? std::string("it ended ") + when : "no answer in " + std::to_string(static_cast<int>(patience_s)) + " s");
+    if (*outcome) fail(file, outcome->message() + " " + when);
+  }
+
+  [[noreturn]] void fail(const WorkloadFile& file, const std::string& what) { throw StartError(server_ + ": " + file.path + ": " + what); }
+
+  Reactor& reactor_;
+  const std::string& server_;
+  asio::ip::tcp::endpoint endpoint_;
+  const std::function<bool()>& alive_;
+  asio::ip::tcp::socket socket_;
+  boost::beast::flat_buffer buffer_;
+};
+
+}  // namespace
+
+void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files, const std::function<bool()>& alive) {
+  Verifier verifier(reactor, server, port, alive);
+  for (const WorkloadFile& file : files.files()) verifier.check(file);
+}
+
+}  // namespace bakeoff

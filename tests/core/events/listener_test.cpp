@@ -1,0 +1,197 @@
+#include "core/events/listener.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/errors.h"
+#include "tests/catch.h"
+
+using namespace bakeoff;
+
+namespace {
+
+Options any_port() {
+  Options options;
+  options.port = 0;
+  return options;
+}
+
+struct Socket {
+  explicit Socket(int its_fd) : fd(its_fd) {}
+  ~Socket() {
+    if (fd >= 0) ::close(fd);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  int fd;
+};
+
+int connect_to(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+int number_of(int fd, int level, int name) {
+  int value = -1;
+  socklen_t bytes = sizeof value;
+  REQUIRE(::getsockopt(fd, level, name, &value, &bytes) == 0);
+  return value;
+}
+
+std::int64_t timeout_ms_of(int fd, int name) {
+  timeval value{};
+  socklen_t bytes = sizeof value;
+  REQUIRE(::getsockopt(fd, SOL_SOCKET, name, &value, &bytes) == 0);
+  return value.tv_sec * 1000 + value.tv_usec / 1000;
+}
+
+template <class Error>
+std::string refusal(const Options& options) {
+  try {
+    const Listener listener(options);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a listener accepts who has connected, and says when nobody has") {
+  const Listener listener(any_port());
+  REQUIRE(listener.port() != 0);
+  CHECK(listener.accept().outcome == Listener::Outcome::none);
+  const Socket one(connect_to(listener.port()));
+  const Socket two(connect_to(listener.port()));
+  for (int i = 0; i < 2; ++i) {
+    const auto [outcome, fd] = listener.accept();
+    REQUIRE(outcome == Listener::Outcome::accepted);
+    const Socket accepted(fd);
+    CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(number_of(fd, IPPROTO_TCP, TCP_NODELAY) == 1);
+  }
+  CHECK(listener.accept().outcome == Listener::Outcome::none);
+}
+
+TEST_CASE("workers that listen apart share a port, and nobody else gets it") {
+  Options options = any_port();
+  options.reuseport = true;
+  options.workers = 4;
+  const std::vector<Listener> listeners = Listener::open_all(options);
+  REQUIRE(listeners.size() == 4);
+  std::vector<std::unique_ptr<Socket>> clients;
+  for (const Listener& listener : listeners) CHECK(listener.port() == listeners[0].port());
+  constexpr int connections = 64;
+  for (int i = 0; i < connections; ++i) clients.push_back(std::make_unique<Socket>(connect_to(listeners[0].port())));
+  int accepted = 0, used = 0;
+  for (const Listener& listener : listeners) {
+    int here = 0;
+    for (;;) {
+      const auto [outcome, fd] = listener.accept();
+      if (outcome != Listener::Outcome::accepted) break;
+      const Socket connection(fd);
+      ++here;
+    }
+    accepted += here;
+    used += here > 0;
+  }
+  CHECK(accepted == connections);
+  CHECK(used >= 2);  // the kernel spreads them by their addresses: all at one socket is 4 to the power of -63
+  Options taken = options;
+  taken.port = listeners[0].port();
+  CHECK_THROWS_AS(Listener::open_all(taken), StartError);
+}
+
+TEST_CASE("a connection inherits what was chosen for it") {
+  Options options = any_port();
+  options.send_buffer_bytes = 20'000;
+  options.congestion = "reno";  // every kernel has it
+  options.send = Sending::blocking;
+  options.send_timeout_ms = 1000;
+  const Listener listener(options);
+  const Socket client(connect_to(listener.port()));
+  const Socket accepted(listener.accept().fd);
+  REQUIRE(accepted.fd >= 0);
+  CHECK((::fcntl(accepted.fd, F_GETFL) & O_NONBLOCK) == 0);
+  CHECK(number_of(accepted.fd, SOL_SOCKET, SO_SNDBUF) == 40'000);  // the kernel doubles it
+  std::string congestion(16, '\0');
+  socklen_t bytes = 16;
+  REQUIRE(::getsockopt(accepted.fd, IPPROTO_TCP, TCP_CONGESTION, congestion.data(), &bytes) == 0);
+  CHECK(std::string(congestion.c_str()) == "reno");
+  // Calls return often enough for somebody to look at the deadline.
+  for (const int name : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    CHECK(timeout_ms_of(accepted.fd, name) > 0);
+    CHECK(timeout_ms_of(accepted.fd, name) <= 300);
+  }
+}
+
+TEST_CASE("deferred accepting is set when it is asked for") {
+  Options options = any_port();
+  CHECK(number_of(Listener(options).fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT) == 0);
+  options.defer_accept = true;
+  CHECK(number_of(Listener(options).fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT) > 0);
+}
+
+TEST_CASE("a listener whose worker waits in the call blocks, yet not for ever") {
+  Options options = any_port();
+  options.send = Sending::blocking;
+  options.waits_in_calls = true;
+  options.idle_timeout_ms = 80;
+  const Listener listener(options);
+  CHECK((::fcntl(listener.fd(), F_GETFL) & O_NONBLOCK) == 0);
+  CHECK(listener.accept().outcome == Listener::Outcome::none);
+}
+
+TEST_CASE("running out of descriptors is told from having nobody to accept") {
+  const Listener listener(any_port());
+  const Socket client(connect_to(listener.port()));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const Listener::Accepted refused = listener.accept();
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(refused.outcome == Listener::Outcome::exhausted);
+  const Socket accepted(listener.accept().fd);  // it waited
+  CHECK(accepted.fd >= 0);
+}
+
+TEST_CASE("an address that cannot be listened at is refused with its cause") {
+  Options options = any_port();
+  SECTION("no address") {
+    for (const char* address : {"localhost", "", "127.0.0.1.1", "[::1]", "::1%lo0x"}) {
+      options.address = address;
+      CHECK(refusal<UsageError>(options).find("is not an IP address") != std::string::npos);
+    }
+  }
+  SECTION("not of this machine") {
+    options.address = "192.0.2.1";  // for documentation (RFC 5737)
+    CHECK(refusal<StartError>(options).find("192.0.2.1 port 0 cannot be listened at") != std::string::npos);
+  }
+  SECTION("in use") {
+    const Listener first(options);
+    options.port = first.port();
+    CHECK(refusal<StartError>(options).find("is in use; choose another with --port") != std::string::npos);
+  }
+  SECTION("congestion control that the kernel lacks") {
+    options.congestion = "none-such";
+    CHECK(refusal<UsageError>(options).find("--congestion=none-such is not to be had here") != std::string::npos);
+  }
+}

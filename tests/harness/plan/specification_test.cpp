@@ -1,0 +1,168 @@
+#include "harness/plan/specification.h"
+
+#include "core/base/errors.h"
+#include "tests/catch.h"
+
+using namespace bakeoff;
+
+namespace {
+
+const std::string smallest = R"([workload]
+name = "specweb99"
+[load]
+connections = 64
+[[server]]
+architecture = "sped"
+)";
+
+std::string error_of(const std::string& text) {
+  try {
+    parse_specification(text, "exp.toml");
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+bool begins(const std::string& text, const std::string& with) {
+  if (text.starts_with(with)) return true;
+  UNSCOPED_INFO(text);
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("the smallest specification has sound defaults") {
+  const Specification spec = parse_specification(smallest, "dir/exp.toml");
+  CHECK(spec.name == "exp");
+  CHECK(spec.title == "exp");
+  CHECK(spec.workload == "specweb99");
+  REQUIRE(spec.servers.size() == 1);
+  CHECK(spec.servers[0].name == "sped");
+  CHECK(spec.servers[0].workers == std::vector<std::string>{"1"});
+  CHECK(spec.servers[0].connections == std::vector<std::uint32_t>{64});
+  CHECK(spec.final_trials >= 5);
+  CHECK(spec.validity.timeouts == 0.10);
+  CHECK(spec.sha256.size() == 64);
+}
+
+TEST_CASE("a server's own words win over the common ones") {
+  const Specification spec = parse_specification(R"(title = "A title"
+[workload]
+name = "specweb99"
+set = { directories = 4, load = "x" }
+[load]
+connections = [16, 64]
+warmup = "100ms"
+duration = "2s"
+[trials]
+sweep = 2
+seed = 7
+[validity]
+timeouts = 0.2
+[options]
+congestion = "cubic"
+poller = "epoll"
+[[server]]
+architecture = ["sped", "amped"]
+[[server]]
+architecture = "mt"
+name = "threads"
+workers = ["connections", 4]
+connections = 8
+options = { poller = ["poll", "select"], defer-accept = true, accept-limit = 1 }
+)",
+                                                 "exp.toml");
+  CHECK(spec.workload_overrides == std::vector<std::string>{"directories=4", "load=x"});
+  CHECK(spec.warmup_s == Approx(0.1));
+  CHECK(spec.seed == 7);
+  CHECK(spec.validity.timeouts == 0.2);
+  REQUIRE(spec.servers.size() == 3);
+  CHECK(spec.servers[1].name == "amped");
+  CHECK(spec.servers[1].connections == std::vector<std::uint32_t>{16, 64});
+  const ServerSpec& threads = spec.servers[2];
+  CHECK(threads.architecture == "mt");
+  CHECK(threads.workers == std::vector<std::string>{"connections", "4"});
+  CHECK(threads.connections == std::vector<std::uint32_t>{8});
+  CHECK(threads.options == OptionAxes{{"congestion", {"cubic"}}, {"poller", {"poll", "select"}}, {"defer-accept", {"on"}}, {"accept-limit", {"1"}}});
+}
+
+TEST_CASE("what is wrong is named with its file, line and column") {
+  CHECK(begins(error_of("[workload\nname = 1"), "exp.toml:1:"));
+  CHECK(begins(error_of(smallest + "colour = \"red\"\n"), "exp.toml:7:1: unknown key `colour`"));
+  CHECK(begins(error_of(smallest + "worker = 1\n"), "exp.toml:7:1: unknown key `worker`; did you mean `workers`?"));
+  CHECK(begins(error_of(smallest + "workers = 0\n"), "exp.toml:7:11: workers: expected numbers from 1 to 65536 or \"connections\" (one a connection), got 0"));
+  CHECK(begins(error_of(smallest + "workers = 1000000\n"), "exp.toml:7:11: workers: "));
+  CHECK(begins(error_of(smallest + "workers = \"many\"\n"), "exp.toml:7:11: workers: "));
+  CHECK(begins(error_of(smallest + "connections = 0\n"), "exp.toml:7:15: connections: "));
+  CHECK(begins(error_of(smallest + "name = \"a/b\"\n"), "exp.toml:7:8: name: "));
+  CHECK(begins(error_of(smallest + "options = { port = 80 }\n"), "exp.toml:7:20: port: "));
+  CHECK(begins(error_of(smallest + "preset = \"flash\"\n"), "exp.toml:7:10: preset: "));
+  CHECK(begins(error_of(smallest + "[[server]]\npreset = \"no-such-preset\"\n"), "exp.toml:8:10: preset: there is no preset `no-such-preset`"));
+  CHECK(begins(error_of(smallest + "[[server]]\narchitecture = \"sped\"\n"), "exp.toml:7:1: name: there are two servers called `sped`"));
+  CHECK(begins(error_of(smallest + "[[server]]\narchitecture = [\"mt\", \"mp\"]\nname = \"x\"\n"), "exp.toml:9:8: name: "));
+  CHECK(begins(error_of(smallest + "[[exclude]]\nserver = \"mt\"\n"), "exp.toml:8:10: server: "));
+  CHECK(begins(error_of("[workload]\nname = \"specweb99\"\n"), "exp.toml:1:1: server: expected at least one table [[server]]"));
+  CHECK(begins(error_of("[[server]]\narchitecture = \"sped\"\nconnections = 1\n"), "exp.toml:1:1: workload: "));
+  CHECK(begins(error_of("[workload]\nname = \"specweb99\"\n[[server]]\narchitecture = \"sped\"\n"), "exp.toml:3:1: connections: "));
+}
+
+TEST_CASE("a scale is laid over the experiment") {
+  const std::string text = smallest + "workers = [1]\n[scale.night.load]\nduration = \"60s\"\n[scale.night.trials]\nsweep = 5\n[[scale.night.server]]\narchitecture = \"mt\"\n[scale.typo]\nlaod = 1\n";
+  const Specification plain = parse_specification(text, "exp.toml"), night = parse_specification(text, "exp.toml", "night");
+  CHECK(plain.duration_s == 2);
+  CHECK(plain.scales == std::vector<std::string>{"night", "typo"});
+  CHECK(night.duration_s == 60);
+  CHECK(night.sweep_trials == 5);
+  CHECK(night.servers[0].architecture == "mt");
+  CHECK(night.servers[0].connections == std::vector<std::uint32_t>{64});
+  CHECK(night.sha256 != plain.sha256);
+  CHECK_THROWS_WITH(parse_specification(text, "exp.toml", "week"), "exp.toml: there is no scale `week`; there is `night` or `typo`");
+  CHECK_THROWS_WITH(parse_specification(text, "exp.toml", "typo"), Catch::StartsWith("exp.toml:15:1: unknown key `laod`"));
+}
+
+TEST_CASE("limits of latency and of the search for the peak") {
+  const Specification spec = parse_specification(smallest + "[slo]\np99 = \"20ms\"\nmean = 0.005\n[peak]\nstart = 500\ntrials = 5\ntolerance = 0.1\n[trials]\npage_cache = \"cold\"\n", "exp.toml");
+  CHECK(spec.slo == std::vector<std::pair<Metric, double>>{{Metric::latency_mean_ms, 5.0}, {Metric::latency_p99_ms, 20.0}});
+  CHECK(spec.peak.start == 500);
+  CHECK(spec.peak.tolerance == 0.1);
+  CHECK(spec.peak_trials == 5);
+  CHECK(spec.page_cache == PageCache::cold);
+  CHECK(begins(error_of(smallest + "[slo]\np98 = 1\n"), "exp.toml:8:1: unknown key `p98`"));
+  CHECK(begins(error_of(smallest + "[trials]\npage_cache = \"hot\"\n"), "exp.toml:8:14: page_cache: "));
+}
+
+TEST_CASE("an experiment that is not shipped is refused with what there is") {
+  CHECK_THROWS_WITH(load_specification("quik"), "there is no experiment `quik`; did you mean `quick`?");
+  CHECK_THROWS_AS(load_specification("./no/such.toml"), UsageError);
+}
+
+TEST_CASE("the shipped experiments can be read") {
+  const auto experiments = list_experiments();
+  CHECK_FALSE(experiments.empty());
+  for (const ExperimentInfo& experiment : experiments) {
+    CAPTURE(experiment.name);
+    CHECK_FALSE(experiment.title.empty());
+    Specification spec;
+    CHECK_NOTHROW(spec = load_specification(experiment.name));
+    for (const std::string& scale : spec.scales) CHECK_NOTHROW(load_specification(experiment.name, scale));
+  }
+}
+
+TEST_CASE("a disk is one that is made up, or the machine's own with bounds") {
+  CHECK_FALSE(parse_specification(smallest, "exp.toml").disk);
+  const Specification slow = parse_specification(smallest + "[disk]\nmodel = \"constant\"\nset = { seek = \"2ms\", arms = 4 }\ncache = \"1MB\"\n", "exp.toml");
+  REQUIRE(slow.disk);
+  CHECK(has_slow_disk(slow));
+  CHECK(slow.disk->model == "constant");
+  CHECK(slow.disk->model_overrides.size() == 2);
+  CHECK(slow.disk->cache_bytes == 1'000'000);
+  const Specification own = parse_specification(smallest + "[disk]\nmemory = \"200MiB\"\nreads_per_s = 500\n", "exp.toml");
+  CHECK_FALSE(has_slow_disk(own));
+  CHECK(own.disk->memory_bytes == 200u << 20);
+  CHECK(own.disk->reads_per_s == 500);
+  CHECK(begins(error_of(smallest + "[disk]\n"), "exp.toml:7:1: model: expected it, or `memory`"));
+  CHECK(begins(error_of(smallest + "[disk]\ncache = \"1MB\"\n"), "exp.toml:8:9: cache: it is of a slow disk"));
+  CHECK(begins(error_of(smallest + "[disk]\nmodel = \"ssd\"\nreads_per_s = 5\n"), "exp.toml:9:15: reads_per_s: it is of the machine's own disk"));
+  CHECK(begins(error_of(smallest + "[disk]\nmodel = \"ssd\"\ncash = 5\n"), "exp.toml:9:1: unknown key `cash`"));
+}
