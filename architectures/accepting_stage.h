@@ -1,6 +1,8 @@
-// The first stage of a pipeline (WatPipe's, and SEDA's): it accepts connections and hands them to the one that reads. It
-// keeps the table of connections, each of which belongs to the stage that has it at the moment.
+// The first stage of a pipeline (WatPipe's, and SEDA's): it accepts connections and hands them to the one that reads.
+// It keeps the table of connections, each of which belongs to the stage that has it at the moment.
 #pragma once
+
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -25,24 +27,28 @@ class AcceptingStage {
   [[noreturn]] void run(Worker& worker) {
     const Options& options = server_.options();
     const auto poller = server_.make_poller();
-    poller->watch(server_.listener().fd(), Interest::read);
+    poller->watch(worker.listener.fd(), Interest::read);
     DescriptorSet accepted(options.descriptors);
     for (;;) {
       if (options.admission == Admission::wait) wait_for_room();
       worker.waited(*poller, poller->wait(-1).size());
+      while (server_.draining()) ::pause();  // its work is done
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
         const bool full = open_.load() >= options.connections;
         if (full && options.admission == Admission::wait) break;
         const auto [outcome, fd] = server_.accept(worker);
-        if (outcome == Listener::Outcome::exhausted) std::this_thread::sleep_for(exhausted_pause);
+        if (outcome == Listener::Outcome::exhausted)
+          std::this_thread::sleep_for(std::chrono::milliseconds(exhausted_pause_ms));
         if (outcome != Listener::Outcome::accepted) break;
         if (full) {
           Connection::refuse(fd, worker);
           continue;
         }
+        std::unique_ptr<Connection> connection = Connection::make(fd, worker);
+        if (!connection) continue;
         ++open_;
         freed_.fetch_add(0, std::memory_order_acquire);
-        connections_[static_cast<std::size_t>(fd)] = std::make_unique<Connection>(fd, worker);
+        connections_[static_cast<std::size_t>(fd)] = std::move(connection);
         accepted.insert(fd);
       }
       hand_over(worker, accepted, next_);
@@ -51,8 +57,8 @@ class AcceptingStage {
 
   // REQUIRES, of both: the caller's stage has the connection on fd.
   Connection& at(int fd) { return *connections_[static_cast<std::size_t>(fd)]; }
-  // The kernel may give the number to this stage again as soon as it is closed. It orders the two for the processors, but
-  // not for the language: `freed_` does.
+  // The kernel may give the number to this stage again as soon as it is closed. The kernel orders the two for the
+  // processors, but not for the C++ memory model: `freed_` does.
   void end(int fd) {
     std::unique_ptr<Connection> last = std::move(connections_[static_cast<std::size_t>(fd)]);
     freed_.fetch_add(1, std::memory_order_release);
@@ -69,9 +75,6 @@ class AcceptingStage {
   }
 
  private:
-  // Descriptors ran out: how long until accepting is tried again.
-  static constexpr auto exhausted_pause = std::chrono::milliseconds(100);
-
   void wait_for_room() {
     for (int open; (open = open_.load()) >= server_.options().connections;) open_.wait(open);
   }

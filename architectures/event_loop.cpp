@@ -1,14 +1,9 @@
 #include "architectures/event_loop.h"
 
 #include <algorithm>
+#include <new>
 
 namespace bakeoff {
-namespace {
-
-// Descriptors ran out: how long until accepting is tried again, should no connection end before.
-constexpr std::int64_t exhausted_pause_ms = 100;
-
-}  // namespace
 
 EventLoop::EventLoop(Server& server, Worker& worker, int most_connections)
     : server_(server),
@@ -17,35 +12,44 @@ EventLoop::EventLoop(Server& server, Worker& worker, int most_connections)
       poller_(server.make_poller()),
       deadlines_(server.options().descriptors, server.options().deadline_grain_ms),
       connections_(static_cast<std::size_t>(server.options().descriptors)) {
-  poller_->watch(server_.listener().fd(), Interest::read);
-  watch(server_.stop_fd(), [this] { ending_ = true; });
+  poller_->watch(worker_.listener.fd(), Interest::read);
+  watch(server_.stop_fd(), [this] { ending_ = !server_.drains_after_signal(); });
+  watch(server_.drain_fd(), [this] { drain(); });
 }
 
-void EventLoop::run(const WaitForDisk& wait_for_disk) {
+void EventLoop::run(const WaitForDisk& wait_for_disk, const GiveUp& give_up, std::int64_t most_wait_ms) {
   wait_for_disk_ = &wait_for_disk;
-  const Favour favour = server_.options().favour;
+  give_up_ = &give_up;
+  most_wait_ms_ = most_wait_ms;
+  const AcceptPriority accept_priority = server_.options().accept_priority;
   while (!ending_) {
     const auto events = poller_->wait(deadlines_.wait_ms(worker_.clock.now_ms()));
     worker_.waited(*poller_, events.size());
     const bool clients_wait = std::any_of(events.begin(), events.end(),
-                                          [&](const Ready& event) { return event.fd == server_.listener().fd(); });
-    if (clients_wait && favour == Favour::accepting) accept_connections();
+                                          [&](const Ready& event) { return event.fd == worker_.listener.fd(); });
+    if (clients_wait && accept_priority == AcceptPriority::accepting) accept_connections();
     for (const Ready& event : events) {
       if (Connection* connection = connections_[static_cast<std::size_t>(event.fd)].get()) {
         settle(*connection, connection->advance(worker_));
-      } else if (event.fd == server_.listener().fd()) {
-        if (favour == Favour::arrival) accept_connections();
+      } else if (event.fd == worker_.listener.fd()) {
+        if (accept_priority == AcceptPriority::arrival) accept_connections();
       } else if (const auto other = others_.find(event.fd); other != others_.end()) {
-        other->second();
+        try {
+          other->second();
+        } catch (const std::bad_alloc&) {
+          // The descriptor stays readable: it comes again.
+        }
       }
     }
-    if (clients_wait && favour == Favour::ready) accept_connections();
+    if (clients_wait && accept_priority == AcceptPriority::ready) accept_connections();
     deadlines_.expire(worker_.clock.now_ms(), [this](int fd) {
-      if (fd == server_.listener().fd()) {
-        accepting_ = true;
-        poller_->watch(fd, Interest::read);
+      if (fd == worker_.listener.fd()) {
+        resume_accepting();
+      } else if (fd == server_.drain_fd()) {
+        ending_ = true;
       } else {
         Connection& connection = *connections_[static_cast<std::size_t>(fd)];
+        if (connection.wants_disk()) return end_wait_for_disk(connection);
         const Want want = connection.expire(worker_);
         settle(connection, want == Want::writable ? connection.advance(worker_) : want);  // a reply that is due now
       }
@@ -53,12 +57,34 @@ void EventLoop::run(const WaitForDisk& wait_for_disk) {
   }
 }
 
+void EventLoop::end_wait_for_disk(Connection& connection) {
+  try {
+    (*give_up_)(connection);
+  } catch (const std::bad_alloc&) {
+    deadlines_.set(connection.fd(), worker_.clock.now_ms() + exhausted_pause_ms);  // again
+    return;
+  }
+  const Want want = connection.may_reject() ? connection.reject(worker_) : Want::close;
+  settle(connection, want == Want::writable ? connection.advance(worker_) : want);
+}
+
+// No memory to wait with ends the connection, and no other.
 void EventLoop::settle(Connection& connection, Want want) {
+  try {
+    settle_or_throw(connection, want);
+  } catch (const std::bad_alloc&) {
+    worker_.stats.closed_no_memory.add();
+    end(connection.fd());
+  }
+}
+
+void EventLoop::settle_or_throw(Connection& connection, Want want) {
   while (want == Want::disk) {
     const std::optional<Want> next = (*wait_for_disk_)(connection);
-    if (!next) {  // its deadline rests with it: the disk is not the client's fault
+    if (!next) {  // its own deadline rests: the disk is not the client's fault
       poller_->watch(connection.fd(), Interest::none);
-      deadlines_.clear(connection.fd());
+      deadlines_.set(connection.fd(),
+                     most_wait_ms_ > 0 ? worker_.clock.now_ms() + most_wait_ms_ : DeadlineWheel::never);
       return;
     }
     want = *next;
@@ -90,23 +116,48 @@ void EventLoop::accept_connections() {
     if (outcome == Listener::Outcome::none) return;
     if (outcome == Listener::Outcome::exhausted) {
       pause_accepting();
-      deadlines_.set(server_.listener().fd(), worker_.clock.now_ms() + exhausted_pause_ms);
+      accept_later();
       return;
     }
     if (full) {
       Connection::refuse(fd, worker_);
       continue;
     }
-    ++open_connections_;
     auto& connection = connections_[static_cast<std::size_t>(fd)];
-    connection = std::make_unique<Connection>(fd, worker_);
+    connection = Connection::make(fd, worker_);
+    if (!connection) continue;
+    ++open_connections_;
     settle(*connection, Want::readable);
   }
 }
 
 void EventLoop::pause_accepting() {
   accepting_ = false;
-  poller_->watch(server_.listener().fd(), Interest::none);
+  poller_->watch(worker_.listener.fd(), Interest::none);
+}
+
+void EventLoop::accept_later() { deadlines_.set(worker_.listener.fd(), worker_.clock.now_ms() + exhausted_pause_ms); }
+
+void EventLoop::drain() {
+  forget(server_.drain_fd());
+  pause_accepting();
+  deadlines_.clear(worker_.listener.fd());
+  deadlines_.set(server_.drain_fd(), server_.drain_until_ms());
+  if (open_connections_ == 0) ending_ = true;
+  for (const auto& connection : connections_) {
+    if (connection && connection->is_drained(worker_)) end(connection->fd());
+  }
+}
+
+void EventLoop::resume_accepting() {
+  if (server_.draining()) return;
+  try {
+    poller_->watch(worker_.listener.fd(), Interest::read);
+    deadlines_.clear(worker_.listener.fd());
+    accepting_ = true;
+  } catch (const std::bad_alloc&) {
+    accept_later();
+  }
 }
 
 void EventLoop::end(int fd) {
@@ -114,16 +165,18 @@ void EventLoop::end(int fd) {
   poller_->closing(fd);
   connections_[static_cast<std::size_t>(fd)].reset();
   --open_connections_;
-  if (!accepting_) {
-    accepting_ = true;
-    deadlines_.clear(server_.listener().fd());
-    poller_->watch(server_.listener().fd(), Interest::read);
-  }
+  if (!accepting_) resume_accepting();
+  if (open_connections_ == 0 && server_.draining()) ending_ = true;
 }
 
 void EventLoop::watch(int fd, std::function<void()> readable) {
   others_[fd] = std::move(readable);
-  poller_->watch(fd, Interest::read);
+  try {
+    poller_->watch(fd, Interest::read);
+  } catch (...) {
+    others_.erase(fd);
+    throw;
+  }
 }
 
 void EventLoop::forget(int fd) {

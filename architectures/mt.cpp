@@ -10,9 +10,12 @@
 //   clients   | boss | ====> +-- thread 2        clients   +-- thread 2: accept -> read -> send -> ...
 //   ========> |accept|       +-- thread N        ========> +-- thread N: accept -> read -> send -> ...
 #include <memory>
+#include <new>
 #include <semaphore>
+#include <utility>
 
 #include "architectures/serve_connection.h"
+#include "core/base/errors.h"
 #include "core/sharing/blocking_queue.h"
 #include "core/workers/workers.h"
 
@@ -20,32 +23,52 @@ using namespace bakeoff;
 
 namespace {
 
+enum class Dispatch { boss, accept };
+struct OwnOptions {
+  Dispatch dispatch = Dispatch::boss;
+} own;
+
 const Architecture architecture = {
     .name = "mt",
     .paper = "Pai 1999, section 3.2",
     .workers_are = "threads, each with one connection at a time",
     .workers_most = 32768,
     .workers_default = 64,
+    .waiting = Waiting::in_calls,
     .bodies = all_bodies(),
     .sends = {Sending::blocking},
-    .dispatches = {Dispatch::boss, Dispatch::accept},
-    .accepts_in_batches = false,
     .connections_are_workers = true,
+    .own_options = {choice_option("dispatch", "who accepts", own.dispatch,
+                                  {{Dispatch::boss, "boss"}, {Dispatch::accept, "accept"}})},
+    .check =
+        [](const Options& options) {
+          if (own.dispatch == Dispatch::accept && options.admission == Admission::refuse)
+            throw UsageError(nobody_can_refuse);
+        },
 };
 
-using Connections = StageQueue<std::unique_ptr<Connection>>;
+using Connections = BlockingQueue<std::unique_ptr<Connection>>;
 using FreeWorkers = std::counting_semaphore<>;
 
-[[noreturn]] void be_boss(Worker& worker, Connections& connections, FreeWorkers& free_workers) {
+void be_boss(Worker& worker, Connections& connections, FreeWorkers& free_workers) {
   const bool refuses = worker.server.options().admission == Admission::refuse;
   for (;;) {
     if (!refuses) free_workers.acquire();
     const int fd = wait_for_client(worker);
+    if (fd < 0) return;
     if (refuses && !free_workers.try_acquire()) {
       Connection::refuse(fd, worker);
       continue;
     }
-    worker.stats.count_batch(1, connections.push(std::make_unique<Connection>(fd, worker)));
+    try {
+      if (std::unique_ptr<Connection> connection = Connection::make(fd, worker)) {
+        worker.stats.count_batch(1, connections.push(std::move(connection)));
+        continue;
+      }
+    } catch (const std::bad_alloc&) {  // the queue's; the connection is closed with its owner
+      worker.stats.closed_no_memory.add();
+    }
+    free_workers.release();
   }
 }
 
@@ -60,13 +83,13 @@ using FreeWorkers = std::counting_semaphore<>;
 
 void serve(Server& server) {
   const int threads = server.options().workers;
-  if (server.options().dispatch == Dispatch::accept) {
+  if (own.dispatch == Dispatch::accept) {
     run_threads(server, threads, [](Worker& worker, int) { accept_and_serve(worker); });
   }
   Connections connections(0);  // never longer than there are free workers
   FreeWorkers free_workers(server.options().connections);
   run_threads(server, threads + 1, [&](Worker& worker, int number) {
-    if (number == 0) be_boss(worker, connections, free_workers);
+    if (number == 0) return be_boss(worker, connections, free_workers);
     be_worker(worker, connections, free_workers);
   });
 }

@@ -1,9 +1,9 @@
 // Pipeline: WatPipe's four stages (Pariag 2007, section 6).
 //
-//   who waits        the stage that owns the phase: stage 1 for clients, stage 2 for requests, stage 3 for room in a
+//   who waits        the stage that owns the phase: stage 1 for clients, stage 2 for requests, stage 3 for space in a
 //                    socket; a thread of stage 4, for the disk
-//   what is shared   the address space: one cache, under a lock; a connection belongs to one stage at a time, and stages
-//                    hand over batches by merging sets of descriptors
+//   what is shared   the address space: one cache, under a lock; a connection belongs to one stage at a time, and
+//                    stages hand over batches by merging sets of descriptors
 //   what can block   a writer thread. Stages 3 and 4 run in turn, so stage 3 waits for the batch, though not for a
 //                    writer that waits for the disk: all of them have to, before nobody else is served
 //   knobs            --workers (writer threads), --connections, --poller (select in the paper), --accept-limit
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "architectures/accepting_stage.h"
+#include "architectures/timed_send.h"
 #include "architectures/waiting_stage.h"
 #include "core/connection.h"
 #include "core/stages/stage_handover.h"
@@ -35,7 +36,8 @@ const Architecture architecture = {
     .workers_default = 25,
     .pollers = {EventMechanism::select, EventMechanism::poll, EventMechanism::epoll},
     .bodies = all_bodies(),
-    .sends = {Sending::nonblocking, Sending::blocking, Sending::timed},  // all wait for room first, in stage 3
+    .sends = {Sending::nonblocking, Sending::blocking,
+              Sending::timed},  // all wait for send-buffer space first, in stage 3
 };
 
 class Pipeline {
@@ -44,24 +46,28 @@ class Pipeline {
       : server_(server),
         to_read_(server.options().descriptors),
         to_write_(server.options().descriptors),
-        accepting_(server, to_read_) {}
+        accepting_(server, to_read_),
+        writers_(most_items()) {}
 
   [[noreturn]] void stage1_accept(Worker& worker) { accepting_.run(worker); }
 
   [[noreturn]] void stage2_read(Worker& worker) {
     WaitingStage stage(server_, to_read_, Interest::read);
     const auto settle = [&](int fd, Want want) {
-      if (want == Want::readable) return stage.keep(at(fd));
+      if (want == Want::readable && stage.keep(at(fd), worker)) return;
       if (want == Want::timer) return stage.pause(at(fd));
-      if (want != Want::close)
+      if (want == Want::writable || want == Want::disk)
         return stage.let_go(fd);  // a reply to write, or a name that stage 4 looks up on the disk
       stage.let_die(fd);
       end(fd);
     };
     for (;;) {
-      stage.wait(worker, [&](int fd) { settle(fd, at(fd).prepare(worker)); });
-      stage.arrived.for_each(
-          [&](int fd) { settle(fd, at(fd).has_input() ? at(fd).prepare(worker) : Want::readable); });
+      stage.wait(
+          worker, [&](int fd) { settle(fd, at(fd).prepare(worker)); },
+          [&](int fd) {
+            if (at(fd).is_drained(worker)) settle(fd, Want::close);
+          });
+      stage.arrived.for_each([&](int fd) { settle(fd, at(fd).has_input() ? at(fd).prepare(worker) : Want::readable); });
       stage.arrived.clear();
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) { settle(fd, at(fd).expire(worker)); });
       AcceptingStage::hand_over(worker, stage.leaving, to_write_);
@@ -72,15 +78,19 @@ class Pipeline {
     WaitingStage stage(server_, to_write_, Interest::write);
     stage.poller->watch(writers_.fd(), Interest::read);
     std::vector<Item> batch;
+    std::vector<Item> in_turn;
+    std::vector<Item> written;
+    for (auto* items : {&batch, &in_turn, &written}) items->reserve(most_items());
     DescriptorSet in_hand(server_.options().descriptors);  // connections that a writer has, which waits for the disk
     const auto expect = [&](int fd) {
       if (at(fd).wants_disk()) {
         batch.push_back({fd, Want::disk});  // no socket has to be ready for that
-      } else {
-        stage.keep(at(fd));
+      } else if (!stage.keep(at(fd), worker)) {
+        stage.let_die(fd);
+        end(fd);
       }
     };
-    const auto settle = [&](const std::vector<Item>& written) {
+    const auto settle = [&] {
       for (const auto& [fd, want] : written) {
         in_hand.erase(fd);
         if (want == Want::writable || want == Want::disk) {
@@ -95,20 +105,28 @@ class Pipeline {
     };
     for (;;) {
       bool late = false;
-      stage.wait(worker, [&](int fd) {
-        if (fd == writers_.fd()) {
-          late = true;
-        } else {
-          batch.push_back({fd, Want::writable});
-        }
-      });
-      if (late) settle(writers_.take_late());
+      stage.wait(
+          worker,
+          [&](int fd) {
+            if (fd == writers_.fd()) {
+              late = true;
+            } else {
+              batch.push_back({fd, Want::writable});
+            }
+          },
+          [](int) {});
+      if (late) {
+        writers_.take_late(written);
+        settle();
+      }
       stage.arrived.for_each(expect);
       stage.arrived.clear();
       while (!batch.empty()) {
         for (const Item& item : batch) in_hand.insert(item.fd);
-        const std::vector<Item> written = writers_.run(std::exchange(batch, {}));
-        settle(written);
+        in_turn.clear();
+        in_turn.swap(batch);
+        writers_.run(in_turn, written);
+        settle();
         in_hand.for_each([&](int fd) { stage.release(fd); });
       }
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
@@ -121,12 +139,14 @@ class Pipeline {
   }
 
   [[noreturn]] void stage4_write(Worker& worker) {
-    worker.may_wait_for_room = true;
+    const bool timed = server_.options().send == Sending::timed;
     writers_.work([&](Item& item) {
       worker.clock.refresh();
       Connection& connection = at(item.fd);
+      const auto write = [&] { return connection.transmit(worker); };
       item.want = item.want == Want::disk ? connection.wait_for_disk(worker).value_or(Want::writable)
-                                          : connection.transmit(worker);
+                  : timed                 ? send_timed(connection, worker, write)
+                                          : write();
     });
   }
 
@@ -136,6 +156,7 @@ class Pipeline {
     Want want;  // before stage 4: writable or disk; after it: what the connection wants next
   };
 
+  std::size_t most_items() const { return static_cast<std::size_t>(server_.options().descriptors); }
   Connection& at(int fd) { return accepting_.at(fd); }
   void end(int fd) { accepting_.end(fd); }
 

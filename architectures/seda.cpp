@@ -1,23 +1,24 @@
 // SEDA: stages behind event queues, as Haboob is made of them (Welsh 2001; von Behren 2003, section 5).
 //
-//   who waits        two threads, in event mechanisms, for requests and for room in sockets; a thread of the miss stage,
-//                    for the disk; every other stage's threads, for events in their own queue alone
+//   who waits        two threads, in event mechanisms, for requests and for space in send buffers; a thread of the miss
+//                    stage, for the disk; every other stage's threads, for events in their own queue alone
 //   what is shared   the address space: one cache, under a lock; a connection belongs to one stage at a time and is
 //                    handed on through bounded queues
-//   what can block   a thread of the miss stage, on the disk; whoever hands on to a full queue, but never towards the miss
-//                    stage: what that has no room for is answered 503 while cheap hits go on (section 2.2)
+//   what can block   a thread of the miss stage, on the disk; whoever hands on to a full queue, but never towards the
+//                    miss stage: what its queue cannot take is answered 503 while cheap hits go on (section 2.2)
 //   knobs            --workers (most threads a stage), --queue-bound, --thread-control, --batch-control,
 //                    --overload-target, --residency, and those of the event mechanism
 //
 //            +--------+   +------+   +-------+   +-------+  hit, small first   +------+
 //   clients  | accept | > | read | = | parse | = | cache | ==================> | send | ==> done: back to read,
-//   =======> +--------+   +------+   +-------+   +-------+                     +------+     or wait for room
+//   =======> +--------+   +------+   +-------+   +-------+                     +------+     or wait to write
 //                                                    |  miss    +------+          ^
 //                                                    +========> | miss | =========+
 //                    =  event queue                             +------+ ---> disk
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -29,6 +30,13 @@ using namespace bakeoff;
 
 namespace {
 
+struct OwnOptions {
+  int queue_bound = 1024;
+  std::int64_t thread_control_ms = 2000;
+  bool batch_control = false;
+  std::int64_t overload_target_ms = 0;
+} own;
+
 const Architecture architecture = {
     .name = "seda",
     .paper = "Welsh 2001",
@@ -38,29 +46,32 @@ const Architecture architecture = {
     .pollers = all_pollers(),
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking},  // a thread of the send stage must not wait for one client
-    .residencies = {Residency::cachestat, Residency::nowait, Residency::mincore, Residency::always_absent,
+    .residencies = {Residency::cachestat, Residency::nowait, Residency::mincore, Residency::always_offload,
                     Residency::none},
-    .has_stages = true,
+    .own_options = {number_option("queue-bound", "events that a stage's queue holds at most [1024]", own.queue_bound, 1,
+                                  10'000'000),
+                    duration_option("thread-control",
+                                    "how often thread pools are looked at; 0s: all threads from the start [2s]",
+                                    own.thread_control_ms),
+                    switch_option("batch-control", "batches as small as throughput allows", own.batch_control),
+                    duration_option("overload-target",
+                                    "misses are admitted while 90 % of them take no longer; 0s: off [0s]",
+                                    own.overload_target_ms)},
 };
 
 class Seda {
  public:
-  static constexpr int own_threads = 4;  // accept, read, room, control
+  static constexpr int own_threads = 4;  // accept, read, write, control
 
   explicit Seda(Server& server)
       : server_(server),
         to_read_(server.options().descriptors),
         to_room_(server.options().descriptors),
         accepting_(server, to_read_),
-        parse_(server, {.first_worker = own_threads}, [this](Worker& w, Stage::Batch& b) { parse(w, b); }),
-        cache_(server, {.first_worker = own_threads + server.options().workers},
-               [this](Worker& w, Stage::Batch& b) { look_up(w, b); }),
-        // One at a time: who waits for the disk must not keep from the rest of the pool what came with it.
-        miss_(server,
-              {.first_worker = own_threads + 2 * server.options().workers, .most_at_once = 1, .controls_load = true},
-              [this](Worker& w, Stage::Batch& b) { miss(w, b); }),
-        send_(server, {.first_worker = own_threads + 3 * server.options().workers},
-              [this](Worker& w, Stage::Batch& b) { send(w, b); }) {
+        parse_(server, settings(0), [this](Worker& w, Stage::Batch& b) { parse(w, b); }),
+        cache_(server, settings(1), [this](Worker& w, Stage::Batch& b) { look_up(w, b); }),
+        miss_(server, miss_settings(2), [this](Worker& w, Stage::Batch& b) { miss(w, b); }),
+        send_(server, settings(3), [this](Worker& w, Stage::Batch& b) { send(w, b); }) {
     for (Stage* stage : stages()) stage->start();
   }
 
@@ -70,11 +81,16 @@ class Seda {
     WaitingStage stage(server_, to_read_, Interest::read);
     const auto next = [&](int fd) {
       stage.release(fd);
-      parse_.push(accepting_.at(fd));
+      hand(parse_, accepting_.at(fd), worker);
     };
     for (;;) {
-      stage.wait(worker, next);
-      stage.arrived.for_each([&](int fd) { accepting_.at(fd).has_input() ? next(fd) : stage.keep(accepting_.at(fd)); });
+      stage.wait(worker, next, [&](int fd) {
+        if (accepting_.at(fd).is_drained(worker)) let_die(stage, fd);
+      });
+      stage.arrived.for_each([&](int fd) {
+        if (accepting_.at(fd).has_input()) return next(fd);
+        if (!stage.keep(accepting_.at(fd), worker)) let_die(stage, fd);
+      });
       stage.arrived.clear();
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
         stage.release(fd);
@@ -87,27 +103,30 @@ class Seda {
   [[noreturn]] void find_room(Worker& worker) {
     WaitingStage stage(server_, to_room_, Interest::write);
     for (;;) {
-      stage.wait(worker, [&](int fd) {
-        stage.release(fd);
-        send_.push(accepting_.at(fd));
-      });
+      stage.wait(
+          worker,
+          [&](int fd) {
+            stage.release(fd);
+            hand(send_, accepting_.at(fd), worker);
+          },
+          [](int) {});
       stage.arrived.for_each([&](int fd) {
-        accepting_.at(fd).wants_timer() ? stage.pause(accepting_.at(fd)) : stage.keep(accepting_.at(fd));
+        if (accepting_.at(fd).wants_timer()) return stage.pause(accepting_.at(fd));
+        if (!stage.keep(accepting_.at(fd), worker)) let_die(stage, fd);
       });
       stage.arrived.clear();
       stage.deadlines.expire(worker.clock.now_ms(), [&](int fd) {
         if (accepting_.at(fd).expire(worker) == Want::writable) {  // a reply that is due now
           stage.release(fd);
-          return send_.push(accepting_.at(fd));
+          return hand(send_, accepting_.at(fd), worker);
         }
-        stage.let_die(fd);  // a reader that takes nothing: there is no answer to that
-        accepting_.end(fd);
+        let_die(stage, fd);  // a reader that takes nothing: there is no answer to that
       });
     }
   }
 
   void control(Worker& worker) {
-    const std::chrono::milliseconds interval(server_.options().thread_control_ms);
+    const std::chrono::milliseconds interval(own.thread_control_ms);
     while (interval.count() > 0) {
       std::this_thread::sleep_for(interval);
       for (Stage* stage : stages()) stage->look(worker);
@@ -125,7 +144,12 @@ class Seda {
     }
     void settle(const Connection& connection, Want want) {
       if (want == Want::close) return seda_.accepting_.end(connection.fd());
-      (want == Want::readable ? to_read_ : to_room_).push_back(connection.fd());
+      const bool to_read = want == Want::readable;
+      try {
+        (to_read ? to_read_ : to_room_).push_back(connection.fd());
+      } catch (const std::bad_alloc&) {
+        (to_read ? seda_.to_read_ : seda_.to_room_).add(connection.fd());
+      }
     }
 
    private:
@@ -134,31 +158,51 @@ class Seda {
     std::vector<int> to_room_;
   };
 
+  void let_die(WaitingStage& stage, int fd) {
+    stage.let_die(fd);
+    accepting_.end(fd);
+  }
+
+  // Hands the connection on; where there is no memory for an event, it is over.
+  enum class Bound : std::uint8_t { kept, ignored };
+  void hand(Stage& stage, Connection& connection, Worker& worker, Bound bound = Bound::kept) {
+    try {
+      bound == Bound::kept ? stage.push(connection) : stage.push_past_bound(connection);
+    } catch (const std::bad_alloc&) {
+      worker.stats.closed_no_memory.add();
+      accepting_.end(connection.fd());
+    }
+  }
+
   void parse(Worker& worker, Stage::Batch& batch) {
     Returning returning(*this);
     for (const Stage::Event& event : batch) {
       const std::optional<Want> want = event.connection->parse(worker);
-      want ? returning.settle(*event.connection, *want) : cache_.push(*event.connection);
+      want ? returning.settle(*event.connection, *want) : hand(cache_, *event.connection, worker);
     }
   }
 
   // Hits go first, and of these the small ones.
   void look_up(Worker& worker, Stage::Batch& batch) {
-    const auto misses = std::partition(batch.begin(), batch.end(), [&](const Stage::Event& event) {
-      return event.connection->prepare(worker) != Want::disk;
+    std::erase_if(batch, [&](const Stage::Event& event) {
+      if (event.connection->prepare(worker) != Want::close) return false;
+      accepting_.end(event.connection->fd());
+      return true;
     });
+    const auto misses = std::partition(batch.begin(), batch.end(),
+                                       [](const Stage::Event& event) { return !event.connection->wants_disk(); });
     std::stable_sort(batch.begin(), misses, [](const Stage::Event& a, const Stage::Event& b) {
       return a.connection->body_bytes_left() < b.connection->body_bytes_left();
     });
     Returning returning(*this);
     std::for_each(batch.begin(), misses, [&](const Stage::Event& event) {
       Connection& connection = *event.connection;
-      connection.wants_timer() ? returning.settle(connection, Want::timer) : send_.push(connection);
+      connection.wants_timer() ? returning.settle(connection, Want::timer) : hand(send_, connection, worker);
     });
     std::for_each(misses, batch.end(), [&](const Stage::Event& event) {
       if (miss_.try_push(*event.connection)) return;
-      event.connection->decline(worker);
-      send_.push(*event.connection);
+      if (event.connection->reject(worker) == Want::close) return accepting_.end(event.connection->fd());
+      hand(send_, *event.connection, worker);
     });
   }
 
@@ -171,7 +215,7 @@ class Seda {
         want = event.connection->wait_for_disk(worker);
       } while (want == Want::disk);
       miss_.done(worker, event);
-      want ? returning.settle(*event.connection, *want) : send_.push(*event.connection);
+      want ? returning.settle(*event.connection, *want) : hand(send_, *event.connection, worker);
     }
   }
 
@@ -180,20 +224,35 @@ class Seda {
     for (const Stage::Event& event : batch) {
       Connection& connection = *event.connection;
       Want want = connection.transmit(worker);
-      if (want == Want::disk && !connection.may_decline()) {
-        miss_.push_past_bound(connection);  // half of the reply is out
+      if (want == Want::disk && !connection.may_reject()) {
+        hand(miss_, connection, worker, Bound::ignored);  // half of the reply is out
       } else if (want == Want::disk && miss_.try_push(connection)) {
         // it comes back when its pages are there
       } else {
         if (want == Want::disk) {
-          connection.decline(worker);
-          want = connection.transmit(worker);
+          want = connection.reject(worker);
+          if (want != Want::close) want = connection.transmit(worker);
         }
         returning.settle(connection, want);
       }
     }
   }
 
+  Stage::Settings settings(int place) const {
+    const int threads = server_.options().workers;
+    return {.first_worker = own_threads + place * threads,
+            .most_threads = threads,
+            .all_at_start = own.thread_control_ms == 0,
+            .queue_bound = static_cast<std::size_t>(own.queue_bound),
+            .controls_batches = own.batch_control};
+  }
+  // One at a time: who waits for the disk must not keep from the rest of the pool what came with it.
+  Stage::Settings miss_settings(int place) const {
+    Stage::Settings one = settings(place);
+    one.most_at_once = 1;
+    one.overload_target_ms = own.overload_target_ms;
+    return one;
+  }
   std::array<Stage*, 4> stages() { return {&parse_, &cache_, &miss_, &send_}; }
 
   Server& server_;

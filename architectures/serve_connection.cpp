@@ -6,10 +6,7 @@
 namespace bakeoff {
 namespace {
 
-// Descriptors ran out: how long until accepting is tried again.
-constexpr auto exhausted_pause = std::chrono::milliseconds(100);
-
-// BLOCKS: until then, by the worker's clock, which may be a tick behind: hence the loop.
+// BLOCKS: until the worker's clock reaches deadline_ms. That clock may be a tick behind real time, so it loops.
 void sleep_until(std::int64_t deadline_ms, Clock& clock) {
   for (; clock.now_ms() < deadline_ms; clock.refresh()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(deadline_ms - clock.now_ms()));
@@ -22,7 +19,7 @@ void serve_connection(Connection& connection, Worker& worker) {
   for (;;) {
     worker.clock.refresh();
     const Want want = connection.advance(worker);
-    if (want == Want::close) return;
+    if (want == Want::close || connection.is_drained(worker)) return;
     if (want == Want::timer) sleep_until(connection.deadline_ms(), worker.clock);
     worker.clock.refresh();
     if (worker.clock.now_ms() >= connection.deadline_ms() && connection.expire(worker) == Want::close) return;
@@ -30,16 +27,18 @@ void serve_connection(Connection& connection, Worker& worker) {
 }
 
 int wait_for_client(Worker& worker) {
-  for (;;) {
+  while (!worker.server.draining()) {
     const auto [outcome, fd] = worker.server.accept(worker);
-    if (outcome == Listener::Outcome::exhausted) std::this_thread::sleep_for(exhausted_pause);
+    if (outcome == Listener::Outcome::exhausted)
+      std::this_thread::sleep_for(std::chrono::milliseconds(exhausted_pause_ms));
     if (outcome == Listener::Outcome::accepted) return fd;
   }
+  return -1;
 }
 
 void accept_and_serve(Worker& worker) {
-  for (;;) {
-    Connection connection(wait_for_client(worker), worker);
+  for (int fd; (fd = wait_for_client(worker)) >= 0;) {
+    Connection connection(fd, worker);
     serve_connection(connection, worker);
   }
 }

@@ -5,8 +5,8 @@
 //                    clone(CLONE_FILES), so that an open file is open for all
 //   what can block   the disk (and, with --send=blocking, a full socket): one process waits, the kernel runs another;
 //                    the cache's lock, briefly
-//   knobs            --workers (processes), --connections (over all of them), --poller, --send, --favour, --accept-limit,
-//                    --reuseport
+//   knobs            --workers (processes), --connections (over all of them), --poller, --send, --accept-priority,
+//                    --accept-limit, --reuseport
 //
 //             +-- loop 1 --+
 //   clients   |            |      +-----------------------------+
@@ -30,7 +30,7 @@ const Architecture architecture = {
     // No mmap: a mapping belongs to one process, and the cache to all.
     .bodies = {BodyKind::automatic, BodyKind::sendfile, BodyKind::buffer, BodyKind::uncached},
     .sends = {Sending::nonblocking, Sending::blocking, Sending::poll_first},
-    .favours = all_favours(),
+    .accept_priorities = all_accept_priorities(),
     .can_listen_apart = true,
 };
 

@@ -3,7 +3,7 @@
 //   who waits        the one event loop, for all sockets at once
 //   what is shared   nothing: there is one process and one thread
 //   what can block   the disk: the loop waits, and all connections with it
-//   knobs            --connections, --poller, --send, --favour, --accept-limit
+//   knobs            --connections, --poller, --send, --accept-priority, --accept-limit
 //
 //            +-------------------------------+
 //   clients  |  wait -> handle each event    |
@@ -24,7 +24,7 @@ const Architecture architecture = {
     .pollers = all_pollers(),
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking, Sending::blocking, Sending::poll_first},
-    .favours = all_favours(),
+    .accept_priorities = all_accept_priorities(),
 };
 
 void serve(Server& server) {

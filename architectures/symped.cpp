@@ -3,8 +3,8 @@
 //   who waits        each process's event loop, for its own sockets
 //   what is shared   the listening socket: the processes are forked after listen(); all else is each one's own
 //   what can block   the disk (and, with --send=blocking, a full socket): one process waits, the kernel runs another
-//   knobs            --workers (processes), --connections (over all of them), --poller, --send, --favour, --accept-limit,
-//                    --reuseport
+//   knobs            --workers (processes), --connections (over all of them), --poller, --send, --accept-priority,
+//                    --accept-limit, --reuseport
 //
 //             +-- loop 1: wait -> handle each event
 //   clients   |
@@ -27,7 +27,7 @@ const Architecture architecture = {
     .pollers = all_pollers(),
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking, Sending::blocking, Sending::poll_first},
-    .favours = all_favours(),
+    .accept_priorities = all_accept_priorities(),
     .descriptors_are_per_worker = true,
     .can_listen_apart = true,
 };

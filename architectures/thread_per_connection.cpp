@@ -4,9 +4,9 @@
 //                    the disk and for every sendfile, because it may have to wait for one
 //   what is shared   the whole address space: one cache, under a lock that the workers need
 //   what can block   a kernel worker thread; never the kernel thread of the user-level threads
-//   knobs            --connections (threads, pre-forked: as many connections at once, no more), --workers (kernel worker
-//                    threads), --poller, --send (Knot's three: section 4.3), --favour (policies A and C); with
-//                    --threads=kernel the kernel's own threads wait for everything
+//   knobs            --connections (threads, pre-forked: as many connections at once, no more), --workers (kernel
+//                    worker threads), --poller, --send (Knot's three: section 4.3), --accept-priority (policies A and
+//                    C)
 //
 //             +-- thread 1: accept -> read -> send -> ...      parked in the poll set when a socket call would block
 //   clients   |
@@ -16,10 +16,12 @@
 //                                                                                      +----------+
 #include <atomic>
 #include <memory>
+#include <new>
 
-#include "architectures/serve_connection.h"
+#include "architectures/timed_send.h"
+#include "core/connection.h"
+#include "core/server.h"
 #include "core/user_threads/user_threads.h"
-#include "core/workers/workers.h"
 
 using namespace bakeoff;
 
@@ -34,10 +36,9 @@ const Architecture architecture = {
     .pollers = all_pollers(),
     .bodies = all_bodies(),
     .sends = {Sending::nonblocking, Sending::blocking, Sending::poll_first, Sending::timed},
-    .residencies = {Residency::always_absent, Residency::none, Residency::cachestat, Residency::nowait,
+    .residencies = {Residency::always_offload, Residency::none, Residency::cachestat, Residency::nowait,
                     Residency::mincore},
-    .thread_kinds = {ThreadKind::user, ThreadKind::kernel},
-    .favours = {Favour::ready, Favour::accepting},
+    .accept_priorities = {AcceptPriority::ready, AcceptPriority::accepting},
     .can_refuse = false,
     .connections_are_threads = true,
 };
@@ -45,13 +46,28 @@ const Architecture architecture = {
 // The kernel worker thread that this runs on, as a worker of the server.
 Worker& this_disk_worker(Server& server) {
   static std::atomic<int> next = 1;  // 0 is the kernel thread of the user-level threads
-  thread_local const std::unique_ptr<Worker> worker = [&] {
-    auto made = server.make_worker(next++);
-    made->may_wait_for_room = true;
-    return made;
-  }();
+  thread_local const std::unique_ptr<Worker> worker = server.make_worker(next++);
   worker->clock.refresh();
   return *worker;
+}
+
+// The job of a kernel worker thread: the step that may wait for the disk, and for room as --send says. Returns as
+// Connection::wait_for_disk does. BLOCKS: disk; network, for a second (timed) or until the reply is sent (blocking).
+std::optional<Want> work(Connection& connection, Worker& worker) {
+  const auto step = [&] { return connection.wait_for_disk(worker); };
+  const Sending send = worker.server.options().send;
+  if (send == Sending::timed) {
+    const std::optional<Want> want = send_timed(connection, worker, step);
+    return want == Want::writable ? std::nullopt : want;  // the next attempt is another job of the same kind
+  }
+  std::optional<Want> want = step();
+  // A call in blocking mode comes back now and then only for its thread to look around.
+  while (send == Sending::blocking && (want == Want::writable || want == Want::disk)) {
+    worker.clock.refresh();
+    if (worker.clock.now_ms() >= connection.deadline_ms() || worker.server.asked_to_end()) break;
+    want = step();
+  }
+  return want;
 }
 
 void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& threads) {
@@ -64,11 +80,14 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
     proceed = true;
     bool in_time = true;
     switch (want) {
-      case Want::readable: in_time = threads.wait_readable(connection.fd(), connection.deadline_ms()); break;
+      case Want::readable:
+        in_time = threads.wait_readable(connection.fd(), connection.deadline_ms());
+        if (connection.is_drained(worker)) return;
+        break;
       case Want::writable: in_time = threads.wait_writable(connection.fd(), connection.deadline_ms()); break;
       case Want::disk: {
         std::optional<Want> next;
-        threads.on_worker([&] { next = connection.wait_for_disk(this_disk_worker(worker.server)); });
+        threads.on_worker([&] { next = work(connection, this_disk_worker(worker.server)); });
         proceed = !next || *next == Want::readable;  // the next request may be here already
         want = next.value_or(Want::disk);
         worker.clock.refresh();
@@ -78,7 +97,7 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
         break;
       }
       case Want::timer: threads.wait_until(connection.fd(), connection.deadline_ms()); break;
-      case Want::close: threads.closing(connection.fd()); return;
+      case Want::close: return;
     }
     if (!in_time) {
       worker.clock.refresh();
@@ -88,40 +107,48 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
   }
 }
 
-void serve_on_user_threads(Server& server) {
+void serve(Server& server) {
   const Options& options = server.options();
   const std::unique_ptr<Worker> worker = server.make_worker(0);
   UserThreads threads({.mechanism = options.poller,
                        .descriptors = options.descriptors,
                        .disk_workers = options.workers,
                        .deadline_grain_ms = options.deadline_grain_ms,
-                       .newcomers_first = options.favour == Favour::accepting});
+                       .newcomers_first = options.accept_priority == AcceptPriority::accepting});
   threads.on_turn([&](const UserThreads::Counters& counters) { worker->stats.set_user_threads(counters); });
-  const int listener = server.listener().fd();
-  const auto accept_and_serve_for_ever = [&] {
-    for (;;) {
+  const int listener = worker->listener.fd();
+  const auto accept_and_serve = [&] {
+    while (!server.draining()) {
       const auto [outcome, fd] = server.accept(*worker);
       if (outcome != Listener::Outcome::accepted) {
+        if (outcome == Listener::Outcome::exhausted) {
+          worker->clock.refresh();
+          threads.pause_shared(listener, worker->clock.now_ms() + exhausted_pause_ms);
+        }
         threads.wait_shared(listener, options.accept_limit == 0 ? 1 : options.accept_limit);
         continue;
       }
       if (options.accept_limit == 0) threads.wake_shared(listener, 1);  // there may be more
       Connection connection(fd, *worker);
-      if (options.favour == Favour::accepting) threads.yield();  // until everybody who is here has been accepted
-      serve_on_user_thread(connection, *worker, threads);
+      if (options.accept_priority == AcceptPriority::accepting)
+        threads.yield();  // until everybody who is here has been accepted
+      try {
+        serve_on_user_thread(connection, *worker, threads);
+      } catch (const std::bad_alloc&) {
+        worker->stats.closed_no_memory.add();
+      }
+      threads.closing(fd);
     }
   };
-  for (int i = 0; i < options.connections; ++i) threads.spawn(accept_and_serve_for_ever);
-  server.announce_ready();
-  threads.run(server.stop_fd());
+  for (int i = 0; i < options.connections; ++i) threads.spawn(accept_and_serve);
+  threads.spawn([&] { server.announce_ready(); });  // when run() has found the kernel worker threads that it needs
+  threads.run(server.stop_fd(), [&] {
+    if (!server.drains_after_signal()) return true;
+    threads.end_by(server.drain_until_ms());
+    threads.wake_readers();
+    return false;
+  });
   worker->stats.set_user_threads(threads.counters());
-}
-
-void serve(Server& server) {
-  if (server.options().threads == ThreadKind::kernel) {
-    run_threads(server, server.options().connections, [](Worker& worker, int) { accept_and_serve(worker); });
-  }
-  serve_on_user_threads(server);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
-// The stages of a pipeline that wait in an event mechanism: WatPipe's second for requests, its third for room in a socket
-// (Pariag 2007, section 6); SEDA's for the same two.
+// The stages that wait in an event mechanism: WatPipe's second for requests, its third for send-buffer space (Pariag
+// 2007, section 6); SEDA's for the same two.
 #pragma once
 
 #include <memory>
+#include <new>
 
 #include "core/connection.h"
 #include "core/events/deadline_wheel.h"
@@ -22,18 +23,41 @@ struct WaitingStage {
         arrived(server.options().descriptors),
         leaving(server.options().descriptors) {
     poller->watch(inbox.fd(), Interest::read);
+    poller->watch(server.drain_fd(), Interest::read);
   }
 
-  // BLOCKS: network. Calls ready(fd) for each connection that need not wait any more; fills `arrived`.
-  template <class Ready>
-  void wait(Worker& worker, Ready ready) {
+  // BLOCKS: network. Calls ready(fd) for each connection whose wait is over; fills `arrived`. Once, when the server
+  // drains, calls drain(fd) for each that waits.
+  template <class Ready, class Drain>
+  void wait(Worker& worker, Ready ready, Drain drain) {
     const auto events = poller->wait(deadlines.wait_ms(worker.clock.now_ms()));
     worker.waited(*poller, events.size());
-    for (const auto& event : events) event.fd == inbox.fd() ? inbox.take(arrived) : ready(event.fd);
+    bool drains = false;
+    for (const auto& event : events) {
+      if (event.fd == inbox.fd()) {
+        inbox.take(arrived);
+      } else if (event.fd == worker.server.drain_fd()) {
+        drains = true;
+      } else {
+        ready(event.fd);
+      }
+    }
+    if (!drains) return;
+    poller->forget(worker.server.drain_fd());
+    deadlines.for_each(drain);
   }
-  void keep(const Connection& connection) {
-    poller->watch(connection.fd(), interest);
+  // False when the server drains and the connection is idle, or when there is no memory to wait (counted); the caller
+  // then ends it.
+  bool keep(const Connection& connection, Worker& worker) {
+    if (connection.is_drained(worker)) return false;
+    try {
+      poller->watch(connection.fd(), interest);
+    } catch (const std::bad_alloc&) {
+      worker.stats.closed_no_memory.add();
+      return false;
+    }
     deadlines.set(connection.fd(), connection.deadline_ms());
+    return true;
   }
   void pause(const Connection& connection) {  // until its deadline, and for nothing else
     poller->watch(connection.fd(), Interest::none);

@@ -1,6 +1,5 @@
 #include "core/connection.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,14 +8,14 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <new>
 #include <utility>
 
 #include "core/base/check.h"
-#include "core/http/content.h"
-#include "core/files/shared_descriptor_table.h"
 #include "core/files/residency.h"
-#include "core/server.h"
+#include "core/http/content.h"
 #include "core/http/target.h"
+#include "core/server.h"
 
 namespace bakeoff {
 namespace {
@@ -26,16 +25,13 @@ constexpr std::uint64_t most_skipped_bytes = 1 << 20;
 // How long a peer may go on sending after a response that closes (RFC 9112, 9.6).
 constexpr std::int64_t drain_ms = 2000;
 
-// How long --send=timed polls one socket (Pariag 2007, section 4.3).
-constexpr int room_wait_ms = 1000;
-
-const Refusal& refusal_of(int status) {
+const ErrorResponse& error_response_to(int status) {
   static const auto all = [] {
-    std::array<Refusal, reply_statuses.size()> refusals;
-    for (std::size_t i = 0; i < refusals.size(); ++i) {
-      if (reply_statuses[i] >= 400) refusals[i] = make_refusal(reply_statuses[i]);
+    std::array<ErrorResponse, reply_statuses.size()> error_responses;
+    for (std::size_t i = 0; i < error_responses.size(); ++i) {
+      if (reply_statuses[i] >= 400) error_responses[i] = make_error_response(reply_statuses[i]);
     }
-    return refusals;
+    return error_responses;
   }();
   const auto* place = std::find(reply_statuses.begin(), reply_statuses.end(), status);
   BAKEOFF_CHECK(place != reply_statuses.end());
@@ -68,9 +64,20 @@ std::string redirect_head(std::string_view name) {
 
 }  // namespace
 
-Connection::Connection(int fd, Worker& worker) : server_(worker.server), fd_(fd) {
+Connection::Connection(int fd, Worker& worker)
+    : server_(worker.server), cache_(worker.cache), fd_(fd), pin_(server_.descriptors().pin_of(fd, own_pin_)) {
   worker.clock.refresh();  // its worker may have waited, or been busy with others, for any time
   deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
+}
+
+std::unique_ptr<Connection> Connection::make(int fd, Worker& worker) {
+  try {
+    return std::make_unique<Connection>(fd, worker);
+  } catch (const std::bad_alloc&) {
+    worker.stats.closed_no_memory.add();
+    worker.server.close_connection(fd);
+    return nullptr;
+  }
 }
 
 Connection::~Connection() {
@@ -78,21 +85,40 @@ Connection::~Connection() {
   server_.close_connection(fd_);
 }
 
-PinSlot& Connection::pin() { return server_.ledger() != nullptr ? server_.ledger()->pin_of(fd_) : own_pin_; }
-
 void Connection::unpin() {
-  if (PinSlot& slot = pin(); slot.file != nullptr) server_.cache().unpin(slot);
+  if (pin_.file != nullptr) cache_.unpin(pin_);
 }
 
-Want Connection::advance(Worker& worker) { return run(worker, {}); }
+// Whatever a step has left half done goes with the connection: nothing but its destructor is called after that.
+template <class Step>
+auto Connection::unless_memory_ends(Worker& worker, Step step) -> decltype(step()) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+    worker.stats.closed_no_memory.add();
+    return Want::close;
+  }
+}
 
-Want Connection::prepare(Worker& worker) { return run(worker, {Phase::sending}); }
+Want Connection::advance(Worker& worker) {
+  return unless_memory_ends(worker, [&] { return run(worker, {}); });
+}
+
+Want Connection::prepare(Worker& worker) {
+  return unless_memory_ends(worker, [&] { return run(worker, {Phase::sending}); });
+}
+
+Want Connection::transmit(Worker& worker) {
+  return unless_memory_ends(worker, [&] { return send_reply(worker); });
+}
 
 std::optional<Want> Connection::parse(Worker& worker) {
-  const Want want = run(worker, {Phase::resolving, Phase::sending});
-  if (phase_ != Phase::resolving) return want;
-  keep_request();  // another thread looks the name up, and this one's buffer is about to serve others
-  return std::nullopt;
+  return unless_memory_ends(worker, [&]() -> std::optional<Want> {
+    const Want want = run(worker, {Phase::resolving, Phase::sending});
+    if (phase_ != Phase::resolving) return want;
+    keep_request();  // another thread looks the name up, and this one's buffer is about to serve others
+    return std::nullopt;
+  });
 }
 
 // Every transition of a connection. It ends when a phase has to wait, or is `not_yet` to be entered.
@@ -107,7 +133,7 @@ Want Connection::run(Worker& worker, std::initializer_list<Phase> not_yet) {
       case Phase::receiving: want = receive(worker); break;
       case Phase::resolving: want = resolve(worker); break;
       case Phase::pausing: want = pause(worker); break;
-      case Phase::sending: want = transmit(worker); break;
+      case Phase::sending: want = send_reply(worker); break;
       case Phase::skipping: want = skip_body(worker); break;
       case Phase::draining: want = drain(worker); break;
     }
@@ -122,14 +148,14 @@ Want Connection::receive(Worker& worker) {
   if (bytes.empty() || bytes.size() == in_hand_.size()) {  // nothing new since the parser last asked for more
     const ssize_t got = ::recv(fd_, worker.scratch.data(), worker.scratch.size(), server_.receive_flags());
     if (got <= 0) return nothing_received(worker, got);
-    if (server_.options().waits_in_calls) worker.clock.refresh();  // the call may have taken any time
+    if (server_.waits_in_calls()) worker.clock.refresh();  // the call may have taken any time
     const std::string_view received(worker.scratch.data(), static_cast<std::size_t>(got));
     if (bytes.empty()) {
       release_input();
       bytes = received;
       deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
     } else {
-      input_.erase(0, input_offset_);  // what was answered, lest a client that pipelines for ever fills the memory
+      input_.erase(0, input_offset_);  // what was answered: a client that pipelines for ever must not fill the memory
       input_offset_ = 0;
       input_.append(received);
       bytes = unparsed();
@@ -145,7 +171,7 @@ Want Connection::receive(Worker& worker) {
     case RequestParser::Result::complete: break;
   }
   worker.stats.requests.add();
-  keep_alive_ = request_.keep_alive;
+  keep_alive_ = request_.keep_alive && !server_.draining();
   drain_after_ = false;
   body_to_skip_bytes_ = request_.content_bytes;
   if (parser_.consumed() < bytes.size()) keep_request();
@@ -168,11 +194,11 @@ Want Connection::resolve(Worker& worker) {
     name = normal;
   }
   if (server_.options().dynamic) {
-    if (const auto made = parse_made_reply(name)) return make_reply(worker, *made, name);
+    if (const auto made = parse_synthetic_reply(name)) return make_reply(worker, *made, name);
   }
   CacheUse use;
   if (!disk_announced_) {
-    const bool found = server_.cache().find(name, worker.clock.now_ms(), pin(), &use);
+    const bool found = cache_.find(name, worker.clock.now_ms(), pin_, &use);
     worker.stats.count_cache(use);
     if (found) {
       worker.stats.cache_hits.add();
@@ -187,7 +213,7 @@ Want Connection::resolve(Worker& worker) {
   }
   disk_announced_ = false;
   const std::int64_t begun_ns = monotonic_ns();
-  const int status = server_.cache().load(name, worker.clock.now_ms(), pin(), &use);
+  const int status = cache_.load(name, worker.clock.now_ms(), pin_, &use);
   worker.stats.disk_blocked_ns.add(static_cast<std::uint64_t>(monotonic_ns() - begun_ns));
   worker.stats.count_cache(use);
   if (status == 301) output_ = redirect_head(name);
@@ -195,9 +221,9 @@ Want Connection::resolve(Worker& worker) {
   return Want::writable;
 }
 
-// The processor is burnt by whoever runs this; waiting is left to the connection's owner.
-Want Connection::make_reply(Worker& worker, const MadeReply& reply, std::string_view name) {
-  made_ = MadeBody{content_seed(name), reply.bytes};
+// The calling thread burns the CPU time; the connection's owner waits.
+Want Connection::make_reply(Worker& worker, const SyntheticReply& reply, std::string_view name) {
+  made_ = SyntheticBody{content_seed(name), reply.bytes};
   burn(reply.burn_us);
   worker.clock.refresh();
   phase_ = Phase::pausing;
@@ -216,30 +242,29 @@ void Connection::begin_reply(Worker& worker, int status) {
   phase_ = Phase::sending;
   status_ = static_cast<std::int16_t>(status);
   head_begun_ = false;
-  room_awaited_ = false;
+  space_awaited_ = false;
   offset_ = end_ = 0;
   deadline_ms_ = worker.clock.now_ms() + server_.options().send_timeout_ms;
   if (made_) {
     end_ = made_->size_bytes;
     output_ = made_head(end_);
   } else if (status == 200) {
-    const CachedFile& file = *pin().file;
+    const CachedFile& file = *pin_.file;
     end_ = file.bytes.size_bytes;
-    if (!request_.if_none_match.empty() || !request_.if_modified_since.empty()) {
+    if (request_.conditional) {
       const std::string tag = file.tag.empty() ? entity_tag(end_, file.mtime_ns) : std::string(file.tag);
-      if (is_not_modified(request_.if_none_match, request_.if_modified_since, tag, file.mtime_ns / 1'000'000'000)) {
-        status_ = 304;
-        end_ = 0;
-      }
+      status_ = static_cast<std::int16_t>(status_by_conditions(request_, tag, file.mtime_ns / 1'000'000'000));
+      if (status_ != 200) end_ = 0;
     }
-    if (file.head.empty()) {  // heads are not cached: every reply pays for its own
+    if (status_ == 412) {
+      unpin();                       // what is sent is not the file's
+    } else if (file.head.empty()) {  // heads are not cached: every reply pays for its own
       output_ = status_ == 200 ? file_head(file.name, file.bytes.size_bytes, file.mtime_ns)
                                : not_modified_head(file.bytes.size_bytes, file.mtime_ns);
       if (server_.options().align_heads) pad_head(output_);
     }
-  } else if (status >= 400) {
-    end_ = refusal_of(status).body.size();
   }
+  if (status_ >= 400) end_ = error_response_to(status_).body.size();
   if (request_.method == Method::head) end_ = 0;
 }
 
@@ -251,18 +276,16 @@ Want Connection::begin_refusal(Worker& worker, int status) {
   return Want::writable;
 }
 
-Want Connection::transmit(Worker& worker) {
+Want Connection::send_reply(Worker& worker) {
   const BodyStrategy& strategy = server_.body();
   const Residency residency = server_.options().residency;
   const Sending sending = server_.options().send;
-  if (sending == Sending::poll_first && !room_awaited_) {
-    room_awaited_ = true;
+  if (sending == Sending::poll_first && !space_awaited_) {
+    space_awaited_ = true;
     return Want::writable;
   }
-  bool polled = false;
-  bool announced = false;  // this is the step that Want::disk announced
   for (;;) {
-    const CachedFile* file = pin().file;
+    const CachedFile* file = pin_.file;
     std::array<std::string_view, 2> head;
     std::size_t pieces = 0;
     if (!head_begun_) {
@@ -272,7 +295,7 @@ Want Connection::transmit(Worker& worker) {
       head[pieces++] = !output_.empty() ? std::string_view(output_)
                        : status_ == 200 ? std::string_view(file->head)
                        : status_ == 304 ? std::string_view(file->not_modified_head)
-                                        : std::string_view(refusal_of(status_).head);
+                                        : std::string_view(error_response_to(status_).head);
       head[pieces++] = worker.head_end.get(form, worker.clock.unix_s());
     } else if (!output_.empty()) {
       head[pieces++] = output_;
@@ -281,11 +304,12 @@ Want Connection::transmit(Worker& worker) {
 
     FileBytes bytes;
     std::uint64_t length = end_ - offset_;
+    bool may_wait_for_disk = false;
     if (file != nullptr) {
       bytes = file->bytes;
-      if (strategy.kind() == BodyKind::uncached) length = std::min<std::uint64_t>(length, worker.scratch.size());
+      if (strategy.reads_pieces(bytes)) length = std::min<std::uint64_t>(length, worker.scratch.size());
       if (residency != Residency::none && length > 0 && (bytes.memory == nullptr || bytes.mapped)) {
-        if (residency != Residency::always_absent) length = std::min(length, residency_range_bytes);
+        if (residency != Residency::always_offload) length = std::min(length, residency_range_bytes);
         if (!disk_announced_) {
           worker.stats.residency_checks.add();
           if (!is_resident(residency, bytes, offset_, length)) {
@@ -295,32 +319,34 @@ Want Connection::transmit(Worker& worker) {
             return Want::disk;
           }
         }
-        announced = std::exchange(disk_announced_, false);
+        may_wait_for_disk = std::exchange(disk_announced_, false);
       }
     } else if (made_) {  // piece by piece, so that nobody who reads slowly holds a whole one
       length = std::min<std::uint64_t>(length, worker.scratch.size());
       content(made_->seed, offset_, worker.scratch.first(length));
       bytes.memory = worker.scratch.data();
     } else if (length > 0) {
-      bytes.memory = refusal_of(status_).body.data();
+      bytes.memory = error_response_to(status_).body.data();
     }
 
     // Counted before the bytes leave: whoever has received a reply finds it counted.
     const bool last = offset_ + length == end_;
     if (last) worker.stats.count_reply(status_, end_);
     const std::uint64_t from = made_ ? 0 : offset_;
+    const std::int64_t begun_ns = may_wait_for_disk ? monotonic_ns() : 0;
     const ssize_t sent = strategy.send(fd_, {head.data(), pieces}, bytes, from, length, worker.scratch);
+    if (may_wait_for_disk) {
+      const int error = errno;
+      worker.stats.disk_blocked_ns.add(static_cast<std::uint64_t>(monotonic_ns() - begun_ns));
+      errno = error;
+    }
     if (last && sent != static_cast<ssize_t>(head_bytes + length)) worker.stats.uncount_reply(status_, end_);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EFAULT) return file_changed(worker);  // a mapping ends where its file does
       if (errno != EAGAIN) return lost(worker);
       worker.stats.would_block_sends.add();
-      if (sending != Sending::timed || !worker.may_wait_for_room || polled) return Want::writable;
-      polled = true;
-      disk_announced_ = announced;  // the second try is the same step
-      wait_for_room(worker);
-      continue;
+      return Want::writable;
     }
     if (sent == 0) return file_changed(worker);
     if (sending == Sending::blocking) worker.clock.refresh();                  // the call may have taken any time
@@ -346,7 +372,7 @@ Want Connection::transmit(Worker& worker) {
 
 // The file ended before the length that the head has promised.
 Want Connection::file_changed(Worker& worker) {
-  server_.cache().doom(pin());
+  cache_.invalidate(pin_);
   worker.stats.closed_file_changed.add();
   return Want::close;
 }
@@ -375,8 +401,15 @@ Want Connection::end_reply(Worker& worker) {
     deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
   } else {
     await_request(worker);
+    if (is_drained(worker)) return Want::close;
   }
   return Want::readable;
+}
+
+bool Connection::is_drained(Worker& worker) const {
+  if (!server_.draining() || !is_idle()) return false;
+  worker.stats.closed_by_us.add();
+  return true;
 }
 
 void Connection::await_request(Worker& worker) {
@@ -410,41 +443,28 @@ Want Connection::drain(Worker& worker) {
   return Want::close;
 }
 
-void Connection::wait_for_room(Worker& worker) const {
-  worker.stats.room_waits.add();
-  pollfd socket{fd_, POLLOUT, 0};
-  ::poll(&socket, 1, room_wait_ms);  // however it ends, one more try tells
-  worker.clock.refresh();
-}
-
 std::optional<Want> Connection::wait_for_disk(Worker& worker) {
-  BAKEOFF_CHECK(disk_announced_);
-  if (phase_ == Phase::resolving) {
-    resolve(worker);
-    return std::nullopt;
-  }
-  const Sending sending = server_.options().send;
-  Want want = transmit(worker);
-  // Who tries also waits for room, a second at a time: the next try is another job of the same kind.
-  if (want == Want::writable && sending == Sending::timed) return std::nullopt;
-  // A call in blocking mode comes back now and then only for somebody to look around.
-  while (sending == Sending::blocking && (want == Want::writable || want == Want::disk)) {
-    worker.clock.refresh();
-    pollfd stop{server_.stop_fd(), POLLIN, 0};
-    if (worker.clock.now_ms() >= deadline_ms_ || ::poll(&stop, 1, 0) == 1) break;
-    want = transmit(worker);
-  }
-  return want;
+  BAKEOFF_CHECK(disk_announced_ || phase_ == Phase::sending);
+  return unless_memory_ends(worker, [&]() -> std::optional<Want> {
+    if (phase_ == Phase::resolving) {
+      resolve(worker);
+      return std::nullopt;
+    }
+    disk_announced_ = true;
+    return send_reply(worker);
+  });
 }
 
-Want Connection::decline(Worker& worker) {
-  BAKEOFF_CHECK(may_decline());
-  disk_announced_ = false;
-  unpin();
-  output_.clear();
-  worker.stats.shed.add();
-  begin_reply(worker, 503);
-  return Want::writable;
+Want Connection::reject(Worker& worker) {
+  BAKEOFF_CHECK(may_reject());
+  return unless_memory_ends(worker, [&] {
+    disk_announced_ = false;
+    unpin();
+    output_.clear();
+    worker.stats.shed.add();
+    begin_reply(worker, 503);
+    return Want::writable;
+  });
 }
 
 DiskJob Connection::disk_job() const {
@@ -452,13 +472,15 @@ DiskJob Connection::disk_job() const {
   DiskJob job;
   job.offset = offset_;
   job.length = 0;
+  job.whole_bytes = 0;
   std::string name;
   if (phase_ == Phase::resolving) {
     name = is_plain(request_.target) ? std::string(request_.target) : *normalise_target(request_.target);
     job.offset = 0;
     job.length = residency_range_bytes;  // of a new file the first bytes will be asked for next
+    job.whole_bytes = cache_.read_whole_bytes();
   } else {
-    const CachedFile& file = *const_cast<Connection*>(this)->pin().file;
+    const CachedFile& file = *pin_.file;
     name = file.name;
     job.length = std::min(end_ - offset_, residency_range_bytes);
   }
@@ -469,6 +491,10 @@ DiskJob Connection::disk_job() const {
 }
 
 Want Connection::expire(Worker& worker) {
+  return unless_memory_ends(worker, [&] { return end_wait(worker); });
+}
+
+Want Connection::end_wait(Worker& worker) {
   switch (phase_) {
     case Phase::receiving:
       if (unparsed().empty()) {
@@ -478,7 +504,7 @@ Want Connection::expire(Worker& worker) {
       worker.stats.closed_request_timeout.add();
       request_ = {};
       begin_refusal(worker, 408);
-      return advance(worker);
+      return run(worker, {});
     case Phase::pausing: begin_reply(worker, 200); return Want::writable;
     case Phase::sending: worker.stats.closed_send_timeout.add(); return Want::close;
     case Phase::draining: worker.stats.closed_by_us.add(); return Want::close;
@@ -517,8 +543,11 @@ void Connection::keep_request() {
   const std::string_view before = in_hand_;
   keep_input();
   request_.target = rebase(request_.target, before, in_hand_);
-  request_.if_none_match = rebase(request_.if_none_match, before, in_hand_);
+  if (!request_.conditional) return;
+  if (request_.if_match) request_.if_match = rebase(*request_.if_match, before, in_hand_);
+  if (request_.if_none_match) request_.if_none_match = rebase(*request_.if_none_match, before, in_hand_);
   request_.if_modified_since = rebase(request_.if_modified_since, before, in_hand_);
+  request_.if_unmodified_since = rebase(request_.if_unmodified_since, before, in_hand_);
 }
 
 void Connection::release_input() {
@@ -529,15 +558,19 @@ void Connection::release_input() {
 
 void Connection::refuse(int fd, Worker& worker) {
   worker.stats.refused.add();
-  const Refusal& refusal = refusal_of(503);
-  const std::array<std::string_view, 2> head = {refusal.head,
-                                                worker.head_end.get(HeadEnd::Connection::close, worker.clock.unix_s())};
-  FileBytes body;
-  body.memory = refusal.body.data();
-  if (worker.server.body().send(fd, head, body, 0, refusal.body.size(), {}) > 0)
-    worker.stats.count_reply(503, refusal.body.size());
+  try {
+    const ErrorResponse& error_response = error_response_to(503);
+    const std::array<std::string_view, 2> head = {
+        error_response.head, worker.head_end.get(HeadEnd::Connection::close, worker.clock.unix_s())};
+    FileBytes body;
+    body.memory = error_response.body.data();
+    if (worker.server.body().send(fd, head, body, 0, error_response.body.size(), {}) > 0)
+      worker.stats.count_reply(503, error_response.body.size());
+  } catch (const std::bad_alloc&) {
+    worker.stats.closed_no_memory.add();
+  }
   ::shutdown(fd, SHUT_WR);
-  // What the client has sent already is read, lest the close becomes a reset that overtakes the answer.
+  // What the client has sent already is read: otherwise the close becomes a reset that overtakes the answer.
   (void)::recv(fd, worker.scratch.data(), worker.scratch.size(), MSG_DONTWAIT);
   worker.server.close_connection(fd);
 }

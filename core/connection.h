@@ -1,23 +1,24 @@
-// One connection of a client, whoever serves it. All its transitions stand in advance(); it runs until it would have to
-// wait and says for what (want.h). It never waits itself, except for what its owner allows: a socket in blocking mode
-// blocks in the call, and a step announced by Want::disk may block on the disk.
+// One connection of a client, whoever serves it. All its transitions are in advance(); it runs until it would have to
+// wait and says for what (want.h). It waits itself only where its owner allows: a socket in blocking mode blocks in the
+// call, and a step announced by Want::disk may block on the disk.
 //
-// It has one owner at a time, who passes his own Worker (buffers, clock, counters) to each call.
+// It has one owner at a time, which passes its own Worker (buffers, clock, counters) to each call.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/files/disk_job.h"
 #include "core/files/file_cache.h"
-#include "core/http/synthetic_reply.h"
 #include "core/http/request_parser.h"
 #include "core/http/response_head.h"
+#include "core/http/synthetic_reply.h"
 #include "core/want.h"
 
 namespace bakeoff {
@@ -29,36 +30,40 @@ class Connection {
  public:
   // Takes over the accepted socket `fd`.
   Connection(int fd, Worker& worker);
+  // The same on the heap; nullptr, and the socket is closed, when there is no memory for it.
+  static std::unique_ptr<Connection> make(int fd, Worker& worker);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // The three phases in turn until one has to wait: the usual call. After Want::disk it takes the announced step, which
-  // then BLOCKS: disk. With sockets in blocking mode it BLOCKS: network, and returns readable or writable only so that
-  // the caller can look at the deadline.
+  // Where a step finds no memory, the connection is over: it returns Want::close, counted as closed_no_memory.
+
+  // The usual call: the three phases in turn until one has to wait. After Want::disk it takes the announced step, which
+  // BLOCKS: disk. With sockets in blocking mode it BLOCKS: network; it then returns readable or writable only to let
+  // the caller check the deadline.
   Want advance(Worker& worker);
 
-  // The same in two halves, for owners that hand the connection on between them (pipeline). prepare: everything up to a
-  // response; writable when there is one, timer when it is not yet due. transmit: the response, no further; readable
-  // when it is sent.
+  // The same in two halves, for owners that hand the connection on between them (pipeline). prepare: everything up to
+  // a response; writable when there is one, timer when it is not yet due. transmit: only the response; readable when it
+  // is sent.
   Want prepare(Worker& worker);
   Want transmit(Worker& worker);
 
-  // The first half in two again, for owners with a stage for each (SEDA). parse: receives and parses; nothing: there is a
-  // whole request, and prepare() looks its name up.
+  // The first half in two again, for owners with a stage for each (SEDA). parse: receives and parses; nothing: there is
+  // a whole request, and prepare() looks its name up.
   std::optional<Want> parse(Worker& worker);
 
-  // After Want::disk, and before a byte of the reply has left: the request is too expensive now; its answer is a 503, and
-  // the connection stays. Returns writable.
-  Want decline(Worker& worker);
-  bool may_decline() const { return disk_announced_ && (phase_ == Phase::resolving || !head_begun_); }
+  // After Want::disk, and before a byte of the reply was sent: answers 503 because the request is too expensive now.
+  // The connection stays. Returns writable.
+  Want reject(Worker& worker);
+  bool may_reject() const { return disk_announced_ && (phase_ == Phase::resolving || !head_begun_); }
 
-  // After Want::disk: takes just the announced step, on whichever kernel thread calls it. Nothing: go on with advance(),
-  // because the name is resolved, or because a second was not enough (--send=timed). Else what the attempt to send ended
-  // with. BLOCKS: disk; network for a second with --send=timed.
+  // After Want::disk: takes only the announced step, on the calling kernel thread. Returns nothing when the name is
+  // resolved: call advance(). Otherwise returns the result of the attempt to send; after Want::writable a further call
+  // repeats the step. BLOCKS: disk; network with sockets in blocking mode, until one call has ended.
   std::optional<Want> wait_for_disk(Worker& worker);
 
-  // After Want::disk: the same as data, for somebody else to wait for first.
+  // After Want::disk: the same as data, for somebody else to wait for first. Throws std::bad_alloc.
   DiskJob disk_job() const;
 
   // The deadline has passed: what waited for it (Want::timer) has its reply, a late request gets a 408, all else is
@@ -67,6 +72,11 @@ class Connection {
 
   // When expire() is due, in ms of the worker's clock.
   std::int64_t deadline_ms() const { return deadline_ms_; }
+
+  // Between two requests, or before the first: nothing of one has been received.
+  bool is_idle() const { return phase_ == Phase::receiving && unparsed().empty(); }
+  // The server drains, and the connection is idle: it is over, and counted.
+  bool is_drained(Worker& worker) const;
 
   // Want::disk was returned and its step is still to be taken.
   bool wants_disk() const { return disk_announced_; }
@@ -89,23 +99,28 @@ class Connection {
   enum class Phase : std::uint8_t {
     receiving,  // reading and parsing a request
     resolving,  // from its name to a pinned file
-    pausing,    // a made-up reply is not yet due
+    pausing,    // a synthetic reply is not yet due
     sending,    // head and body
     skipping,   // the rest of a request's body that nobody asked for
-    draining,   // the response said close: what the peer still sends is read and dropped, lest a reset destroys it
+    draining,   // the response said close: bytes still sent by the peer are read and dropped, or a reset would destroy
+                // the response
   };
 
-  struct MadeBody {
+  struct SyntheticBody {
     std::uint64_t seed;  // of content()
     std::uint64_t size_bytes;
   };
 
+  template <class Step>
+  static auto unless_memory_ends(Worker& worker, Step step) -> decltype(step());
   std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
   Want run(Worker& worker, std::initializer_list<Phase> not_yet);
+  Want send_reply(Worker& worker);
   Want receive(Worker& worker);
   Want resolve(Worker& worker);
-  Want make_reply(Worker& worker, const MadeReply& reply, std::string_view name);
+  Want make_reply(Worker& worker, const SyntheticReply& reply, std::string_view name);
   Want pause(Worker& worker);
+  Want end_wait(Worker& worker);
   void keep_input();
   void keep_request();
   void release_input();
@@ -116,19 +131,18 @@ class Connection {
   void await_request(Worker& worker);
   Want skip_body(Worker& worker);
   Want drain(Worker& worker);
-  void wait_for_room(Worker& worker) const;  // BLOCKS: network
   Want nothing_received(Worker& worker, ssize_t got);
   Want lost(Worker& worker);
   void unpin();
-  PinSlot& pin();
 
   Server& server_;
+  FileCache& cache_;  // of the worker that accepted it, or of all who may serve it
   int fd_;
   Phase phase_ = Phase::receiving;
   bool keep_alive_ = true;
   bool disk_announced_ = false;  // Want::disk was returned: the next step may wait
   bool drain_after_ = false;
-  bool room_awaited_ = false;  // --send=poll-first: the socket was found to have room for this reply
+  bool space_awaited_ = false;  // --send=poll-first: the send buffer was found to have space for this reply
   std::int16_t status_ = 0;
   std::int64_t deadline_ms_;
 
@@ -142,7 +156,8 @@ class Connection {
   std::uint64_t body_to_skip_bytes_ = 0;
 
   PinSlot own_pin_;
-  std::optional<MadeBody> made_;  // of a reply that is made up
+  PinSlot& pin_;
+  std::optional<SyntheticBody> made_;  // of a synthetic reply
   std::string output_;  // a head of this reply alone, or the rest of one that the socket did not take at once
   bool head_begun_ = false;
   std::uint64_t offset_ = 0;  // next byte of the body

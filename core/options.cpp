@@ -3,17 +3,16 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <charconv>
-#include <functional>
 #include <iostream>
 #include <limits>
-#include <sstream>
 
 #include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/units.h"
+#include "core/base/version.h"
 
 namespace bakeoff {
 namespace po = boost::program_options;
@@ -28,63 +27,47 @@ std::string_view name_of(Sending value) {
   }
   BAKEOFF_CHECK(false);
 }
-std::string_view name_of(Favour value) {
+std::string_view name_of(AcceptPriority value) {
   switch (value) {
-    case Favour::arrival: return "arrival";
-    case Favour::ready: return "ready";
-    case Favour::accepting: return "accepting";
+    case AcceptPriority::arrival: return "arrival";
+    case AcceptPriority::ready: return "ready";
+    case AcceptPriority::accepting: return "accepting";
+  }
+  BAKEOFF_CHECK(false);
+}
+std::string_view name_of(Waiting value) {
+  switch (value) {
+    case Waiting::in_calls: return "in-calls";
+    case Waiting::by_readiness: return "by-readiness";
+    case Waiting::by_completion: return "by-completion";
   }
   BAKEOFF_CHECK(false);
 }
 std::string_view name_of(Admission value) { return value == Admission::refuse ? "refuse" : "wait"; }
-std::string_view name_of(Dispatch value) { return value == Dispatch::boss ? "boss" : "accept"; }
-std::string_view name_of(ThreadKind value) { return value == ThreadKind::user ? "user" : "kernel"; }
-std::string_view name_of(HelperKind value) { return value == HelperKind::processes ? "processes" : "threads"; }
 using bakeoff::name_of;
 
-template <class T>
-std::string names(const std::vector<T>& values) {
+std::string joined(const std::vector<std::string>& words) {
   std::string text;
-  for (const T value : values) {
-    if (!text.empty()) text += ", ";
-    text += name_of(value);
-  }
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
 }
 
-template <class T>
-nlohmann::ordered_json names_json(const std::vector<T>& values) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const T value : values) list.push_back(std::string(name_of(value)));
-  return list;
-}
+// Words of earlier versions.
+struct Renamed {
+  std::string_view before, now;
+};
+constexpr Renamed renamed_options[] = {{"favour", "accept-priority"}};
+constexpr Renamed renamed_values[] = {{"always-absent", "always-offload"}};
 
-template <class T>
-T choose(const std::string& option, const std::string& text, const std::vector<T>& values,
-         const Architecture& architecture) {
-  for (const T value : values) {
-    if (text == name_of(value)) return value;
+void reject_renamed(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    std::string_view word = argv[i];
+    if (!word.starts_with("--")) continue;
+    word = word.substr(2, word.find('=') - 2);
+    for (const auto& [before, now] : renamed_options) {
+      if (word == before) throw UsageError("--" + std::string(before) + " is now called --" + std::string(now));
+    }
   }
-  if (values.empty()) {
-    throw UsageError("--" + option + " means nothing to " + std::string(architecture.name) + "; leave it out");
-  }
-  throw UsageError("--" + option + "=" + text + " is not for " + std::string(architecture.name) + "; it takes " +
-                   names(values));
-}
-
-long long parse_number(const std::string& option, const std::string& text, long long least, long long most) {
-  long long value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  if (whole && least == most && value != least) {
-    throw UsageError("--" + option + "=" + text + " is not to be had: it is always " + std::to_string(least) +
-                     " here; leave it out");
-  }
-  if (!whole || value < least || value > most) {
-    throw UsageError("--" + option + "=" + text + " is not a whole number from " + std::to_string(least) + " to " +
-                     std::to_string(most));
-  }
-  return value;
 }
 
 // "..N": N, or fewer where descriptors are short.
@@ -92,12 +75,6 @@ int parse_bound(const std::string& option, const std::string& text, long long le
                 bool& may_be_fewer) {
   may_be_fewer = text.starts_with("..");
   return static_cast<int>(parse_number(option, may_be_fewer ? text.substr(2) : text, least, most));
-}
-
-bool parse_switch(const std::string& option, const std::string& text) {
-  if (text == "on") return true;
-  if (text == "off") return false;
-  throw UsageError("--" + option + "=" + text + " is neither on nor off");
 }
 
 // Connections of one process when nobody says how many.
@@ -113,142 +90,154 @@ int raise_descriptor_limit() {
   return static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
 }
 
-// One line of the option table: how it is typed, what it does, how it is read. The help is made from the same table.
-struct Row {
-  std::string name;
-  std::string value;
-  std::string help;
-  std::function<void(const std::string&)> read;
-};
-
 // Bounds that were typed as "..N".
 struct Flexible {
   bool connections = false;
   bool cache_entries = false;
 };
 
-std::vector<Row> table(Options& options, Flexible& flexible, const Architecture& architecture) {
-  const auto number = [](std::string name, int& target, long long least, long long most) {
-    return [=, &target](const std::string& text) { target = static_cast<int>(parse_number(name, text, least, most)); };
-  };
-  const auto duration = [](std::int64_t& target) {
-    return [&target](const std::string& text) { target = parse_duration_ms(text); };
-  };
-  const auto positive_duration = [](std::string name, std::int64_t& target) {
-    return [=, &target](const std::string& text) {
-      target = parse_duration_ms(text);
-      if (target <= 0) throw UsageError("--" + name + "=" + text + " must be longer than nothing");
-    };
-  };
-  const auto toggle = [](std::string name, bool& target) {
-    return [=, &target](const std::string& text) { target = parse_switch(name, text); };
-  };
-  const auto one_of = [&architecture](std::string name, auto& target, const auto& values) {
-    return [=, &target, &architecture](const std::string& text) { target = choose(name, text, values, architecture); };
-  };
-  const int most = std::numeric_limits<int>::max();
-  return {
-      {"root", "DIR", "directory whose files are served (required)",
-       [&](const std::string& text) { options.root = text; }},
-      {"address", "IP", "IPv4 or IPv6 address to listen at [127.0.0.1]",
-       [&](const std::string& text) { options.address = text; }},
-      {"port", "N", "port to listen at; 0: any free one, told in the ready line [8080]",
-       [&](const std::string& text) {
-         options.port = static_cast<std::uint16_t>(parse_number("port", text, 0, 65535));
-       }},
-      {"workers", "N", std::string(architecture.workers_are),
-       number("workers", options.workers, architecture.workers_least, architecture.workers_most)},
-      {"connections", "N",
-       "most connections at once, over all workers; ..N: fewer where descriptors are short [what they allow]",
-       [&, most](const std::string& text) {
-         options.connections = parse_bound("connections", text, 1, most, flexible.connections);
-       }},
-      {"poller", "NAME", "event mechanism: " + names(architecture.pollers),
-       one_of("poller", options.poller, architecture.pollers)},
-      {"body", "NAME", "how bodies are sent: " + names(architecture.bodies),
-       one_of("body", options.body, architecture.bodies)},
-      {"auto-limit", "SIZE", "largest body that --body=auto sends from user memory together with the head [24K]",
-       [&](const std::string& text) { options.auto_limit_bytes = parse_size_bytes(text); }},
-      {"send", "NAME", "sockets while sending: " + names(architecture.sends),
-       one_of("send", options.send, architecture.sends)},
-      {"accept-limit", "N", "accepts per readiness of the listening socket; 0: until there are no more [0]",
-       number("accept-limit", options.accept_limit, 0, most)},
-      {"admission", "NAME", "above --connections: wait (leave them in the backlog) or refuse (answer 503) [wait]",
-       one_of("admission", options.admission, std::vector{Admission::wait, Admission::refuse})},
-      {"cache-paths", "on|off", "remember which file a name means [on]", toggle("cache-paths", options.cache_paths)},
-      {"cache-heads", "on|off", "remember response heads [on]", toggle("cache-heads", options.cache_heads)},
-      {"cache-files", "on|off", "remember open descriptors, mappings or contents [on]",
-       toggle("cache-files", options.cache_files)},
-      {"cache-entries", "N", "files the cache knows at most; ..N: fewer where descriptors are short [..4096]",
-       [&](const std::string& text) {
-         options.cache_entries = parse_bound("cache-entries", text, 0, 10'000'000, flexible.cache_entries);
-       }},
-      {"cache-bytes", "SIZE", "contents and mappings the cache holds at most [128M]",
-       [&](const std::string& text) { options.cache_bytes = parse_size_bytes(text); }},
-      {"cache-valid", "TIME", "how long a file is served before it is looked at again; 0s: for ever [60s]",
-       duration(options.cache_valid_ms)},
-      {"align-heads", "on|off", "heads begin at multiples of 32 bytes and are padded to one [off]",
-       toggle("align-heads", options.align_heads)},
-      {"residency", "NAME", "check before a body is sent: " + names(architecture.residencies),
-       one_of("residency", options.residency, architecture.residencies)},
-      {"request-timeout", "TIME", "for a whole request head, from its first byte [15s]",
-       positive_duration("request-timeout", options.request_timeout_ms)},
-      {"idle-timeout", "TIME", "between requests of one connection [60s]",
-       positive_duration("idle-timeout", options.idle_timeout_ms)},
-      {"send-timeout", "TIME", "for a reader that takes nothing [60s]",
-       positive_duration("send-timeout", options.send_timeout_ms)},
-      {"backlog", "N", "connections that the kernel holds before they are accepted [4096]",
-       number("backlog", options.backlog, 1, 1'000'000)},
-      {"congestion", "NAME", "TCP congestion control [cubic]",
-       [&](const std::string& text) { options.congestion = text; }},
-      {"send-buffer", "SIZE", "socket send buffer; 0: as the kernel tunes it [0]",
-       [&](const std::string& text) {
-         const std::uint64_t bytes = parse_size_bytes(text);
-         if (bytes > (1u << 30)) throw UsageError("--send-buffer=" + text + " is more than 1 GiB");
-         options.send_buffer_bytes = static_cast<int>(bytes);
-       }},
-      {"defer-accept", "on|off", "accept a connection only once it has sent something [off]",
-       toggle("defer-accept", options.defer_accept)},
-      {"dynamic", "on|off", "answer targets like /dynamic/burn-200us/wait-5ms/size-1000 with replies made up [off]",
-       toggle("dynamic", options.dynamic)},
-      {"helpers", "NAME", "who waits for the disk: " + names(architecture.helpers),
-       one_of("helpers", options.helpers, architecture.helpers)},
-      {"dispatch", "NAME", "who accepts: " + names(architecture.dispatches),
-       one_of("dispatch", options.dispatch, architecture.dispatches)},
-      {"threads", "NAME", "kind of the threads: " + names(architecture.thread_kinds),
-       one_of("threads", options.threads, architecture.thread_kinds)},
-      {"favour", "NAME", "what goes first, new clients or connections that are ready: " + names(architecture.favours),
-       one_of("favour", options.favour, architecture.favours)},
-      {"reuseport", "on|off", "a listening socket for each worker (SO_REUSEPORT) [off]",
-       toggle("reuseport", options.reuseport)},
-      {"queue-bound", "N", "events that a stage's queue holds at most; a miss beyond it is answered 503 [1024]",
-       number("queue-bound", options.queue_bound, 1, 10'000'000)},
-      {"thread-control", "TIME",
-       "how often the thread-pool controller looks at the queues; 0s: off, all threads from the start [2s]",
-       duration(options.thread_control_ms)},
-      {"batch-control", "on|off", "the batching controller: batches as small as throughput allows [off]",
-       toggle("batch-control", options.batch_control)},
-      {"overload-target", "TIME",
-       "the overload controller admits misses as long as 90 % of them take no longer; 0s: off [0s]",
-       duration(options.overload_target_ms)},
-  };
+// One of the values that the architecture has for a factor.
+template <class T>
+OptionRow factor(std::string name, std::string help, T& target, const std::vector<T>& values) {
+  std::vector<std::pair<T, std::string>> all;
+  for (const T value : values) all.emplace_back(value, std::string(name_of(value)));
+  OptionRow row = choice_option(name, std::move(help), target, all);
+  row.write = [=, &target](nlohmann::ordered_json& json) { json[result_key(name)] = name_of(target); };
+  return row;
 }
 
-bool means_nothing(const Row& row, const Architecture& architecture) {
-  return (row.name == "poller" && architecture.pollers.empty()) ||
-         (row.name == "helpers" && architecture.helpers.empty()) ||
-         (row.name == "accept-limit" && !architecture.accepts_in_batches) ||
-         (row.name == "dispatch" && architecture.dispatches.empty()) ||
-         (row.name == "threads" && architecture.thread_kinds.empty()) ||
-         (row.name == "favour" && architecture.favours.empty()) ||
-         (row.name == "reuseport" && !architecture.can_listen_apart) ||
-         ((row.name == "queue-bound" || row.name == "thread-control" || row.name == "batch-control" ||
-           row.name == "overload-target") &&
-          !architecture.has_stages);
+OptionRow positive_duration(std::string name, std::string help, std::int64_t& target_ms) {
+  OptionRow row = duration_option(name, std::move(help), target_ms);
+  row.read = [=, &target_ms](const std::string& text) {
+    target_ms = parse_duration_ms(text);
+    if (target_ms <= 0) throw UsageError("--" + name + "=" + text + " must be more than 0");
+  };
+  return row;
+}
+
+OptionRow bound_option(std::string name, std::string help, int& target, long long least, long long most,
+                       bool& flexible) {
+  OptionRow row = number_option(name, std::move(help), target, least, most);
+  row.read = [=, &target, &flexible](const std::string& text) {
+    target = parse_bound(name, text, least, most, flexible);
+  };
+  return row;
+}
+
+OptionRow text_option(std::string name, std::string value, std::string help, std::string& target) {
+  OptionRow row{name, std::move(value), std::move(help)};
+  row.read = [&target](const std::string& text) { target = text; };
+  row.write = [=, &target](nlohmann::ordered_json& json) { json[result_key(name)] = target; };
+  return row;
+}
+
+OptionRow only_if(bool applies, OptionRow row) {
+  row.applies = applies;
+  return row;
+}
+
+// Every option of a server of this architecture: those of all servers, then its own.
+std::vector<OptionRow> table(Options& options, Flexible& flexible, const Architecture& architecture) {
+  const int most = std::numeric_limits<int>::max();
+  OptionRow address = text_option("address", "IP", "IPv4 or IPv6 address to listen at [127.0.0.1]", options.address);
+  address.write = {};  // the ready line has it already, with the port that was found
+  OptionRow port{"port", "N", "port to listen at; 0: any free one, named in the ready line [8080]"};
+  port.read = [&options](const std::string& text) {
+    options.port = static_cast<std::uint16_t>(parse_number("port", text, 0, 65535));
+  };
+  OptionRow auto_limit =
+      size_option("auto-limit", "largest body that --body=auto sends from user memory together with the head [24K]",
+                  options.auto_limit_bytes);
+  auto_limit.write = [&options](nlohmann::ordered_json& json) {
+    if (options.body == BodyKind::automatic) json["auto_limit_bytes"] = options.auto_limit_bytes;
+  };
+  OptionRow send_buffer{"send-buffer", "SIZE", "socket send buffer; 0: as the kernel tunes it [0]"};
+  send_buffer.read = [&options](const std::string& text) {
+    const std::uint64_t bytes = parse_size_bytes(text);
+    if (bytes > (1u << 30)) throw UsageError("--send-buffer=" + text + " is more than 1 GiB");
+    options.send_buffer_bytes = static_cast<int>(bytes);
+  };
+  send_buffer.write = [&options](nlohmann::ordered_json& json) {
+    json["send_buffer_bytes"] = options.send_buffer_bytes;
+  };
+
+  std::vector<OptionRow> rows = {
+      text_option("root", "DIR", "directory whose files are served (required)", options.root),
+      address,
+      port,
+      number_option("workers", std::string(architecture.workers_are), options.workers, architecture.workers_least,
+                    architecture.workers_most),
+      bound_option(
+          "connections",
+          "most connections at once, over all workers; ..N: fewer where descriptors are short [what they allow]",
+          options.connections, 1, most, flexible.connections),
+      factor("poller", "event mechanism", options.poller, architecture.pollers),
+      factor("body", "how bodies are sent", options.body, architecture.bodies),
+      auto_limit,
+      factor("send", "sockets while sending", options.send, architecture.sends),
+      factor("accept-priority", "what goes first, new clients or connections that are ready", options.accept_priority,
+             architecture.accept_priorities),
+      only_if(architecture.can_listen_apart,
+              switch_option("reuseport", "a listening socket for each worker (SO_REUSEPORT)", options.reuseport)),
+      only_if(
+          architecture.waiting == Waiting::by_readiness,
+          number_option("accept-limit", "accepts per readiness of the listening socket; 0: until there are no more [0]",
+                        options.accept_limit, 0, most)),
+      factor("admission", "above --connections, leave clients in the backlog or answer 503", options.admission,
+             std::vector{Admission::wait, Admission::refuse}),
+      switch_option("cache-paths", "remember which file a name means", options.cache_paths),
+      switch_option("cache-heads", "remember response heads", options.cache_heads),
+      switch_option("cache-files", "remember open descriptors, mappings or contents", options.cache_files),
+      switch_option("align-heads", "heads begin at multiples of 32 bytes and are padded to one", options.align_heads),
+      bound_option("cache-entries", "files the cache knows at most; ..N: fewer where descriptors are short [..4096]",
+                   options.cache_entries, 0, 10'000'000, flexible.cache_entries),
+      size_option("cache-bytes", "contents and mappings the cache holds at most [128M]", options.cache_bytes),
+      duration_option("cache-valid", "how long a file is served before it is looked at again; 0s: for ever [60s]",
+                      options.cache_valid_ms),
+      factor("residency", "check before a body is sent", options.residency, architecture.residencies),
+      positive_duration("request-timeout", "for a whole request head, from its first byte [15s]",
+                        options.request_timeout_ms),
+      positive_duration("idle-timeout", "between requests of one connection [60s]", options.idle_timeout_ms),
+      positive_duration("send-timeout", "for a reader that takes nothing [60s]", options.send_timeout_ms),
+      duration_option("drain", "how long replies under way may take after a signal to end; 0s: no time [0s]",
+                      options.drain_ms),
+      number_option("backlog", "connections that the kernel holds before they are accepted [4096]", options.backlog, 1,
+                    1'000'000),
+      text_option("congestion", "NAME", "TCP congestion control [cubic]", options.congestion),
+      send_buffer,
+      switch_option("defer-accept", "accept a connection only once it has sent something", options.defer_accept),
+      switch_option("dynamic", "answer targets like /dynamic/burn-200us/wait-5ms/size-1000 with synthetic replies",
+                    options.dynamic),
+  };
+  rows.insert(rows.end(), architecture.own_options.begin(), architecture.own_options.end());
+  return rows;
+}
+
+std::string help_of(const OptionRow& row) {
+  if (!row.applies) return "means nothing here";
+  if (row.choices.empty()) return row.help;
+  return row.help + ": " + joined(row.choices);
+}
+
+void read(const OptionRow& row, const std::string& text, const Architecture& architecture) {
+  const std::string name(architecture.name);
+  if (!row.applies) throw UsageError("--" + row.name + " means nothing to " + name + "; leave it out");
+  for (const auto& [before, now] : renamed_values) {
+    if (text == before) throw UsageError("--" + row.name + ": " + text + " is now called " + std::string(now));
+  }
+  if (!row.choices.empty() && std::find(row.choices.begin(), row.choices.end(), text) == row.choices.end()) {
+    throw UsageError("--" + row.name + "=" + text + " is not for " + name + "; it takes " + joined(row.choices));
+  }
+  try {
+    row.read(text);
+  } catch (const UsageError& error) {
+    const std::string_view what = error.what();
+    throw UsageError(what.starts_with("--") ? std::string(what) : "--" + row.name + ": " + std::string(what));
+  }
 }
 
 // Factors that are each fine and mean nothing together.
-void check_together(const Options& options, const Architecture& architecture, bool residency_given) {
+void check_together(const Options& options, const Architecture& architecture) {
   const auto refuse = [](const std::string& why) { throw UsageError(why); };
   if (options.root.empty()) refuse("--root is missing; give the directory whose files are to be served");
   if (options.residency == Residency::mincore && options.body != BodyKind::mmap) {
@@ -262,33 +251,23 @@ void check_together(const Options& options, const Architecture& architecture, bo
     refuse("--residency=" + std::string(name_of(options.residency)) +
            " looks at open files; use --residency=mincore with --body=mmap");
   }
-  if (residency_given && options.body == BodyKind::buffer && options.residency != Residency::none) {
-    refuse("--residency means nothing with --body=buffer: what is sent is in the server's own memory; leave it out");
-  }
-  if (options.admission == Admission::refuse &&
-      (!architecture.can_refuse || (!architecture.dispatches.empty() && options.dispatch == Dispatch::accept))) {
-    refuse(
-        "--admission=refuse means nothing here: while every worker serves a connection, nobody is free to refuse "
-        "another; use --admission=wait");
-  }
+  if (options.admission == Admission::refuse && !architecture.can_refuse) refuse(nobody_can_refuse);
   if (!is_supported(options.residency)) {
-    refuse("--residency=cachestat needs Linux 6.5 or later; use --residency=nowait");
+    refuse("--residency=cachestat needs Linux 6.5 or later, and a sandbox that allows it; use --residency=nowait");
   }
-  const bool kernel_threads = options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty();
   if (architecture.connections_are_workers && options.connections != 0 && options.connections > options.workers) {
     refuse("--connections=" + std::to_string(options.connections) + " is more than " + std::string(architecture.name) +
            " holds with --workers=" + std::to_string(options.workers) +
            ": each worker serves one connection at a time; give as many workers");
   }
-  if (kernel_threads && options.residency == Residency::always_absent && residency_given) {
-    refuse("--residency means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
-  }
+  if (architecture.check != nullptr) architecture.check(options);
 }
 
 // Descriptors that are neither connections nor cached files: standard streams, listening socket, pollers, pipes.
 int reserved_descriptors(const Options& options, const Architecture& architecture) {
-  const bool pollers_in_one_table = !architecture.pollers.empty() && !architecture.descriptors_are_per_worker;
-  return 64 + (pollers_in_one_table ? options.workers : 0) + (architecture.helpers.empty() ? 0 : 2 * options.workers) +
+  const bool pollers_in_one_table =
+      architecture.waiting == Waiting::by_readiness && !architecture.descriptors_are_per_worker;
+  return 64 + (pollers_in_one_table ? options.workers : 0) + architecture.own_descriptors_per_worker * options.workers +
          (options.reuseport ? options.workers : 0);
 }
 
@@ -349,56 +328,36 @@ std::vector<BodyKind> all_bodies() {
   return {BodyKind::automatic, BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer, BodyKind::uncached};
 }
 
-std::vector<Favour> all_favours() { return {Favour::arrival, Favour::ready, Favour::accepting}; }
-
-std::int64_t parse_duration_ms(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  const double factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : unit == "h" ? 3'600'000 : 0;
-  if (error != std::errc() || factor == 0 || !(value >= 0) || value * factor > 1e12) {
-    throw UsageError("\"" + std::string(text) + "\" is not a time; write it as 300ms, 15s or 2m");
-  }
-  return static_cast<std::int64_t>(value * factor);
-}
-
-std::uint64_t parse_size_bytes(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  if (unit.size() == 3 && unit.ends_with("iB")) unit.remove_suffix(2);
-  if (unit == "B") unit = "";
-  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : unit == "T" ? 40 : -1;
-  if (error != std::errc() || shift < 0 || value > (std::numeric_limits<std::uint64_t>::max() >> 1 >> shift)) {
-    throw UsageError("\"" + std::string(text) + "\" is not a size; write it as 4096, 64K, 128M or 1G");
-  }
-  return value << shift;
+std::vector<AcceptPriority> all_accept_priorities() {
+  return {AcceptPriority::arrival, AcceptPriority::ready, AcceptPriority::accepting};
 }
 
 std::optional<Options> parse_options(int argc, const char* const* argv, const Architecture& architecture) {
+  BAKEOFF_CHECK(architecture.pollers.empty() == (architecture.waiting != Waiting::by_readiness));
+  if (answered_version(argc, argv, std::string(architecture.name))) return std::nullopt;
   Options options;
   options.workers = architecture.workers_default;
   if (!architecture.pollers.empty()) options.poller = architecture.pollers.front();
   options.body = architecture.bodies.front();
   options.send = architecture.sends.front();
   options.residency = architecture.residencies.front();
-  if (!architecture.helpers.empty()) options.helpers = architecture.helpers.front();
-  if (!architecture.dispatches.empty()) options.dispatch = architecture.dispatches.front();
-  if (!architecture.thread_kinds.empty()) options.threads = architecture.thread_kinds.front();
-  if (!architecture.favours.empty()) options.favour = architecture.favours.front();
+  if (!architecture.accept_priorities.empty()) options.accept_priority = architecture.accept_priorities.front();
 
   Flexible flexible;
-  const std::vector<Row> rows = table(options, flexible, architecture);
-  po::options_description described(std::string(architecture.name) + " (" + std::string(architecture.paper) + ")");
-  for (const Row& row : rows) {
-    if (means_nothing(row, architecture)) {
-      described.add_options()(row.name.c_str(), po::value<std::string>()->value_name(row.value), "means nothing here");
-    } else {
-      described.add_options()(row.name.c_str(), po::value<std::string>()->value_name(row.value), row.help.c_str());
-    }
+  const std::vector<OptionRow> rows = table(options, flexible, architecture);
+  // Help shows what means something here; the rest is read all the same, to be refused with its reason.
+  po::options_description shown(std::string(architecture.name) + " (" + std::string(architecture.paper) +
+                                "); the first of several values is the default");
+  po::options_description described;
+  for (const OptionRow& row : rows) {
+    po::options_description& where = row.applies ? shown : described;
+    where.add_options()(row.name.c_str(), po::value<std::string>()->value_name(row.value), help_of(row).c_str());
   }
-  described.add_options()("describe", "print what this server accepts as JSON")("help", "print this");
+  shown.add_options()("describe", "judge the other options, print what this server accepts as JSON, and end")(
+      "help", "print this")("version", "print version, revision and build type, alone on the command line");
+  described.add(shown);
 
+  reject_renamed(argc, argv);
   po::variables_map given;
   try {
     const po::positional_options_description no_words;
@@ -413,103 +372,40 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
     throw UsageError(std::string(error.what()) + "; --help lists the options");
   }
   if (given.count("help") != 0) {
-    std::cout << described;
+    std::cout << shown;
     return std::nullopt;
   }
-  if (given.count("describe") != 0) {
-    std::cout << describe(architecture).dump() << '\n';
-    return std::nullopt;
-  }
-  for (const Row& row : rows) {
-    if (given.count(row.name) == 0) continue;
-    if (means_nothing(row, architecture)) {
-      throw UsageError("--" + row.name + " means nothing to " + std::string(architecture.name) + "; leave it out");
-    }
-    try {
-      row.read(given[row.name].as<std::string>());
-    } catch (const UsageError& error) {
-      const std::string_view what = error.what();
-      throw UsageError(what.starts_with("--") ? std::string(what) : "--" + row.name + ": " + std::string(what));
-    }
+  const bool only_describe = given.count("describe") != 0;
+  for (const OptionRow& row : rows) {
+    if (given.count(row.name) != 0) read(row, given[row.name].as<std::string>(), architecture);
   }
 
-  const bool residency_given = given.count("residency") != 0;
-  if (!residency_given) {
+  if (given.count("residency") == 0) {
     // The default check is the one that fits what is sent.
     if (options.residency == Residency::cachestat || options.residency == Residency::nowait ||
         options.residency == Residency::mincore) {
       options.residency = options.body == BodyKind::mmap       ? Residency::mincore
-                          : options.body == BodyKind::buffer   ? Residency::none
                           : is_supported(Residency::cachestat) ? Residency::cachestat
                                                                : Residency::nowait;
     }
-    if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty())
-      options.residency = Residency::none;
   }
-  if (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty()) {
-    if (given.count("poller") != 0) {
-      throw UsageError(
-          "--poller means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
-    }
-    if (given.count("workers") != 0) {
-      throw UsageError(
-          "--workers means nothing with --threads=kernel: each thread waits for its own disk; leave it out");
-    }
-    if (given.count("send") != 0 && options.send != Sending::blocking) {
-      throw UsageError("--send=" + std::string(name_of(options.send)) +
-                       " means nothing with --threads=kernel: each thread blocks in its own call; leave it out");
-    }
-    if (given.count("favour") != 0) {
-      throw UsageError(
-          "--favour means nothing with --threads=kernel: the kernel chooses which thread goes first; leave it out");
-    }
-    options.send = Sending::blocking;
-  }
-  options.waits_in_calls =
-      architecture.pollers.empty() || (options.threads == ThreadKind::kernel && !architecture.thread_kinds.empty());
   if (options.dynamic) options.deadline_grain_ms = 1;  // time-outs of seconds need no such grain, waits do
-  check_together(options, architecture, residency_given);
+  if (only_describe && options.root.empty()) options.root = "/";
+  check_together(options, architecture);
   fit_descriptors(options, architecture, given.count("cache-entries") != 0, flexible);
-  return options;
+  if (!only_describe) return options;
+  nlohmann::ordered_json description = describe(architecture);
+  description["connections"] = options.connections;
+  std::cout << description.dump() << '\n';
+  return std::nullopt;
 }
 
 nlohmann::ordered_json to_json(const Options& options, const Architecture& architecture) {
   nlohmann::ordered_json json;
-  json["root"] = options.root;
-  json["workers"] = options.workers;
-  json["connections"] = options.connections;
-  if (!architecture.pollers.empty()) json["poller"] = name_of(options.poller);
-  json["body"] = name_of(options.body);
-  if (options.body == BodyKind::automatic) json["auto_limit_bytes"] = options.auto_limit_bytes;
-  json["send"] = name_of(options.send);
-  if (!architecture.favours.empty()) json["favour"] = name_of(options.favour);
-  if (architecture.can_listen_apart) json["reuseport"] = options.reuseport;
-  json["accept_limit"] = options.accept_limit;
-  json["admission"] = name_of(options.admission);
-  json["cache_paths"] = options.cache_paths;
-  json["cache_heads"] = options.cache_heads;
-  json["cache_files"] = options.cache_files;
-  json["align_heads"] = options.align_heads;
-  json["cache_entries"] = options.cache_entries;
-  json["cache_bytes"] = options.cache_bytes;
-  json["cache_valid_ms"] = options.cache_valid_ms;
-  json["residency"] = name_of(options.residency);
-  json["request_timeout_ms"] = options.request_timeout_ms;
-  json["idle_timeout_ms"] = options.idle_timeout_ms;
-  json["send_timeout_ms"] = options.send_timeout_ms;
-  json["backlog"] = options.backlog;
-  json["congestion"] = options.congestion;
-  json["send_buffer_bytes"] = options.send_buffer_bytes;
-  json["defer_accept"] = options.defer_accept;
-  json["dynamic"] = options.dynamic;
-  if (!architecture.helpers.empty()) json["helpers"] = name_of(options.helpers);
-  if (!architecture.dispatches.empty()) json["dispatch"] = name_of(options.dispatch);
-  if (!architecture.thread_kinds.empty()) json["threads"] = name_of(options.threads);
-  if (architecture.has_stages) {
-    json["queue_bound"] = options.queue_bound;
-    json["thread_control_ms"] = options.thread_control_ms;
-    json["batch_control"] = options.batch_control;
-    json["overload_target_ms"] = options.overload_target_ms;
+  Options shown = options;
+  Flexible ignored;
+  for (const OptionRow& row : table(shown, ignored, architecture)) {
+    if (row.applies && row.write) row.write(json);
   }
   json["descriptors"] = options.descriptors;
   return json;
@@ -523,17 +419,21 @@ nlohmann::ordered_json describe(const Architecture& architecture) {
                      {"min", architecture.workers_least},
                      {"max", architecture.workers_most},
                      {"default", architecture.workers_default}};
+  json["waiting"] = name_of(architecture.waiting);
   json["connections_are_workers"] = architecture.connections_are_workers;
-  json["options"] = {{"poller", names_json(architecture.pollers)},
-                     {"body", names_json(architecture.bodies)},
-                     {"send", names_json(architecture.sends)},
-                     {"residency", names_json(architecture.residencies)},
-                     {"helpers", names_json(architecture.helpers)},
-                     {"dispatch", names_json(architecture.dispatches)},
-                     {"threads", names_json(architecture.thread_kinds)},
-                     {"favour", names_json(architecture.favours)},
-                     {"reuseport", architecture.can_listen_apart ? nlohmann::ordered_json({"off", "on"})
-                                                                 : nlohmann::ordered_json::array()}};
+  json["connections_are_threads"] = architecture.connections_are_threads;
+  json["options"] = nlohmann::ordered_json::object();
+  Options defaults;
+  Flexible ignored;
+  for (const OptionRow& row : table(defaults, ignored, architecture)) {
+    if (!row.applies) {
+      json["options"][row.name] = nlohmann::ordered_json::array();
+    } else if (row.choices.empty()) {
+      json["options"][row.name] = row.value;
+    } else {
+      json["options"][row.name] = row.choices;
+    }
+  }
   return json;
 }
 

@@ -10,25 +10,29 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "core/files/body.h"
-#include "core/workers/helper_pool.h"
 #include "core/events/poller.h"
+#include "core/files/body.h"
 #include "core/files/residency.h"
+#include "core/option_row.h"
 
 namespace bakeoff {
 
-// The sending socket's mode, and who waits when there is no room in it.
+// The sending socket's mode, and who waits when its send buffer is full.
 enum class Sending : std::uint8_t {
-  nonblocking,  // try; then wait for room where the connection waits for requests, too
+  nonblocking,  // try; then wait for send-buffer space where the connection waits for requests, too
   blocking,     // wait in the call (Pariag 2007, section 5.3)
-  poll_first,   // wait for room before the first try (Knot's first non-blocking sendfile: section 4.3)
+  poll_first,   // wait for send-buffer space before the first try (Knot's first non-blocking sendfile: section 4.3)
   timed,        // try; then whoever tried polls that socket for up to one second (Knot's second: section 4.3)
 };
 // Which goes first when clients come while connections are ready (von Behren 2003, section 5).
-enum class Favour : std::uint8_t { arrival, ready, accepting };
+enum class AcceptPriority : std::uint8_t { arrival, ready, accepting };
 enum class Admission : std::uint8_t { wait, refuse };
-enum class Dispatch : std::uint8_t { boss, accept };
-enum class ThreadKind : std::uint8_t { user, kernel };
+// How whoever serves a connection waits for its socket.
+enum class Waiting : std::uint8_t {
+  in_calls,       // in the call itself: sockets are in blocking mode, and no event mechanism is needed
+  by_readiness,   // in an event mechanism that tells which sockets can be read or written
+  by_completion,  // for operations that the kernel was given and reports when they are done
+};
 
 // Largest body that --body=auto sends from user memory in one call with the head: above it sendfile costs less
 // (core/README.md, "Where auto changes over").
@@ -45,7 +49,7 @@ struct Options {
   std::uint64_t auto_limit_bytes = auto_limit_default_bytes;
   Sending send = Sending::nonblocking;
   bool reuseport = false;  // each worker process has a listening socket of its own (SO_REUSEPORT)
-  Favour favour = Favour::arrival;
+  AcceptPriority accept_priority = AcceptPriority::arrival;
   int accept_limit = 0;  // accepts per readiness of the listening socket; 0: until it has no more
   Admission admission = Admission::wait;
   bool cache_paths = true;
@@ -59,23 +63,16 @@ struct Options {
   std::int64_t request_timeout_ms = 15'000;
   std::int64_t idle_timeout_ms = 60'000;
   std::int64_t send_timeout_ms = 60'000;
+  std::int64_t drain_ms = 0;  // how long replies under way may take once the server is asked to end
   int backlog = 4096;
   std::string congestion = "cubic";
   int send_buffer_bytes = 0;  // 0: as the kernel tunes it
   bool defer_accept = false;
-  bool dynamic = false;  // targets of made_reply.h are answered
-  HelperKind helpers = HelperKind::processes;
-  Dispatch dispatch = Dispatch::boss;
-  ThreadKind threads = ThreadKind::user;
-  int queue_bound = 1024;                // events that a stage's queue holds at most
-  std::int64_t thread_control_ms = 2000; // how often the thread-pool controller looks; 0: off
-  bool batch_control = false;
-  std::int64_t overload_target_ms = 0;   // of the overload controller's 90th percentile; 0: off
+  bool dynamic = false;  // targets of synthetic_reply.h are answered
 
   // What follows is worked out, not typed.
-  int descriptors = 0;          // one past the highest descriptor that a process may have
-  int deadline_grain_ms = 50;   // how late a deadline may be found
-  bool waits_in_calls = false;  // who serves a connection blocks in the call: no event mechanism
+  int descriptors = 0;         // one past the highest descriptor that a process may have
+  int deadline_grain_ms = 50;  // how late a deadline may be found
 };
 
 // What an architecture says of itself. An empty list: the factor means nothing there, and giving it is refused.
@@ -87,36 +84,42 @@ struct Architecture {
   int workers_least = 1;
   int workers_most = 1;
   int workers_default = 1;
-  std::vector<EventMechanism> pollers = {};
+  Waiting waiting = Waiting::by_readiness;
+  std::vector<EventMechanism> pollers = {};  // with Waiting::by_readiness alone
   std::vector<BodyKind> bodies = {};
   std::vector<Sending> sends = {};
   std::vector<Residency> residencies = {Residency::none};
-  std::vector<HelperKind> helpers = {};
-  std::vector<Dispatch> dispatches = {};
-  std::vector<ThreadKind> thread_kinds = {};
-  std::vector<Favour> favours = {};
-  bool accepts_in_batches = true;           // --accept-limit means something: accepting follows readiness
+  std::vector<AcceptPriority> accept_priorities = {};
   bool can_refuse = true;                   // somebody is free to answer 503 while all connections are in use
-  bool has_stages = false;                  // event queues and their controllers
   bool connections_are_threads = false;     // --connections threads are made beforehand, one for each
   bool connections_are_workers = false;     // each worker holds one connection at a time
   bool descriptors_are_per_worker = false;  // workers are processes with descriptor tables of their own
   bool can_listen_apart = false;            // --reuseport means something: workers are processes that accept
+  int own_descriptors_per_worker = 0;       // besides connections, cached files and one event mechanism
+  // The options that this architecture alone has, and what it rejects because of them.
+  std::vector<OptionRow> own_options = {};
+  void (*check)(const Options& options) = nullptr;  // throws UsageError
 };
 
 // The lists that most architectures share.
 std::vector<EventMechanism> all_pollers();
 std::vector<BodyKind> all_bodies();
-std::vector<Favour> all_favours();
+std::vector<AcceptPriority> all_accept_priorities();
 
-// Throws UsageError with one sentence. Nothing is returned after --help or --describe, which are answered on stdout.
+// Reads the command line, including own options. Throws UsageError with one sentence. Returns nothing after --help or
+// --describe, which are answered on stdout. --describe first checks the rest of the command line; it prints describe()
+// and "connections", the most that this command line holds.
 std::optional<Options> parse_options(int argc, const char* const* argv, const Architecture& architecture);
 
-nlohmann::ordered_json to_json(const Options& options, const Architecture& architecture);
-nlohmann::ordered_json describe(const Architecture& architecture);
+// Why --admission=refuse is rejected where nobody is free to refuse a client.
+inline constexpr const char* nobody_can_refuse =
+    "--admission=refuse means nothing here: while every worker serves a connection, nobody is free to refuse another; "
+    "use --admission=wait";
 
-// "300ms", "15s", "2m" -> ms; "64", "64K", "64KiB", "1M", "2GiB" -> bytes (powers of 1024). Throw UsageError.
-std::int64_t parse_duration_ms(std::string_view text);
-std::uint64_t parse_size_bytes(std::string_view text);
+// The effective options, without those that mean nothing to the architecture.
+nlohmann::ordered_json to_json(const Options& options, const Architecture& architecture);
+// What --describe prints. Under "options" each option has the list of its values, the default first; an empty list
+// where it means nothing; or, where it takes a number, a time or the like, what stands for its value in the help.
+nlohmann::ordered_json describe(const Architecture& architecture);
 
 }  // namespace bakeoff

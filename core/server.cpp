@@ -1,5 +1,7 @@
 #include "core/server.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -14,9 +16,10 @@
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/patient_output.h"
+#include "core/files/shared_cache.h"
 #include "core/files/shared_descriptor_table.h"
 #include "core/sharing/lock.h"
-#include "core/files/shared_cache.h"
 
 namespace bakeoff {
 namespace {
@@ -24,16 +27,24 @@ namespace {
 // What one receive takes at most, and one read of an uncached file.
 constexpr std::size_t scratch_bytes = 64 * 1024;
 
-// SIGTERM and SIGINT become a descriptor that any loop can watch; threads made later inherit the mask.
+// For the last line, while the memory of the server's connections may still be taken.
+constexpr std::size_t memory_for_the_end_bytes = 256 * 1024;
+// How long the last line waits for a reader that takes nothing of it.
+constexpr int statistics_patience_ms = 2000;
+
+// The signals become a descriptor that any loop can watch; threads made later inherit the mask.
 int open_stop_fd() {
-  sigset_t stop;
-  sigemptyset(&stop);
-  sigaddset(&stop, SIGTERM);
-  sigaddset(&stop, SIGINT);
+  const sigset_t stop = stop_signals();
   sigprocmask(SIG_BLOCK, &stop, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   const int fd = ::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (fd < 0) throw StartError(std::string("no descriptor for signals can be had: ") + std::strerror(errno));
+  if (fd < 0) throw StartError(std::string("cannot create a descriptor for signals: ") + std::strerror(errno));
+  return fd;
+}
+
+int open_drain_fd() {
+  const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) throw StartError(std::string("cannot create a descriptor for draining: ") + std::strerror(errno));
   return fd;
 }
 
@@ -43,6 +54,24 @@ void limit_descriptors(int descriptors) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = static_cast<rlim_t>(descriptors);
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Listener::Settings listener_settings(const Options& options, const Architecture& architecture) {
+  Listener::Settings settings;
+  settings.address = options.address;
+  settings.port = options.port;
+  settings.backlog = options.backlog;
+  settings.congestion = options.congestion;
+  settings.send_buffer_bytes = options.send_buffer_bytes;
+  if (options.defer_accept)
+    settings.defer_accept_s = static_cast<int>(std::max<std::int64_t>(1, options.request_timeout_ms / 1000));
+  settings.reuseport = options.reuseport;
+  settings.accept_blocks = architecture.waiting == Waiting::in_calls;
+  settings.connections_block = options.send == Sending::blocking;
+  const std::int64_t shortest_ms =
+      std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
+  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, 1000);
+  return settings;
 }
 
 FileCache::Settings cache_settings(const Options& options) {
@@ -59,14 +88,31 @@ FileCache::Settings cache_settings(const Options& options) {
 
 }  // namespace
 
-Worker::Worker(Server& its_server, WorkerStats& its_stats, std::unique_ptr<Clock> its_clock)
+sigset_t stop_signals() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) sigaddset(&stop, signal);
+  return stop;
+}
+
+Worker::Worker(Server& its_server, int number, WorkerStats& its_stats, std::unique_ptr<Clock> its_clock)
     : server(its_server),
+      listener(its_server.listener_of(number)),
+      cache(find_cache()),
       stats(its_stats),
       clock(*its_clock),
       head_end(its_server.options().align_heads),
       own_clock_(std::move(its_clock)),
       scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
   scratch = {scratch_memory_.get(), scratch_bytes};
+}
+
+FileCache& Worker::find_cache() {
+  if (server.shared_cache() != nullptr) return *server.shared_cache();
+  const FileCache::Settings settings = cache_settings(server.options());
+  own_cache_memory_ = std::make_unique<PrivateCacheMemory>(std::make_unique<NoLock>(), settings.entries);
+  own_cache_ = std::make_unique<FileCache>(settings, server.root(), server.body(), *own_cache_memory_);
+  return *own_cache_;
 }
 
 void Worker::waited(const Poller& poller, std::size_t ready) {
@@ -80,81 +126,131 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
     : options_(options),
       architecture_(architecture),
       root_(options.root),
-      listeners_(Listener::open_all(options_)),
-      listener_(&listeners_.front()),
+      listeners_(Listener::open_all(listener_settings(options_, architecture_), options_.workers)),
       body_(options.body, options.auto_limit_bytes),
-      receive_flags_(options.waits_in_calls ? 0 : MSG_DONTWAIT),
+      receive_flags_(waits_in_calls() ? 0 : MSG_DONTWAIT),
       stop_fd_(open_stop_fd()),
-      stats_(architecture.name) {
+      drain_fd_(open_drain_fd()),
+      stats_(architecture.name),
+      memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
+  root_.check_kernel();
   const FileCache::Settings settings = cache_settings(options_);
+  if (sharing != Sharing::processes) descriptors_ = std::make_unique<PrivateDescriptorTable>();
   switch (sharing) {
-    case Sharing::nobody:
-      cache_memory_ = std::make_unique<PrivateCacheMemory>(std::make_unique<NoLock>(), settings.entries);
-      break;
+    case Sharing::nobody: return;
     case Sharing::threads:
       cache_memory_ = std::make_unique<PrivateCacheMemory>(std::make_unique<ThreadLock>(), settings.entries);
       break;
     case Sharing::processes: {
-      ledger_ = std::make_unique<Ledger>(options_.descriptors, options_.workers);
-      auto memory = std::make_unique<SharedCacheMemory>(settings, *ledger_);
-      shared_cache_ = memory.get();
+      auto descriptors = std::make_unique<SharedDescriptorTable>(options_.descriptors, options_.workers);
+      auto memory = std::make_unique<SharedCacheMemory>(settings, *descriptors);
+      shared_descriptors_ = descriptors.get();
+      descriptors_ = std::move(descriptors);
+      shared_cache_memory_ = memory.get();
       cache_memory_ = std::move(memory);
       break;
     }
   }
-  cache_ = std::make_unique<FileCache>(settings, root_, body_, *cache_memory_);
+  shared_cache_ = std::make_unique<FileCache>(settings, root_, body_, *cache_memory_);
 }
 
-Server::~Server() { ::close(stop_fd_); }
+Server::~Server() {
+  ::close(stop_fd_);
+  ::close(drain_fd_);
+}
 
-void Server::listen_as(int number, bool descriptors_are_shared) {
-  if (!options_.reuseport) return;
-  if (!descriptors_are_shared) {
-    std::vector<Listener> mine;
-    mine.push_back(std::move(listeners_[static_cast<std::size_t>(number)]));
-    listeners_ = std::move(mine);  // closes the others' here
-    number = 0;
-  }
-  listener_ = &listeners_[static_cast<std::size_t>(number)];
+const Listener& Server::listener_of(int number) const {
+  return listeners_.size() == 1 ? listeners_.front() : listeners_.at(static_cast<std::size_t>(number));
+}
+
+void Server::close_listeners_but(int number) {
+  if (listeners_.size() == 1) return;
+  std::vector<Listener> mine;
+  mine.push_back(std::move(listeners_[static_cast<std::size_t>(number)]));
+  listeners_ = std::move(mine);
 }
 
 std::unique_ptr<Worker> Server::make_worker(int number) {
   if (number < 0 || number >= most_workers) {
-    throw StartError("more than " + std::to_string(most_workers) + " workers are not counted; use fewer --workers");
+    throw StartError("more than " + std::to_string(most_workers) + " workers cannot be counted; use fewer --workers");
   }
-  return std::make_unique<Worker>(*this, stats_.of_worker(number));
+  return std::make_unique<Worker>(*this, number, stats_.of_worker(number));
 }
 
 std::unique_ptr<Poller> Server::make_poller() {
-  const Ledger::Window window(ledger());
+  const DescriptorTable::Window window(*descriptors_);
   std::unique_ptr<Poller> poller = bakeoff::make_poller(options_.poller, options_.descriptors);
-  if (ledger() != nullptr && poller->descriptor() >= 0) ledger()->note(poller->descriptor());
+  if (poller->descriptor() >= 0) descriptors_->note(poller->descriptor());
   return poller;
 }
 
 Listener::Accepted Server::accept(Worker& worker) {
-  const Ledger::Window window(ledger());
-  const Listener::Accepted accepted = listener_->accept();
+  const DescriptorTable::Window window(*descriptors_);
+  const Listener::Accepted accepted = accept_unless_draining(worker.listener);
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();
-      if (ledger() != nullptr) ledger()->note(accepted.fd);
+      open_connections_.fetch_add(1, std::memory_order_relaxed);
+      descriptors_->note(accepted.fd);
       break;
     case Listener::Outcome::none: worker.stats.accepts_empty.add(); break;
     case Listener::Outcome::exhausted:
       worker.stats.accepts_failed.add();
-      cache_->shed(16);  // descriptors that only save time give way to those that serve
+      worker.cache.evict(16);  // descriptors that only save time give way to those that serve
       break;
   }
   return accepted;
 }
 
-void Server::close_connection(int fd) {
-  if (ledger() != nullptr) {
-    ledger()->close(fd);
-  } else {
-    ::close(fd);
+// Who waits in the call is woken by the end of the listening socket, which is an error of it otherwise.
+Listener::Accepted Server::accept_unless_draining(const Listener& listener) const {
+  constexpr Listener::Accepted nobody{Listener::Outcome::none, -1};
+  if (draining()) return nobody;
+  try {
+    return listener.accept();
+  } catch (const StartError&) {
+    if (draining()) return nobody;
+    throw;
   }
+}
+
+void Server::close_connection(int fd) {
+  open_connections_.fetch_sub(1, std::memory_order_relaxed);
+  descriptors_->close(fd);
+}
+
+SharedDescriptorTable& Server::shared_descriptors() {
+  BAKEOFF_CHECK(shared_descriptors_ != nullptr);
+  return *shared_descriptors_;
+}
+
+SharedCacheMemory& Server::shared_cache_memory() {
+  BAKEOFF_CHECK(shared_cache_memory_ != nullptr);
+  return *shared_cache_memory_;
+}
+
+bool Server::drains_after_signal() {
+  signalfd_siginfo signal;
+  if (::read(stop_fd_, &signal, sizeof signal) < 0) return draining();  // somebody else has it
+  if (options_.drain_ms > 0 && !draining()) {
+    begin_drain();
+    return true;
+  }
+  ending_ = true;
+  return false;
+}
+
+void Server::begin_drain() {
+  end_->until_ms = monotonic_ns() / 1'000'000 + options_.drain_ms;
+  end_->draining = true;
+  for (const Listener& listener : listeners_) ::shutdown(listener.fd(), SHUT_RDWR);
+  ::eventfd_write(drain_fd_, 1);
+}
+
+bool Server::asked_to_end() const {
+  if (ending_ || (draining() && monotonic_ns() / 1'000'000 >= drain_until_ms())) return true;
+  pollfd stop{stop_fd_, POLLIN, 0};
+  return ::poll(&stop, 1, 0) == 1;
 }
 
 void Server::announce_ready() {
@@ -163,13 +259,38 @@ void Server::announce_ready() {
   ready["server"] = architecture_.name;
   ready["pid"] = ::getpid();
   ready["address"] = options_.address;
-  ready["port"] = listener_->port();
+  ready["port"] = listeners_.front().port();
   ready["workers"] = options_.workers;
   ready["options"] = to_json(options_, architecture_);
   std::cout << ready.dump() << std::endl;
 }
 
-void Server::print_statistics() { std::cout << stats_.to_json().dump() << std::endl; }
+// Piece by piece: there may be thousands of workers, and no memory left but what was set aside for this.
+void Server::print_statistics() {
+  memory_for_the_end_.reset();
+  PatientOutput out(STDOUT_FILENO, statistics_patience_ms);
+  try {
+    const std::span<const WorkerStats> workers = stats_.used();
+    out.write("{\"event\":\"statistics\",\"server\":\"" + std::string(architecture_.name) + "\",\"total\":");
+    out.write(total_json(workers).dump());
+    out.write(",\"workers\":[");
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      if (i > 0) out.write(",");
+      out.write(to_json(workers[i]).dump());
+    }
+    out.write("]}\n");
+  } catch (const std::bad_alloc&) {
+    PatientOutput(STDERR_FILENO, statistics_patience_ms).write("no memory to print the statistics with\n");
+  }
+  if (!out.complete())
+    PatientOutput(STDERR_FILENO, statistics_patience_ms).write("nobody reads the statistics on standard output\n");
+}
+
+const char* what_ended_it(const std::exception& error) {
+  const bool heap =
+      dynamic_cast<const std::bad_alloc*>(&error) != nullptr && dynamic_cast<const NoEventMemory*>(&error) == nullptr;
+  return heap ? "out of memory; use fewer --workers, --connections or --cache-bytes" : error.what();
+}
 
 int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing,
                 void (*serve)(Server& server)) {
@@ -187,10 +308,8 @@ int server_main(int argc, char** argv, const Architecture& architecture, Sharing
     return 0;
   } catch (const UsageError& error) {
     return fail(error.what(), 2);
-  } catch (const StartError& error) {
-    return fail(error.what(), 4);
-  } catch (const std::bad_alloc&) {
-    return fail("out of memory; use fewer --workers, --connections or --cache-bytes", 4);
+  } catch (const std::exception& error) {
+    return fail(what_ended_it(error), 4);
   }
 }
 

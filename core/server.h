@@ -2,50 +2,69 @@
 // architecture's main() hands a function to server_main and gets a Server; what it does with it is the architecture.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
-#include "core/files/body.h"
 #include "core/base/clock.h"
+#include "core/events/listener.h"
+#include "core/events/poller.h"
+#include "core/files/body.h"
 #include "core/files/document_root.h"
 #include "core/files/file_cache.h"
-#include "core/events/listener.h"
-#include "core/options.h"
-#include "core/events/poller.h"
 #include "core/http/response_head.h"
+#include "core/options.h"
 #include "core/sharing/shared_memory.h"
 #include "core/stats_region.h"
 
 namespace bakeoff {
 
-class Ledger;
+// Descriptors or memory ran out: how long until accepting is tried again, should no connection end before.
+inline constexpr std::int64_t exhausted_pause_ms = 100;
+
+// The signals that ask a server to end.
+sigset_t stop_signals();
+
 class Server;
 class SharedCacheMemory;
+class SharedDescriptorTable;
 
-// One thread of control that serves connections: its buffers, its time, its counters.
+// One thread of control that serves connections: where its clients come from, its cache, its buffers, its time, its
+// counters.
 struct Worker {
-  Worker(Server& server, WorkerStats& stats, std::unique_ptr<Clock> clock = std::make_unique<SystemClock>());
+ private:
+  // A cache of its own, where nobody shares one.
+  std::unique_ptr<CacheMemory> own_cache_memory_;
+  std::unique_ptr<FileCache> own_cache_;
+
+ public:
+  Worker(Server& server, int number, WorkerStats& stats,
+         std::unique_ptr<Clock> clock = std::make_unique<SystemClock>());
 
   Server& server;
+  const Listener& listener;  // its own (--reuseport), or that of all workers
+  FileCache& cache;          // its own, or that of all who share it
   WorkerStats& stats;
   Clock& clock;
   HeadEnd head_end;
   std::span<char> scratch;  // holds nothing between two calls
-  bool may_wait_for_room =
-      false;  // it may poll a full socket itself (--send=timed): nobody else waits for it meanwhile
 
   // A wait in the event mechanism has ended: the time is another, and it counts.
   void waited(const Poller& poller, std::size_t ready);
 
  private:
+  FileCache& find_cache();
+
   std::unique_ptr<Clock> own_clock_;
   std::unique_ptr<char[]> scratch_memory_;
 };
 
-// Who shares the file cache.
+// Who shares the file cache. nobody: each worker has one of its own.
 enum class Sharing : std::uint8_t { nobody, threads, processes };
 
 class Server {
@@ -57,20 +76,28 @@ class Server {
   const Options& options() const { return options_; }
   const Architecture& architecture() const { return architecture_; }
   const DocumentRoot& root() const { return root_; }
-  const Listener& listener() const { return *listener_; }  // this worker's
   const BodyStrategy& body() const { return body_; }
-  FileCache& cache() { return *cache_; }
-  Ledger* ledger() { return ledger_.get(); }                   // nullptr unless processes share descriptors
-  SharedCacheMemory* shared_cache() { return shared_cache_; }  // likewise
-  int receive_flags() const { return receive_flags_; }         // for recv()
+  DescriptorTable& descriptors() { return *descriptors_; }
+  // The cache of all workers; nullptr with Sharing::nobody.
+  FileCache* shared_cache() { return shared_cache_.get(); }
+  // What processes share besides, for their parent. REQUIRES: Sharing::processes.
+  SharedDescriptorTable& shared_descriptors();
+  SharedCacheMemory& shared_cache_memory();
+  bool waits_in_calls() const { return architecture_.waiting == Waiting::in_calls; }
+  int receive_flags() const { return receive_flags_; }  // for recv()
 
-  // Workers that each have a listening socket of their own: this process is worker `number`, and listens at its own.
-  void listen_as(int number, bool descriptors_are_shared);
+  // Where worker `number` accepts.
+  const Listener& listener_of(int number) const;
+  // This process has a descriptor table of its own and holds worker `number` alone: closes the others'
+  // listening sockets.
+  void close_listeners_but(int number);
 
   // A worker of this process. Number 0 is the first; a number's counters go on where its last holder left them.
   // Throws StartError beyond most_workers.
   std::unique_ptr<Worker> make_worker(int number);
   static constexpr int most_workers = StatsRegion::most_workers;
+  // The counters of that worker, which must not run meanwhile.
+  WorkerStats& stats_of(int number) { return stats_.of_worker(number); }
 
   // A poller for this process. Throws StartError.
   std::unique_ptr<Poller> make_poller();
@@ -79,32 +106,65 @@ class Server {
   Listener::Accepted accept(Worker& worker);
   void close_connection(int fd);
 
-  // Becomes readable when the server is asked to end (SIGTERM, SIGINT).
+  // Connections that this process holds: accepted and not yet closed.
+  int open_connections() const { return open_connections_.load(std::memory_order_relaxed); }
+
+  // --- the end (SIGTERM, SIGINT, SIGQUIT, SIGHUP) ---
+  // With --drain the first signal makes the server drain: it accepts no more connections, closes idle ones at once, and
+  // answers requests that have begun. It ends when they are answered, when that time has passed, or at a second signal.
+
+  // Becomes readable when such a signal has come.
   int stop_fd() const { return stop_fd_; }
+  // Takes it. False: the server is to end now. True: it drains, and drain_until_ms() is set.
+  bool drains_after_signal();
+  // Of all its processes and threads. In ms of CLOCK_MONOTONIC.
+  void begin_drain();
+  bool draining() const { return end_->draining.load(std::memory_order_relaxed); }
+  std::int64_t drain_until_ms() const { return end_->until_ms.load(std::memory_order_relaxed); }
+  // Becomes readable, and stays so, when it drains.
+  int drain_fd() const { return drain_fd_; }
+  // Whether it is to end now, for who waits in calls that return now and then. One system call.
+  bool asked_to_end() const;
 
   // Tells on stdout, as one line of JSON, that connections are accepted. Called once.
   void announce_ready();
-  // The last line on stdout.
+  // The last line on stdout. BLOCKS: until it is read, or for two seconds in which nothing of it is.
   void print_statistics();
 
  private:
+  Listener::Accepted accept_unless_draining(const Listener& listener) const;
+
   Options options_;
   const Architecture& architecture_;
   DocumentRoot root_;
-  std::vector<Listener> listeners_;
-  const Listener* listener_;
+  std::vector<Listener> listeners_;  // one for all workers, or one for each
   BodyStrategy body_;
   int receive_flags_;
   int stop_fd_;
+  int drain_fd_;
+  struct End {
+    std::atomic<bool> draining{false};
+    std::atomic<std::int64_t> until_ms{0};
+  };
+  SharedRegion end_memory_{sizeof(End)};
+  End* end_ = new (end_memory_.data()) End;
+  std::atomic<bool> ending_{false};
+  std::atomic<int> open_connections_{0};
   StatsRegion stats_;
-  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<char[]> memory_for_the_end_;
+  std::unique_ptr<DescriptorTable> descriptors_;
   std::unique_ptr<CacheMemory> cache_memory_;
-  SharedCacheMemory* shared_cache_ = nullptr;
-  std::unique_ptr<FileCache> cache_;
+  std::unique_ptr<FileCache> shared_cache_;
+  // As what descriptors_ and cache_memory_ are, where processes share them.
+  SharedDescriptorTable* shared_descriptors_ = nullptr;
+  SharedCacheMemory* shared_cache_memory_ = nullptr;
 };
 
-// Reads the command line, builds the server, calls `serve` and prints the statistics when it returns; or prints one line
-// that says what is wrong and what to do. Returns the exit status: 0, 2 (usage), 4 (did not start).
+// What ended a server, in one line.
+const char* what_ended_it(const std::exception& error);
+
+// Reads the command line, builds the server, calls `serve` and prints the statistics when it returns; or prints one
+// line that says what is wrong and what to do. Returns the exit status: 0, 2 (usage), 4 (did not start).
 int server_main(int argc, char** argv, const Architecture& architecture, Sharing sharing,
                 void (*serve)(Server& server));
 

@@ -26,6 +26,7 @@ constexpr Field fields[] = {
     {"accepts_empty", &WorkerStats::accepts_empty},
     {"accepts_failed", &WorkerStats::accepts_failed},
     {"refused", &WorkerStats::refused},
+    {"processes_failed", &WorkerStats::processes_failed},
     {"requests", &WorkerStats::requests},
     {"body_bytes", &WorkerStats::body_bytes},
     {"partial_sends", &WorkerStats::partial_sends},
@@ -49,6 +50,8 @@ constexpr Field fields[] = {
     {"room_waits", &WorkerStats::room_waits},
     {"helper_jobs", &WorkerStats::helper_jobs},
     {"helpers_started", &WorkerStats::helpers_started},
+    {"helper_jobs_given_up", &WorkerStats::helper_jobs_given_up},
+    {"helpers_died", &WorkerStats::helpers_died},
     {"helper_queued", &WorkerStats::helper_queued},
     {"helper_queue_most", &WorkerStats::helper_queue_most, Sum::greatest},
     {"helper_wait_ns", &WorkerStats::helper_wait_ns},
@@ -73,6 +76,7 @@ constexpr Field fields[] = {
     {"closed_idle_timeout", &WorkerStats::closed_idle_timeout},
     {"closed_send_timeout", &WorkerStats::closed_send_timeout},
     {"closed_file_changed", &WorkerStats::closed_file_changed},
+    {"closed_no_memory", &WorkerStats::closed_no_memory},
     {"closed_error", &WorkerStats::closed_error},
 };
 
@@ -97,6 +101,8 @@ void WorkerStats::count_cache(const CacheUse& use) {
 void WorkerStats::set_helpers(const HelperCounters& helpers) {
   helper_jobs.set(helpers.jobs);
   helpers_started.set(helpers.started);
+  helpers_died.set(helpers.died);
+  helper_jobs_given_up.set(helpers.given_up);
   helper_queued.set(helpers.queued);
   helper_queue_most.set(helpers.queued_most);
   helper_wait_ns.set(helpers.wait_ns);

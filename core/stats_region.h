@@ -1,5 +1,5 @@
-// The counters of a server's workers, a page each, in memory that all its processes share and that others may read while
-// it runs (bakeoff stats PID).
+// The counters of a server's workers, a page each, in memory that all its processes share and that others may read
+// while it runs (bakeoff stats PID).
 #pragma once
 
 #include <sys/types.h>
@@ -43,6 +43,7 @@ class StatsRegion {
     char server[64];
     std::atomic<int> used;  // one past the highest worker that there was
   };
+  static constexpr std::size_t size_bytes = sizeof(Header) + most_workers * sizeof(WorkerStats);
   StatsRegion(int fd, bool writable);
 
   int fd_;

@@ -8,7 +8,7 @@ namespace bakeoff {
 
 enum class Want : std::uint8_t {
   readable,  // bytes from the peer
-  writable,  // room in the socket's send buffer
+  writable,  // space in the socket's send buffer
   disk,      // a name or a page that may not be in memory: the next step waits for it itself
   timer,     // its deadline, and nothing else: then expire() goes on
   close,     // nothing any more: the connection is over

@@ -6,9 +6,11 @@
 #include <iostream>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
+#include "core/base/version.h"
+#include "core/toml/strict_toml.h"
 #include "harness/commands/commands.h"
 #include "harness/processes/guard.h"
-#include "core/toml/strict_toml.h"
 
 namespace bakeoff {
 namespace {
@@ -16,7 +18,8 @@ namespace {
 void print_help(std::ostream& out) {
   out << "bakeoff COMMAND ...\n\n";
   std::size_t width = 0;
-  for (const SubCommand& command : sub_commands()) width = std::max(width, std::string(command.name).size() + 1 + std::string(command.arguments).size());
+  for (const SubCommand& command : sub_commands())
+    width = std::max(width, std::string(command.name).size() + 1 + std::string(command.arguments).size());
   for (const SubCommand& command : sub_commands()) {
     std::string call = std::string(command.name) + " " + command.arguments;
     call.resize(width, ' ');
@@ -36,6 +39,10 @@ int dispatch(const Arguments& words) {
     print_help(std::cout);
     return exit_status::fine;
   }
+  if (words[0] == "--version") {
+    std::cout << version_line("bakeoff") << std::flush;
+    return exit_status::fine;
+  }
   std::vector<std::string> names;
   for (const SubCommand& command : sub_commands()) {
     names.push_back(command.name);
@@ -45,12 +52,21 @@ int dispatch(const Arguments& words) {
     return command.run(reactor, {words.begin() + 1, words.end()});
   }
   const std::string near = nearest_word(words[0], names);
-  throw UsageError("there is no command `" + words[0] + "`; " + (near.empty() ? "see bakeoff --help" : "did you mean `" + near + "`?"));
+  throw UsageError("there is no command `" + words[0] + "`; " +
+                   (near.empty() ? "see bakeoff --help" : "did you mean `" + near + "`?"));
 }
 
-int complain(const char* what, int status) {
-  std::fprintf(stderr, "bakeoff: %s\n", what);
+// A command puts its own name before what it says of its arguments. A message may quote a name that somebody
+// else chose.
+int complain(const std::string& what, int status) {
+  std::fprintf(stderr, "%s%s\n", what.starts_with("bakeoff ") ? "" : "bakeoff: ", visible(what, "\n\t").c_str());
   return status;
+}
+
+// Output that could not be written is a failure, whatever the rest did.
+bool all_was_written() {
+  std::cout.flush();
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
 }
 
 }  // namespace
@@ -60,13 +76,17 @@ int main(int argc, char** argv) {
   using namespace bakeoff;
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return dispatch({argv + 1, argv + argc});
+    const int status = dispatch({argv + 1, argv + argc});
+    return all_was_written() ? status : complain("cannot write to standard output", exit_status::not_started);
   } catch (const UsageError& error) {
     return complain(error.what(), exit_status::usage);
   } catch (const StartError& error) {
     return complain(error.what(), exit_status::not_started);
   } catch (const Interrupted&) {
     return complain("interrupted", exit_status::interrupted);
+  } catch (const nlohmann::json::exception& error) {
+    // Only a file that somebody changed holds what the code does not expect there.
+    return complain(("a file of the run is damaged: " + plain_words(error)).c_str(), exit_status::usage);
   } catch (const std::exception& error) {
     return complain(error.what(), exit_status::not_started);
   }

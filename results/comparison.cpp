@@ -1,46 +1,48 @@
 #include "results/comparison.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <numeric>
 
-#include "core/base/random.h"
+#include "core/base/check.h"
 
 namespace bakeoff {
 namespace {
 
-constexpr double alpha = 0.05;
-constexpr std::size_t exact_pairs = 20;
-constexpr std::uint32_t random_flips = 200'000;
-constexpr std::uint32_t resamples = 10'000;
+// Of all wrong alarms that are allowed, the part that failures may cause.
+constexpr double failures_share = 0.2;
+// A baseline that fails in this share of its trials of a cell cannot be compared with.
+constexpr double broken_baseline = 0.5;
+constexpr std::uint32_t least_trials = 3;
 
-std::vector<double> logarithms(const std::vector<double>& ratios) {
-  std::vector<double> logs;
-  for (const double ratio : ratios) logs.push_back(std::log(ratio));
-  return logs;
+std::optional<double> goodness(const Trial& trial, const MetricName& metric) {
+  const auto& figure = trial.figures[metric.metric];
+  if (!figure || *figure <= 0) return std::nullopt;
+  return metric.better == Better::less ? -std::log(*figure) : std::log(*figure);
 }
 
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+void count(FailureCount& counter, const Trial& trial, const std::string& failure) {
+  ++counter.trials;
+  counter.died = counter.died || !trial.failures.empty();
+  if (trial.counts) counter.sum = counter.sum ? *counter.sum + *trial.counts : *trial.counts;
+  if (failure.empty()) return;
+  ++counter.failed;
+  if (counter.first_cause.empty()) counter.first_cause = failure;
 }
 
-std::pair<double, double> bootstrap_interval(const std::vector<double>& logs) {
-  Random random(logs.size());  // the same verdict for the same figures
-  std::vector<double> means(resamples);
-  for (double& one : means) {
-    double sum = 0;
-    for (std::size_t i = 0; i < logs.size(); ++i) sum += logs[random.below(static_cast<std::uint32_t>(logs.size()))];
-    one = sum / static_cast<double>(logs.size());
-  }
-  std::sort(means.begin(), means.end());
-  // The percentile interval of so few is too narrow by sqrt(n / (n - 1)): the resamples scatter as the sample does about
-  // its own mean.
-  const double centre = mean(logs),
-               widen = std::sqrt(static_cast<double>(logs.size()) / static_cast<double>(logs.size() - 1));
-  const double lower = means[static_cast<std::size_t>(alpha / 2 * resamples)],
-               upper = means[static_cast<std::size_t>((1 - alpha / 2) * resamples) - 1];
-  return {centre + (lower - centre) * widen, centre + (upper - centre) * widen};
+std::uint32_t trials_in_all(const std::map<std::string, FailureCount>& counters) {
+  std::uint32_t all = 0;
+  for (const auto& [cell, counter] : counters) all += counter.trials;
+  return all;
+}
+
+std::string failure_words(const std::map<std::string, FailureCount>& counters) {
+  const auto most = std::max_element(counters.begin(), counters.end(),
+                                     [](const auto& a, const auto& b) { return a.second.failed < b.second.failed; });
+  if (most == counters.end() || most->second.failed == 0) return "in no trial";
+  return fmt::format("in {} of {} trials of {} ({})", most->second.failed, most->second.trials, most->first,
+                     most->second.first_cause);
 }
 
 }  // namespace
@@ -54,71 +56,200 @@ const char* to_string(Verdict verdict) {
   return "";
 }
 
-double sign_flip_p_slower(const std::vector<double>& log_ratios) {
-  const std::size_t n = log_ratios.size();
-  if (n == 0) return 1;
-  const double observed = std::accumulate(log_ratios.begin(), log_ratios.end(), 0.0);
-  const double tolerance = 1e-12 * std::max(1.0, std::fabs(observed));  // the observed assignment itself must count
-  const auto sum_of = [&](std::uint64_t flips) {
-    double sum = 0;
-    for (std::size_t i = 0; i < n; ++i) sum += (flips >> (i % 64) & 1) != 0 ? -log_ratios[i] : log_ratios[i];
-    return sum;
+bool can_be_guarded(const MetricName& metric) {
+  return metric.better != Better::neither && metric.scatter == Scatter::factors;
+}
+
+double to_spend(double alpha, double share, double spent, std::size_t pairs) {
+  // Early looks get much of it, since most comparisons are clear early.
+  const double due = alpha * std::sqrt(std::clamp(share, 0.0, 1.0)) - spent;
+  return due >= std::pow(0.5, static_cast<double>(pairs)) ? due : 0;
+}
+
+Gate::Gate(std::vector<std::string> cells, std::vector<Guard> guards, ValidityLimits limits, double alpha)
+    : limits_(limits), alpha_(alpha) {
+  BAKEOFF_CHECK(!cells.empty() && !guards.empty());
+  for (const std::string& cell : cells) {
+    for (const Guard& guard : guards) {
+      BAKEOFF_CHECK(guard.margin > 0 && guard.margin < 1 && can_be_guarded(guard.metric));
+      judgements_.push_back({cell, guard, 0, {}, {}, {}, Verdict::undecided});
+    }
+  }
+  hypotheses_.resize(judgements_.size());
+}
+
+// Why a trial failed; empty: it did not.
+std::string Gate::failure_of(const Trial& trial) const {
+  if (!trial.failures.empty()) return trial.failures.front();
+  if (!trial.counts) return {};
+  for (const BrokenRule& rule : broken_rules(*trial.counts, limits_)) {
+    if (rule.side == Side::server) return rule.text;
+  }
+  return {};
+}
+
+std::string Gate::spoiled(const std::map<std::string, FailureCount>& counters) const {
+  for (const auto& [cell, counter] : counters) {
+    if (counter.died) {
+      return fmt::format("in {} of {} trials of {} ({})", counter.failed, counter.trials, cell, counter.first_cause);
+    }
+    if (!counter.sum) continue;
+    for (const BrokenRule& rule : broken_rules(*counter.sum, limits_)) {
+      if (rule.side == Side::server) return fmt::format("in {} ({})", cell, rule.text);
+    }
+  }
+  return {};
+}
+
+void Gate::add(const std::string& cell, const Trial& baseline, const Trial& candidate) {
+  const std::string before = failure_of(baseline), after = failure_of(candidate);
+  count(baseline_[cell], baseline, before);
+  count(candidate_[cell], candidate, after);
+  if (before.empty() != after.empty()) failures_.push_back(after.empty() ? 1 : -1);
+  for (std::size_t i = 0; i < judgements_.size(); ++i) {
+    if (judgements_[i].cell != cell) continue;
+    const auto a = goodness(baseline, judgements_[i].guard.metric),
+               b = goodness(candidate, judgements_[i].guard.metric);
+    if (a && b) hypotheses_[i].log_ratios.push_back(*b - *a);
+  }
+}
+
+void Gate::judge(std::size_t i, double share) {
+  Hypothesis& hypothesis = hypotheses_[i];
+  Judgement& judgement = judgements_[i];
+  if (judgement.verdict != Verdict::undecided || hypothesis.log_ratios.empty()) return;
+  const std::size_t pairs = hypothesis.log_ratios.size();
+  const double of_figures = alpha_ * (1 - failures_share) / static_cast<double>(hypotheses_.size());
+  const double fine = to_spend(alpha_, share, hypothesis.spent_fine, pairs);
+  const double worse = to_spend(of_figures, share, hypothesis.spent_worse, pairs);
+  hypothesis.spent_fine += fine;
+  hypothesis.spent_worse += worse;
+  const Location location = location_of(hypothesis.log_ratios, fine, worse);
+  hypothesis.estimate = location.estimate;
+  // A limit of an earlier look still holds.
+  if (location.lower) hypothesis.lower = location.lower;
+  if (location.upper) hypothesis.upper = location.upper;
+
+  if (location.lower && *location.lower > std::log1p(-judgement.guard.margin)) {
+    judgement.verdict = Verdict::fine;
+  } else if (location.upper && *location.upper < 0) {
+    judgement.verdict = Verdict::regressed;
+  }
+  const bool less = judgement.guard.metric.better == Better::less;
+  const auto back = [&](const std::optional<double>& logarithm) -> std::optional<double> {
+    if (!logarithm) return std::nullopt;
+    return std::exp(less ? -*logarithm : *logarithm);
   };
-  std::uint64_t as_slow = 0;
-  if (n <= exact_pairs) {
-    const std::uint64_t all = std::uint64_t{1} << n;
-    for (std::uint64_t flips = 0; flips < all; ++flips) as_slow += sum_of(flips) <= observed + tolerance ? 1 : 0;
-    return static_cast<double>(as_slow) / static_cast<double>(all);
-  }
-  Random random(n);
-  for (std::uint32_t i = 0; i < random_flips; ++i) as_slow += sum_of(random.next()) <= observed + tolerance ? 1 : 0;
-  return static_cast<double>(as_slow + 1) / (random_flips + 1);
+  judgement.pairs = static_cast<std::uint32_t>(pairs);
+  judgement.ratio = back(location.estimate);
+  judgement.lower = back(less ? hypothesis.upper : hypothesis.lower);
+  judgement.upper = back(less ? hypothesis.lower : hypothesis.upper);
 }
 
-Comparison compare_pairs(const std::vector<double>& ratios, double threshold) {
-  Comparison comparison;
-  comparison.pairs = static_cast<std::uint32_t>(ratios.size());
-  comparison.threshold = threshold;
-  if (ratios.size() < 2) {
-    comparison.why = "fewer than 2 pairs say nothing";
-    return comparison;
-  }
-  const std::vector<double> logs = logarithms(ratios);
-  const auto [lower, upper] = bootstrap_interval(logs);
-  comparison.ratio = std::exp(mean(logs));
-  comparison.lower = std::exp(lower);
-  comparison.upper = std::exp(upper);
-  comparison.p_slower = sign_flip_p_slower(logs);
-  if (ratios.size() < least_pairs) {
-    comparison.why = "no verdict below " + std::to_string(least_pairs) + " pairs";
-  } else {
-    judge(comparison);
-  }
-  return comparison;
+void Gate::look(double share) {
+  for (std::size_t i = 0; i < judgements_.size(); ++i) judge(i, share);
+  const double level = to_spend(alpha_ * failures_share, share, spent_failures_, failures_.size());
+  spent_failures_ += level;
+  fails_more_ = fails_more_ || (level > 0 && p_so_low(failures_) <= level);
 }
 
-void judge(Comparison& comparison) {
-  const double threshold = comparison.threshold;
-  char text[160];
-  comparison.verdict = Verdict::undecided;
-  if (comparison.p_slower <= alpha && comparison.upper < 1 && comparison.ratio < 1 - threshold) {
-    comparison.verdict = Verdict::regressed;
-    std::snprintf(text, sizeof text, "worse by %.1f %%, by chance in %.2g %% of cases", (1 - comparison.ratio) * 100,
-                  comparison.p_slower * 100);
-  } else if (comparison.lower > 1 - threshold) {
-    comparison.verdict = Verdict::fine;
-    std::snprintf(text, sizeof text, "not worse by the %.1f %% that matter", threshold * 100);
-  } else {
-    std::snprintf(text, sizeof text, "the interval %.3f .. %.3f leaves open whether it is worse by %.1f %%",
-                  comparison.lower, comparison.upper, threshold * 100);
+Verdict Gate::verdict() const {
+  bool all_fine = true, regressed = fails_more_;
+  for (const Judgement& judgement : judgements_) {
+    all_fine = all_fine && judgement.verdict == Verdict::fine;
+    regressed = regressed || judgement.verdict == Verdict::regressed;
   }
-  comparison.why = text;
+  if (regressed) return Verdict::regressed;
+  // A candidate that fails is not shown to be fine, and a baseline that fails shows nothing.
+  return all_fine && trials_in_all(candidate_) >= trials_without_failure && spoiled(candidate_).empty() &&
+                 spoiled(baseline_).empty()
+             ? Verdict::fine
+             : Verdict::undecided;
 }
 
-double noise_floor(const std::vector<double>& self_ratios, double least) {
-  if (self_ratios.size() < 2) return least;
-  const auto [lower, upper] = bootstrap_interval(logarithms(self_ratios));
-  return std::max({least, 1 - std::exp(lower), std::exp(upper) - 1});
+std::string Gate::why() const {
+  if (fails_more_) {
+    return "the candidate fails " + failure_words(candidate_) + ", the baseline " + failure_words(baseline_);
+  }
+  const Judgement* worst = nullptr;
+  std::size_t regressed = 0, undecided = 0;
+  for (const Judgement& judgement : judgements_) {
+    undecided += judgement.verdict == Verdict::undecided ? 1 : 0;
+    if (judgement.verdict != Verdict::regressed) continue;
+    ++regressed;
+    const auto badness = [](const Judgement& one) { return std::fabs(std::log(*one.ratio)); };
+    if (worst == nullptr || badness(judgement) > badness(*worst)) worst = &judgement;
+  }
+  const std::string all = fmt::format("{} {}", judgements_.size(), judgements_.size() == 1 ? "figure" : "figures");
+  if (worst != nullptr) {
+    std::string text = fmt::format("{} of {} is {:.1f} % {}", path_of(worst->guard.metric), worst->cell,
+                                   std::fabs(*worst->ratio - 1) * 100, *worst->ratio < 1 ? "lower" : "higher");
+    if (regressed > 1) text += fmt::format("; {} of {} are worse", regressed, all);
+    return text;
+  }
+  const std::string before = spoiled(baseline_), after = spoiled(candidate_);
+  if (!after.empty()) return "the candidate fails " + after + ", too rarely to tell it from the baseline";
+  if (!before.empty()) return "the baseline fails " + before;
+  if (undecided == 0 && trials_in_all(candidate_) < trials_without_failure) {
+    return fmt::format("{} trials without a failure are too few to call it fine; {} are needed",
+                       trials_in_all(candidate_), trials_without_failure);
+  }
+  if (undecided == 0) return all + " shown to be less than the margin worse";
+  for (const Judgement& judgement : judgements_) {
+    if (judgement.verdict != Verdict::undecided) continue;
+    const std::string name = path_of(judgement.guard.metric) + " of " + judgement.cell;
+    if (judgement.pairs == 0) return name + " is missing in every pair of trials";
+    std::string text = fmt::format("{}: candidate/baseline {:.3f}", name, *judgement.ratio);
+    const bool less = judgement.guard.metric.better == Better::less;
+    if (const auto& limit = less ? judgement.upper : judgement.lower)
+      text += fmt::format(", {} {:.3f}", less ? "at most" : "at least", *limit);
+    text += fmt::format(", leaves open whether it is {:.3g} % worse", judgement.guard.margin * 100);
+    if (undecided > 1) text += fmt::format("; {} of {} are undecided", undecided, all);
+    return text;
+  }
+  return {};
+}
+
+std::set<std::string> Gate::open_cells() const {
+  std::set<std::string> open;
+  for (const Judgement& judgement : judgements_) {
+    if (judgement.verdict == Verdict::undecided) open.insert(judgement.cell);
+  }
+  if (open.empty() && verdict() == Verdict::undecided) {
+    for (const Judgement& judgement : judgements_) open.insert(judgement.cell);
+  }
+  return open;
+}
+
+std::string Gate::baseline_failure() const {
+  for (const auto& [cell, counter] : baseline_) {
+    if (counter.trials < least_trials || counter.failed < broken_baseline * counter.trials) continue;
+    return fmt::format("the baseline itself fails in {} of {} trials of {} ({})", counter.failed, counter.trials, cell,
+                       counter.first_cause);
+  }
+  return {};
+}
+
+std::optional<double> Gate::times_as_many() const {
+  // An interval shrinks with the square root of the pairs: by which factor must this one, to lie on one side?
+  double most = 1;
+  for (std::size_t i = 0; i < judgements_.size(); ++i) {
+    if (judgements_[i].verdict != Verdict::undecided) continue;
+    const Hypothesis& hypothesis = hypotheses_[i];
+    if (!hypothesis.estimate || (!hypothesis.lower && !hypothesis.upper)) return std::nullopt;
+    const double margin = std::log1p(-judgements_[i].guard.margin), estimate = *hypothesis.estimate;
+    std::optional<double> factor;
+    const auto consider = [&](double width, double room) {
+      if (room <= 0 || width <= 0) return;
+      const double square = (width / room) * (width / room);
+      factor = factor ? std::min(*factor, square) : square;
+    };
+    if (hypothesis.lower) consider(estimate - *hypothesis.lower, estimate - margin);
+    if (hypothesis.upper) consider(*hypothesis.upper - estimate, -estimate);
+    if (!factor) return std::nullopt;
+    most = std::max(most, *factor);
+  }
+  return most;
 }
 
 }  // namespace bakeoff

@@ -1,43 +1,115 @@
-// Whether a candidate is slower than a baseline, judged by pairs: in each block of trials both were measured under the same
-// conditions, so what drifts from block to block falls out of their ratio.
+// Whether a candidate is worse than a baseline, judged by pairs of trials. Both trials of a pair run one after the
+// other, in random order, so that drift cancels in their ratio.
+//
+// The gate looks several times while pairs come in, and stops when it knows. Every look spends a part of alpha. The
+// parts add up to at most alpha, so looking often does not raise the error, whatever the dependence between looks (a
+// group-sequential test with alpha spending; Lan, DeMets 1983, with Bonferroni's bound). Each look uses Wilcoxon's
+// exact signed-rank test.
+//   regressed: shown to be worse, corrected for the number of cells and figures (a false alarm in at most 5 % of
+//              comparisons);
+//   fine:      every figure of every cell is shown to be less than its margin worse. All must be shown, so no
+//              correction is needed: where one is truly worse by its margin, that is missed in at most 5 % of
+//              comparisons;
+//   undecided: neither.
+// Failures (a server that dies, time-outs, wrong bytes) are counted by pairs, too: a candidate that fails in pairs in
+// which the baseline does not is regressed. No candidate is fine before trials_without_failure of its trials: by then a
+// server that dies in one trial of ten has failed with a probability of 95 %.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "results/model.h"
+
 namespace bakeoff {
 
-constexpr std::uint32_t least_pairs = 6;  // below, no exact test can reach 5 %
+constexpr std::uint32_t trials_without_failure = 30;
 
 enum class Verdict { fine, regressed, undecided };
 const char* to_string(Verdict verdict);
 
-struct Comparison {
-  std::uint32_t pairs = 0;
-  double ratio = 1;  // candidate over baseline, the geometric mean of the pairs'
-  double lower = 1;  // 95 % bootstrap interval of it
-  double upper = 1;
-  double p_slower = 1;   // of the exact one-sided sign-flip test: how often chance alone would make it look this slow
-  double threshold = 0;  // the least change that matters, as a share
-  Verdict verdict = Verdict::undecided;
-  std::string why;
+// Whether a figure can be guarded: more or less of it is better, and it scatters by factors. A count or a share that
+// may be 0 has no ratio; failures are judged in place of these.
+bool can_be_guarded(const MetricName& metric);
+
+struct Guard {
+  MetricName metric;     // one that can be guarded
+  double margin = 0.05;  // a loss by this share and more matters; above 0, below 1
 };
 
-// The exact sign-flip (permutation) test: the share of the 2^n ways to swap the two of each pair whose mean log ratio is
-// no greater than the one observed. Above 20 pairs 200,000 random ones of them.
-double sign_flip_p_slower(const std::vector<double>& log_ratios);
+// One figure of one cell.
+struct Judgement {
+  std::string cell;
+  Guard guard;
+  std::uint32_t pairs = 0;
+  // Candidate over baseline, of the figure as it is measured; limits that hold whenever one looks. Empty: not
+  // known yet.
+  std::optional<double> ratio, lower, upper;
+  Verdict verdict = Verdict::undecided;
+};
 
-// `ratios`: candidate over baseline of a figure where more is better, one a pair, all positive.
-//   regressed: worse by chance in at most 5 % of cases, the interval below 1, and the ratio below 1 - threshold;
-//   fine:      the interval lies above 1 - threshold;
-//   undecided: neither, or fewer than least_pairs.
-Comparison compare_pairs(const std::vector<double>& ratios, double threshold);
-// Sets verdict and why from the rest, by these three rules.
-void judge(Comparison& comparison);
+// How often a server failed, and why first.
+struct FailureCount {
+  std::uint32_t trials = 0;
+  std::uint32_t failed = 0;  // trials that would not be valid by themselves, by the server's doing
+  bool died = false;         // or did not start, in one of them
+  std::optional<LoadCounts> sum;
+  std::string first_cause;
+};
 
-// The least change that this machine can show: from pairs of the baseline with itself, the distance from 1 that the
-// interval of their ratio reaches, and never less than `least`.
-double noise_floor(const std::vector<double>& self_ratios, double least = 0.02);
+class Gate {
+ public:
+  // Every cell with every guard is a hypothesis; neither list may be empty. `alpha`: of wrong alarms, and of
+  // wrong "fine".
+  Gate(std::vector<std::string> cells, std::vector<Guard> guards, ValidityLimits limits, double alpha = 0.05);
+
+  // A pair of trials of that cell, neither of them void.
+  void add(const std::string& cell, const Trial& baseline, const Trial& candidate);
+  // Judges what is there: `share` of the comparison's whole time has passed, 1 at the last look.
+  void look(double share);
+
+  Verdict verdict() const;
+  // A sentence that names the cell and the figure that decide.
+  std::string why() const;
+  // Cells with a figure that is still undecided: the others need no more trials. All cells while too few trials without
+  // a failure are all that is missing.
+  std::set<std::string> open_cells() const;
+  const std::vector<Judgement>& judgements() const { return judgements_; }
+  const std::map<std::string, FailureCount>& baseline_failures() const { return baseline_; }
+  const std::map<std::string, FailureCount>& candidate_failures() const { return candidate_; }
+  // A sentence when the baseline itself fails so often that nothing can be compared with it; empty otherwise.
+  std::string baseline_failure() const;
+  // How many times as many pairs an undecided comparison needs, if things go on as they are; empty: that cannot
+  // be said.
+  std::optional<double> times_as_many() const;
+
+ private:
+  struct Hypothesis {
+    std::vector<double> log_ratios;  // above 0: the candidate is better
+    double spent_fine = 0, spent_worse = 0;
+    std::optional<double> estimate, lower, upper;  // logarithms
+  };
+  void judge(std::size_t i, double share);
+  std::string failure_of(const Trial& trial) const;
+  // Why that server is not valid in the cells that were measured, all its trials together; empty: it is.
+  std::string spoiled(const std::map<std::string, FailureCount>& counters) const;
+
+  ValidityLimits limits_;
+  double alpha_;
+  std::vector<Hypothesis> hypotheses_;  // cell by cell, guard by guard
+  std::vector<Judgement> judgements_;   // in the same order
+  std::map<std::string, FailureCount> baseline_, candidate_;
+  std::vector<double> failures_;  // of pairs in which one side alone failed: -1 the candidate, 1 the baseline
+  double spent_failures_ = 0;
+  bool fails_more_ = false;
+};
+
+// What a look may spend: what is due by then less what was spent before; 0 where so few pairs could not reach it
+// anyway, which saves it for later looks.
+double to_spend(double alpha, double share, double spent, std::size_t pairs);
 
 }  // namespace bakeoff

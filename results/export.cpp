@@ -1,9 +1,11 @@
 #include "results/export.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -21,9 +23,7 @@ std::string exact(double value) {
 
 std::string rounded(const std::optional<double>& value) {
   if (!value) return "-";
-  char text[48];
-  std::snprintf(text, sizeof text, std::fabs(*value) < 9.995 ? "%.2f" : "%.0f", *value);
-  return text;
+  return fmt::format("{:.{}f}", *value, std::fabs(*value) < 9.995 ? 2 : 0);
 }
 
 std::string joined(const std::vector<std::string>& parts, const char* between) {
@@ -43,21 +43,6 @@ std::string options_text(const Cell& cell) {
   std::string text;
   for (const auto& [key, value] : cell.options) text += (text.empty() ? "" : " ") + key + "=" + value;
   return text;
-}
-
-std::string xml(const std::string& text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&': escaped += "&amp;"; break;
-      case '<': escaped += "&lt;"; break;
-      case '>': escaped += "&gt;"; break;
-      case '"': escaped += "&quot;"; break;
-      // XML 1.0 has no way to write the other control characters.
-      default: escaped += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
-    }
-  }
-  return escaped;
 }
 
 std::string markdown_field(const std::string& text) {
@@ -97,12 +82,72 @@ std::string column_name(const MetricName& metric) {
 
 bool was_measured(const CellResult& cell) { return !cell.trials.empty(); }
 
+// The measured time of all its trials.
+double measured_s(const CellResult& cell) {
+  double sum_s = 0;
+  for (const Trial& trial : cell.trials) sum_s += measured_s_of(trial).value_or(0);
+  return sum_s;
+}
+
+// A value of an axis as gnuplot reads it: a number as it is, any other word in quotes, "-" for none.
+std::string gnuplot_value(const std::string& value) {
+  if (value.empty()) return "\"-\"";
+  double number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error == std::errc() && end == value.data() + value.size()) return value;
+  std::string quoted = "\"";
+  for (const char c : value) quoted += c == '"' ? '\'' : c;
+  return quoted + "\"";
+}
+
+// The axes beside connections and workers along which the cells differ: the rate, then keys of the workload
+// and options.
+std::vector<std::string> further_axes(const ExperimentResult& result) {
+  std::map<std::string, std::set<std::string>> values;
+  bool has_rate = false;
+  for (const CellResult& cell : result.cells) {
+    has_rate = has_rate || cell.cell.rate;
+    for (const auto* set : {&cell.cell.workload_set, &cell.cell.options}) {
+      for (const auto& [key, value] : *set) values[key].insert(value);
+    }
+  }
+  std::vector<std::string> axes;
+  if (has_rate) axes.emplace_back("rate");
+  for (const auto& [key, all] : values) {
+    if (all.size() > 1 && key != "rate") axes.push_back(key);
+  }
+  return axes;
+}
+
+std::string value_on(const Cell& cell, const std::string& axis) {
+  if (axis == "rate" && cell.rate) return rate_text(*cell.rate);
+  for (const auto* set : {&cell.workload_set, &cell.options}) {
+    if (const auto found = set->find(axis); found != set->end()) return found->second;
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string xml_text(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    switch (c) {
+      case '&': escaped += "&amp;"; break;
+      case '<': escaped += "&lt;"; break;
+      case '>': escaped += "&gt;"; break;
+      case '"': escaped += "&quot;"; break;
+      // XML 1.0 has no way to write the other control characters.
+      default: escaped += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? '?' : c;
+    }
+  }
+  return escaped;
+}
 
 std::string to_csv(const ExperimentResult& result) {
   std::string text =
       "experiment,cell,server,architecture,variant,options,workload,contest,load_model,rate,connections,workers,phase,"
-      "block,attempt,started,valid,counted,steady,reasons,"
+      "block,attempt,started,counted,void_causes,failures,remarks,drift,"
       "ceiling_before_replies_per_s,ceiling_after_replies_per_s";
   for (const MetricName& metric : metric_table) text.append(",").append(column_name(metric));
   text += "\n";
@@ -125,10 +170,11 @@ std::string to_csv(const ExperimentResult& result) {
                                                std::to_string(trial.key.block),
                                                std::to_string(trial.attempt),
                                                trial.started,
-                                               trial.valid ? "true" : "false",
                                                trial.counted ? "true" : "false",
-                                               trial.steady ? "true" : "false",
-                                               joined(trial.reasons, "; "),
+                                               joined(trial.void_causes, "; "),
+                                               joined(trial.failures, "; "),
+                                               joined(trial.remarks, "; "),
+                                               number(trial.drift),
                                                number(trial.ceiling_before),
                                                number(trial.ceiling_after)};
       for (std::size_t i = 0; i < fields.size(); ++i) text.append(i == 0 ? "" : ",").append(csv_field(fields[i]));
@@ -143,8 +189,9 @@ std::string to_markdown(const ExperimentResult& result, bool folded) {
   std::string text = "## " + markdown_field(result.name) + "\n\n";
   if (!result.complete) text += "**Not complete:** the run was interrupted.\n\n";
   text +=
-      "Each server by its best cell, contest by contest where files differ; intervals hold the median with 95 % "
-      "confidence.\n\n";
+      "Each server by its best cell, contest by contest where files or rates differ. Figures are Hodges-Lehmann "
+      "estimates "
+      "over trials with 95 % intervals; ranks follow from pairs of trials within blocks.\n\n";
   text += markdown_row({"contest", "rank", "server", "connections", "workers", "variant", "Mbit/s", "interval",
                         "replies/s", "of ceiling", "p50 ms", "p99 ms", "CPU µs/reply", "trials"});
   text += "|:--|--:|:--|--:|--:|:--|--:|:--|--:|--:|--:|--:|--:|--:|\n";
@@ -183,30 +230,33 @@ std::string to_markdown(const ExperimentResult& result, bool folded) {
 
 std::string to_junit(const ExperimentResult& result) {
   std::size_t failures = 0, skipped = 0;
+  double all_s = 0;
   std::string cases;
   for (const CellResult& cell : result.cells) {
-    cases += "    <testcase classname=\"" + xml(result.name + "." + cell.cell.server) + "\" name=\"" +
-             xml(cell.cell.id) + "\"";
+    cases += "    <testcase classname=\"" + xml_text(result.name + "." + cell.cell.server) + "\" name=\"" +
+             xml_text(cell.cell.id) + "\" time=\"" + exact(measured_s(cell)) + "\"";
+    all_s += measured_s(cell);
     if (!was_measured(cell)) {
       ++skipped;
       cases += ">\n      <skipped message=\"not measured\"/>\n    </testcase>\n";
     } else if (!cell.valid) {
       ++failures;
-      cases +=
-          ">\n      <failure type=\"invalid\" message=\"" + xml(joined(cell.reasons, "; ")) + "\"/>\n    </testcase>\n";
+      cases += ">\n      <failure type=\"invalid\" message=\"" + xml_text(joined(cell.reasons, "; ")) +
+               "\"/>\n    </testcase>\n";
     } else {
       cases += ">\n      <system-out>";
       for (const MetricName& metric : metric_table) {
         const Figure& figure = cell.summary[metric.metric];
-        if (figure.median) cases += xml(path_of(metric) + " " + exact(*figure.median)) + "\n";
+        if (figure.median) cases += xml_text(path_of(metric) + " " + exact(*figure.median)) + "\n";
       }
       cases += "</system-out>\n    </testcase>\n";
     }
   }
   const std::string counts = "tests=\"" + std::to_string(result.cells.size()) + "\" failures=\"" +
-                             std::to_string(failures) + "\" errors=\"0\" skipped=\"" + std::to_string(skipped) + "\"";
+                             std::to_string(failures) + "\" errors=\"0\" skipped=\"" + std::to_string(skipped) +
+                             "\" time=\"" + exact(all_s) + "\"";
   return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites " + counts + ">\n  <testsuite name=\"" +
-         xml("bakeoff " + result.name) + "\" " + counts + ">\n" + cases + "  </testsuite>\n</testsuites>\n";
+         xml_text("bakeoff " + result.name) + "\" " + counts + ">\n" + cases + "  </testsuite>\n</testsuites>\n";
 }
 
 std::string to_google_benchmark(const ExperimentResult& result) {
@@ -242,7 +292,7 @@ std::string to_google_benchmark(const ExperimentResult& result) {
                           {"threads", cell.cell.workers},
                           {"iterations", 1},
                           {"real_time", real_us},
-                          // compare.py divides by it: what could not be had is the wall clock's
+                          // compare.py divides by it: what was not available is the wall clock's
                           {"cpu_time", figures[Metric::server_cpu_us_per_reply].value_or(real_us)},
                           {"time_unit", "us"},
                           {"items_per_second", *figures[Metric::replies_per_s]}};
@@ -284,41 +334,57 @@ std::string to_bencher(const ExperimentResult& result) {
 }
 
 std::string to_gnuplot(const ExperimentResult& result) {
-  std::string text = "# " + result.name + ", for gnuplot: plot FILE index 0 using 1:3:4:5 with yerrorbars\n";
+  const std::vector<std::string> axes = further_axes(result);
+  // The script below plots the ranking figure over the rate where there is one, else over connections.
+  const bool by_rate = std::find(axes.begin(), axes.end(), "rate") != axes.end();
+  const std::size_t first_figure = 3 + axes.size();
+  std::size_t figure = first_figure;
+  for (const MetricName& metric : metric_table) {
+    if (metric.metric == result.ranked_by) break;
+    figure += 3;
+  }
+  std::string data, plots;
   std::size_t index = 0;
   for (const std::string& server : servers_of(result)) {
-    text.append(index == 0 ? "" : "\n\n")
-        .append("# index ")
-        .append(std::to_string(index))
-        .append(": ")
-        .append(server)
-        .append("\n# 1:connections 2:workers");
-    ++index;
+    data += fmt::format("{}# index {}: {}\n# 1:connections 2:workers", index == 0 ? "" : "\n\n", index, server);
     std::size_t column = 3;
+    for (const std::string& axis : axes) data += fmt::format(" {}:{}", column++, axis);
     for (const MetricName& metric : metric_table) {
-      text.append(" ").append(std::to_string(column)).append(":").append(column_name(metric));
+      data += fmt::format(" {}:{}", column, column_name(metric));
       column += 3;
     }
-    text.append(" ").append(std::to_string(column)).append(":cell\n");
+    data += fmt::format(" {}:cell\n", column);
     std::vector<const CellResult*> cells;
     for (const CellResult& cell : result.cells) {
       if (cell.cell.server == server) cells.push_back(&cell);
     }
     std::stable_sort(cells.begin(), cells.end(), [](const CellResult* a, const CellResult* b) {
-      return std::tie(a->cell.variant, a->cell.workers, a->cell.connections) <
-             std::tie(b->cell.variant, b->cell.workers, b->cell.connections);
+      return std::tie(a->cell.rate, a->cell.workers, a->cell.connections) <
+             std::tie(b->cell.rate, b->cell.workers, b->cell.connections);
     });
     for (const CellResult* cell : cells) {
-      text.append(std::to_string(cell->cell.connections)).append(" ").append(std::to_string(cell->cell.workers));
+      data += fmt::format("{} {}", cell->cell.connections, cell->cell.workers);
+      for (const std::string& axis : axes) data += " " + gnuplot_value(value_on(cell->cell, axis));
       for (const MetricName& metric : metric_table) {
-        const Figure& figure = cell->summary[metric.metric];
-        for (const auto& value : {figure.median, figure.lower, figure.upper})
-          text.append(" ").append(cell->valid && value ? exact(*value) : "NaN");
+        const Figure& value = cell->summary[metric.metric];
+        for (const auto& one : {value.median, value.lower, value.upper})
+          data.append(" ").append(cell->valid && one ? exact(*one) : "NaN");
       }
-      text.append(" \"").append(cell->cell.id).append("\"\n");
+      data += " \"" + cell->cell.id + "\"\n";
     }
+    // A cell without an interval is drawn as a point.
+    plots += fmt::format(
+        "{}$data index {} using {}:{} with points notitle pointtype {} linecolor {}, \\\n     $data index {} "
+        "using {}:{}:{}:{} with yerrorbars title \"{}\" pointtype {} linecolor {}",
+        index == 0 ? "plot " : ", \\\n     ", index, by_rate ? 3 : 1, figure, index + 1, index + 1, index,
+        by_rate ? 3 : 1, figure, figure + 1, figure + 2, server, index + 1, index + 1);
+    ++index;
   }
-  return text;
+  return fmt::format(
+      "# {}: gnuplot -p FILE draws it; set another column in the last lines for another figure or axis\n"
+      "$data << END_OF_DATA\n{}END_OF_DATA\n"
+      "set xlabel \"{}\"\nset ylabel \"{}\" noenhanced\nset key noenhanced outside\nset logscale x\n{}\n",
+      result.name, data, by_rate ? "requests per second" : "connections", path_of(name_of(result.ranked_by)), plots);
 }
 
 const std::vector<ExportFormat>& export_formats() {

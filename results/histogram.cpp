@@ -10,7 +10,8 @@ namespace bakeoff {
 namespace {
 constexpr std::uint64_t sub_buckets = std::uint64_t{1} << Histogram::sub_bucket_bits;
 // Of the largest 64-bit value.
-constexpr std::size_t most_buckets = (std::size_t{64 - Histogram::sub_bucket_bits} << Histogram::sub_bucket_bits) + sub_buckets;
+constexpr std::size_t most_buckets =
+    (std::size_t{64 - Histogram::sub_bucket_bits} << Histogram::sub_bucket_bits) + sub_buckets;
 }  // namespace
 
 std::uint64_t Histogram::bucket_low(std::size_t index) {
@@ -29,11 +30,14 @@ void Histogram::merge(const Histogram& other) {
   max_ns_ = std::max(max_ns_, other.max_ns_);
 }
 
-double Histogram::mean_ns() const { return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_); }
+double Histogram::mean_ns() const {
+  return count_ == 0 ? 0 : static_cast<double>(sum_ns_) / static_cast<double>(count_);
+}
 
 std::uint64_t Histogram::percentile_ns(double share) const {
   if (count_ == 0) return 0;
-  const auto wanted = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_))));
+  const auto wanted =
+      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_))));
   std::uint64_t seen = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     seen += counts_[i];
@@ -45,7 +49,9 @@ std::uint64_t Histogram::percentile_ns(double share) const {
 nlohmann::ordered_json Histogram::to_json() const {
   auto buckets = nlohmann::ordered_json::array();
   for_each([&](std::size_t index, std::uint64_t count) { buckets.push_back({index, count}); });
-  return {{"unit", "ns"}, {"sub_bucket_bits", sub_bucket_bits}, {"count", count_}, {"sum", sum_ns_}, {"max", max_ns_}, {"buckets", buckets}};
+  return {{"unit", "ns"},    {"sub_bucket_bits", sub_bucket_bits},
+          {"count", count_}, {"sum", sum_ns_},
+          {"max", max_ns_},  {"buckets", buckets}};
 }
 
 Histogram Histogram::from_json(const nlohmann::ordered_json& json) {

@@ -1,6 +1,6 @@
-// Durations counted in logarithmic buckets, as HdrHistogram does: every octave is cut into 1024 equal buckets, so that a
-// value is known to within 0.1 % whatever its size, and histograms of threads, processes and hosts add up exactly.
-// Percentiles are taken after merging; averaged percentiles mean nothing.
+// Durations counted in logarithmic buckets, as HdrHistogram does. Every octave has 1024 equal buckets, so that a value
+// of any size is known to within 0.1 %, and histograms of threads, processes and hosts add up exactly. Percentiles are
+// taken after merging; averaged percentiles mean nothing.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ class Histogram {
   void record(std::int64_t value_ns) {
     const std::uint64_t value = value_ns < 0 ? 0 : static_cast<std::uint64_t>(value_ns);
     const std::size_t index = bucket_of(value);
-    if (index >= counts_.size()) [[unlikely]] counts_.resize(index + index / 2 + 1);
+    if (index >= counts_.size()) [[unlikely]]
+      counts_.resize(index + index / 2 + 1);
     ++counts_[index];
     ++count_;
     sum_ns_ += value;

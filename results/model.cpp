@@ -1,14 +1,19 @@
 #include "results/model.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <set>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 
 namespace bakeoff {
 namespace {
 
 using nlohmann::json;
+
+json text_or_null(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
+std::string text_or_empty(const json& text) { return text.is_null() ? "" : text.get<std::string>(); }
 
 json number_or_null(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
 
@@ -40,6 +45,14 @@ json find(const json& object, const MetricName& metric) {
   return group.value(metric.name, json());
 }
 
+void check_version(int version) {
+  if (version == result_schema_version) return;
+  throw UsageError(fmt::format(
+      "the result has schema version {}, this bakeoff reads version {}; {}", version, result_schema_version,
+      version > result_schema_version ? "use a newer bakeoff"
+                                      : "older versions summarised trials by another estimator, so measure again"));
+}
+
 json to_json(const Figures& figures) {
   json object = json::object();
   for (const MetricName& metric : metric_table) place(object, metric) = number_or_null(figures[metric.metric]);
@@ -55,30 +68,22 @@ Figures figures_from_json(const json& object) {
   return figures;
 }
 
-// Of several attempts at one trial the last one counts: the earlier ones were repeated for a reason.
-std::vector<Trial> last_attempts(const std::vector<Trial>& trials) {
-  std::map<TrialKey, Trial> last;
-  for (const Trial& trial : trials) {
-    const auto found = last.find(trial.key);
-    if (found == last.end() || found->second.attempt <= trial.attempt) last.insert_or_assign(trial.key, trial);
-  }
-  std::vector<Trial> counted;
-  for (auto& [key, trial] : last) counted.push_back(std::move(trial));
-  return counted;
-}
-
-std::string of(std::size_t some, std::size_t all) {
-  return std::to_string(some) + " of " + std::to_string(all) + (all == 1 ? " trial" : " trials");
-}
-
 }  // namespace
 
 const char* to_string(Phase phase) { return phase == Phase::sweep ? "sweep" : "final"; }
 
-std::string path_of(const MetricName& metric) { return (*metric.group == '\0' ? "" : std::string(metric.group) + ".") + metric.name; }
+std::string path_of(const MetricName& metric) {
+  return (*metric.group == '\0' ? "" : std::string(metric.group) + ".") + metric.name;
+}
+
+const MetricName& name_of(Metric metric) {
+  return *std::find_if(metric_table.begin(), metric_table.end(),
+                       [&](const MetricName& one) { return one.metric == metric; });
+}
 
 const MetricName* find_metric(std::string_view path) {
-  const auto found = std::find_if(metric_table.begin(), metric_table.end(), [&](const MetricName& metric) { return path_of(metric) == path; });
+  const auto found = std::find_if(metric_table.begin(), metric_table.end(),
+                                  [&](const MetricName& metric) { return path_of(metric) == path; });
   return found == metric_table.end() ? nullptr : &*found;
 }
 
@@ -87,7 +92,8 @@ void derive_figures(Figures& figures) {
     const auto& value = figures[metric];
     return value && *value > 0 ? value : std::nullopt;
   };
-  const auto rate = positive(Metric::replies_per_s), cpu_us = positive(Metric::server_cpu_us_per_reply), memory = positive(Metric::memory_bytes);
+  const auto rate = positive(Metric::replies_per_s), cpu_us = positive(Metric::server_cpu_us_per_reply),
+             memory = positive(Metric::memory_bytes);
   const auto& response = figures[Metric::latency_mean_ms];
   const auto &idle = figures[Metric::cpu_idle_share], &iowait = figures[Metric::cpu_iowait_share];
   if (rate) figures[Metric::execution_time_s] = 100'000 / *rate;
@@ -98,76 +104,14 @@ void derive_figures(Figures& figures) {
   if (rate && memory) figures[Metric::replies_per_s_per_mb] = *rate / (*memory * 1e-6);
 }
 
-CellResult summarise(const Cell& cell, const std::vector<Trial>& trials) {
-  CellResult result;
-  result.cell = cell;
-  for (const Trial& trial : trials) {
-    if (trial.key.cell_id == cell.id) result.trials.push_back(trial);
-  }
-  if (result.trials.empty()) {
-    result.reasons.push_back("not measured");
-    return result;
-  }
-
-  std::vector<Trial> counted = last_attempts(result.trials);
-  const auto erase_unless = [&](auto wanted) {
-    counted.erase(std::remove_if(counted.begin(), counted.end(), [&](const Trial& trial) { return !wanted(trial); }), counted.end());
-  };
-  result.is_final = std::any_of(counted.begin(), counted.end(), [](const Trial& trial) { return trial.key.phase == Phase::final; });
-  if (result.is_final) erase_unless([](const Trial& trial) { return trial.key.phase == Phase::final; });
-
-  const std::size_t asked = counted.size();
-  const auto count = [&](auto wanted) { return static_cast<std::size_t>(std::count_if(counted.begin(), counted.end(), wanted)); };
-  const std::size_t unsteady = count([](const Trial& trial) { return trial.valid && !trial.steady; });
-  const std::size_t steady = count([](const Trial& trial) { return trial.valid && trial.steady; });
-  if (unsteady > 0 && steady >= 2 && steady * 2 >= asked) {
-    erase_unless([](const Trial& trial) { return trial.steady || !trial.valid; });
-    result.reasons.push_back(of(unsteady, asked) + " left out: not steady");
-  } else if (unsteady > 0) {
-    result.reasons.push_back(of(unsteady, asked) + " not steady");
-  }
-
-  const std::size_t all = counted.size();
-  std::map<std::string, std::size_t> why;
-  for (const Trial& trial : counted) {
-    for (const std::string& reason : trial.reasons) ++why[reason];
-  }
-  for (const auto& [reason, times] : why) {
-    result.reasons.push_back(times == all ? reason : of(times, all) + ": " + reason);
-  }
-  erase_unless([](const Trial& trial) { return trial.valid; });
-  result.valid = counted.size() * 2 > all;
-  // An invalid cell shows what its trials showed, hollow: better than a hole in the table.
-  if (!result.valid) {
-    counted = last_attempts(result.trials);
-    if (result.is_final) erase_unless([](const Trial& trial) { return trial.key.phase == Phase::final; });
-  }
-
-  for (const MetricName& metric : metric_table) {
-    std::vector<double> values;
-    for (const Trial& trial : counted) {
-      if (const auto& value = trial.figures[metric.metric]) values.push_back(*value);
-    }
-    result.summary[metric.metric] = figure_of(values);
-  }
-  for (Trial& trial : result.trials) {
-    trial.counted = std::any_of(counted.begin(), counted.end(), [&](const Trial& one) {
-      return one.key == trial.key && one.attempt == trial.attempt;
-    });
-  }
-  return result;
-}
-
-const Figure& ranking_figure(const CellResult& cell) {
-  const Figure& relative = cell.summary[Metric::relative_to_ceiling];
-  return relative.median ? relative : cell.summary[Metric::throughput_mbps];
-}
-
 std::string contest_of(const Cell& cell) {
   std::string contest;
   for (const auto& [key, value] : cell.workload_set) contest += (contest.empty() ? "" : "/") + key + "=" + value;
+  if (cell.rate) contest += (contest.empty() ? "rate=" : "/rate=") + rate_text(*cell.rate);
   return contest;
 }
+
+std::string rate_text(double rate) { return fmt::format("{:.10g}", rate); }
 
 std::vector<std::string> contests(const std::vector<CellResult>& cells) {
   std::vector<std::string> all;
@@ -178,41 +122,8 @@ std::vector<std::string> contests(const std::vector<CellResult>& cells) {
   return all;
 }
 
-const CellResult* best_cell(const std::vector<CellResult>& cells, const std::string& server, const std::string& contest) {
-  const CellResult* best = nullptr;
-  for (const CellResult& cell : cells) {
-    if (cell.cell.server != server || contest_of(cell.cell) != contest || !cell.valid || !ranking_figure(cell).median) continue;
-    // Once a cell was measured again it stays the server's best: a sweep's lucky maximum must not push it aside.
-    if (best != nullptr && best->is_final && !cell.is_final) continue;
-    const bool confirmed = best != nullptr && cell.is_final && !best->is_final;
-    if (best == nullptr || confirmed || *ranking_figure(cell).median > *ranking_figure(*best).median) best = &cell;
-  }
-  return best;
-}
-
-std::vector<Best> rank(const std::vector<CellResult>& cells) {
-  std::vector<Best> ranking;
-  for (const std::string& contest : contests(cells)) {
-    std::vector<const CellResult*> winners;
-    std::set<std::string> seen;
-    for (const CellResult& cell : cells) {
-      if (!seen.insert(cell.cell.server).second) continue;
-      if (const CellResult* best = best_cell(cells, cell.cell.server, contest)) winners.push_back(best);
-    }
-    std::stable_sort(winners.begin(), winners.end(), [](const CellResult* a, const CellResult* b) {
-      return *ranking_figure(*a).median > *ranking_figure(*b).median;
-    });
-    for (std::size_t i = 0; i < winners.size(); ++i) {
-      Best best{winners[i]->cell.server, winners[i]->cell.id, contest, 1, static_cast<std::uint32_t>(winners.size())};
-      for (std::size_t other = 0; other < winners.size(); ++other) {
-        if (other == i || cannot_tell_apart(ranking_figure(*winners[i]), ranking_figure(*winners[other]))) continue;
-        if (other < i) ++best.rank_from;
-        if (other > i) --best.rank_to;
-      }
-      ranking.push_back(std::move(best));
-    }
-  }
-  return ranking;
+std::optional<double> measured_s_of(const Trial& trial) {
+  return trial.counts ? std::optional(trial.counts->measured_s) : trial.measured_s;
 }
 
 json to_json(const Trial& trial) {
@@ -222,33 +133,55 @@ json to_json(const Trial& trial) {
                  {"cell", trial.key.cell_id},
                  {"attempt", trial.attempt},
                  {"started", trial.started},
-                 {"valid", trial.valid},
-                 {"reasons", trial.reasons},
+                 {"void_causes", trial.void_causes},
+                 {"failures", trial.failures},
+                 {"remarks", trial.remarks},
                  {"counted", trial.counted},
-                 {"ceiling_replies_per_s", {{"before", number_or_null(trial.ceiling_before)}, {"after", number_or_null(trial.ceiling_after)}}},
-                 {"steady", trial.steady},
+                 {"ceiling_replies_per_s",
+                  {{"before", number_or_null(trial.ceiling_before)}, {"after", number_or_null(trial.ceiling_after)}}},
+                 {"drift", number_or_null(trial.drift)},
+                 {"measured_s", number_or_null(measured_s_of(trial))},
                  {"figures", to_json(trial.figures)}};
-  if (!trial.evidence.is_null()) object["evidence"] = trial.evidence;
+  if (!trial.evidence.is_null()) {
+    object["counts"] = trial.counts ? to_json(*trial.counts) : json(nullptr);
+    object["evidence"] = trial.evidence;
+  }
   return object;
 }
 
 Trial trial_from_json(const json& object) {
-  if (object.at("schema_version").get<int>() > result_schema_version) throw UsageError("written by a newer version of bakeoff");
+  check_version(object.at("schema_version").get<int>());
   Trial trial;
   const auto phase = object.at("phase").get<std::string>();
   if (phase != "sweep" && phase != "final") throw UsageError("phase: expected sweep or final, got " + phase);
-  trial.key = {phase == "final" ? Phase::final : Phase::sweep, object.at("block").get<std::uint32_t>(), object.at("cell").get<std::string>()};
+  trial.key = {phase == "final" ? Phase::final : Phase::sweep, object.at("block").get<std::uint32_t>(),
+               object.at("cell").get<std::string>()};
   trial.attempt = object.at("attempt").get<std::uint32_t>();
   trial.started = object.at("started").get<std::string>();
-  trial.valid = object.at("valid").get<bool>();
-  trial.reasons = object.at("reasons").get<std::vector<std::string>>();
+  trial.void_causes = object.at("void_causes").get<std::vector<std::string>>();
+  trial.failures = object.at("failures").get<std::vector<std::string>>();
+  trial.remarks = object.at("remarks").get<std::vector<std::string>>();
   trial.counted = object.at("counted").get<bool>();
   trial.ceiling_before = optional_number(object.at("ceiling_replies_per_s"), "before");
   trial.ceiling_after = optional_number(object.at("ceiling_replies_per_s"), "after");
-  trial.steady = object.at("steady").get<bool>();
+  trial.drift = optional_number(object, "drift");
+  trial.measured_s = optional_number(object, "measured_s");
   trial.figures = figures_from_json(object.at("figures"));
+  if (const json counts = object.value("counts", json()); !counts.is_null()) trial.counts = counts_from_json(counts);
   if (const auto evidence = object.find("evidence"); evidence != object.end()) trial.evidence = *evidence;
   return trial;
+}
+
+json to_json(const WarmUp& warm_up) {
+  return {{"contest", warm_up.contest},
+          {"seconds", warm_up.seconds},
+          {"slowest", warm_up.slowest},
+          {"unsettled", warm_up.unsettled}};
+}
+
+WarmUp warm_up_from_json(const json& object) {
+  return {object.at("contest").get<std::string>(), object.at("seconds").get<double>(),
+          object.at("slowest").get<std::string>(), object.at("unsettled").get<std::vector<std::string>>()};
 }
 
 json to_json(const ExperimentResult& result) {
@@ -261,7 +194,10 @@ json to_json(const ExperimentResult& result) {
       trials.push_back(to_json(without_evidence));
     }
     json summary = json::object();
-    for (const MetricName& metric : metric_table) place(summary, metric) = to_json(cell.summary[metric.metric]);
+    for (const MetricName& metric : metric_table) {
+      place(summary, metric) = to_json(cell.summary[metric.metric]);
+      if (*metric.group != '\0') place(summary, metric)["pooled"] = number_or_null(cell.summary.pooled[metric.metric]);
+    }
     cells.push_back({{"id", cell.cell.id},
                      {"server", cell.cell.server},
                      {"architecture", cell.cell.architecture},
@@ -269,37 +205,74 @@ json to_json(const ExperimentResult& result) {
                      {"options", cell.cell.options},
                      {"workload", cell.cell.workload},
                      {"workload_set", cell.cell.workload_set},
-                     {"load", {{"model", cell.cell.load_model}, {"connections", cell.cell.connections}, {"rate", number_or_null(cell.cell.rate)}, {"bodies", cell.cell.bodies_discarded ? "discarded" : "copied"}}},
+                     {"load",
+                      {{"model", cell.cell.load_model},
+                       {"connections", cell.cell.connections},
+                       {"rate", number_or_null(cell.cell.rate)},
+                       {"bodies", cell.cell.bodies_discarded ? "discarded" : "copied"}}},
                      {"workers", cell.cell.workers},
                      {"connections", cell.cell.connections},
                      {"trials", std::move(trials)},
                      {"valid", cell.valid},
                      {"reasons", cell.reasons},
+                     {"void_trials", cell.void_trials},
                      {"is_final", cell.is_final},
                      {"summary", std::move(summary)}});
   }
   json best = json::array();
   for (const Best& one : result.best) {
-    best.push_back({{"server", one.server}, {"cell", one.cell_id}, {"contest", one.contest}, {"rank_from", one.rank_from}, {"rank_to", one.rank_to}});
+    best.push_back({{"server", one.server},
+                    {"cell", one.cell_id},
+                    {"contest", one.contest},
+                    {"rank_from", one.rank_from},
+                    {"rank_to", one.rank_to},
+                    {"of_first", to_json(one.of_first)}});
   }
+  json peaks = json::array();
+  for (const Peak& one : result.peaks) {
+    peaks.push_back({{"cell", one.cell_id},
+                     {"answers", one.answers},
+                     {"rate", number_or_null(one.rate)},
+                     {"lower", number_or_null(one.lower)},
+                     {"upper", number_or_null(one.upper)},
+                     {"within_tolerance", one.within_tolerance},
+                     {"measured_cell", text_or_null(one.measured_cell)},
+                     {"overload_cell", text_or_null(one.overload_cell)}});
+  }
+  json warm_ups = json::array();
+  for (const WarmUp& one : result.warm_ups) warm_ups.push_back(to_json(one));
+  json also = json::array();
+  for (const Metric metric : result.also_ranked_by) also.push_back(path_of(name_of(metric)));
   return {{"schema_version", result_schema_version},
-          {"experiment", {{"name", result.name}, {"spec_sha256", result.spec_sha256}, {"complete", result.complete}}},
+          {"experiment",
+           {{"name", result.name},
+            {"spec_sha256", result.spec_sha256},
+            {"complete", result.complete},
+            {"ranked_by", path_of(name_of(result.ranked_by))},
+            {"also_ranked_by", also},
+            {"warm_ups", std::move(warm_ups)}}},
           {"environment", result.environment},
           {"cells", std::move(cells)},
-          {"best", std::move(best)}};
+          {"best", std::move(best)},
+          {"peaks", std::move(peaks)}};
 }
 
 ExperimentResult result_from_json(const json& object) {
   try {
-    const int version = object.at("schema_version").get<int>();
-    if (version > result_schema_version) {
-      throw UsageError("the result has schema version " + std::to_string(version) + ", this bakeoff reads up to " +
-                       std::to_string(result_schema_version) + "; use a newer bakeoff");
-    }
+    check_version(object.at("schema_version").get<int>());
     ExperimentResult result;
     result.name = object.at("experiment").at("name").get<std::string>();
     result.spec_sha256 = object.at("experiment").at("spec_sha256").get<std::string>();
     result.complete = object.at("experiment").at("complete").get<bool>();
+    const auto ranked_by = object.at("experiment").at("ranked_by").get<std::string>();
+    const MetricName* const by = find_metric(ranked_by);
+    if (by == nullptr) throw UsageError("not a result of bakeoff: ranked_by: there is no figure " + ranked_by);
+    result.ranked_by = by->metric;
+    for (const json& one : object.at("experiment").value("also_ranked_by", json::array())) {
+      if (const MetricName* const further = find_metric(one.get<std::string>()))
+        result.also_ranked_by.push_back(further->metric);
+    }
+    for (const json& one : object.at("experiment").at("warm_ups")) result.warm_ups.push_back(warm_up_from_json(one));
     result.environment = object.at("environment");
     for (const json& one : object.at("cells")) {
       CellResult cell;
@@ -309,7 +282,7 @@ ExperimentResult result_from_json(const json& object) {
       cell.cell.variant = one.at("variant").get<std::string>();
       cell.cell.options = one.at("options").get<std::map<std::string, std::string>>();
       cell.cell.workload = one.at("workload").get<std::string>();
-      cell.cell.workload_set = one.value("workload_set", std::map<std::string, std::string>{});  // older results have none
+      cell.cell.workload_set = one.at("workload_set").get<std::map<std::string, std::string>>();
       cell.cell.load_model = one.at("load").at("model").get<std::string>();
       cell.cell.rate = optional_number(one.at("load"), "rate");
       cell.cell.bodies_discarded = one.at("load").at("bodies") == "discarded";
@@ -318,19 +291,30 @@ ExperimentResult result_from_json(const json& object) {
       for (const json& trial : one.at("trials")) cell.trials.push_back(trial_from_json(trial));
       cell.valid = one.at("valid").get<bool>();
       cell.reasons = one.at("reasons").get<std::vector<std::string>>();
+      cell.void_trials = one.at("void_trials").get<std::uint32_t>();
       cell.is_final = one.at("is_final").get<bool>();
       for (const MetricName& metric : metric_table) {
-        if (const json figure = find(one.at("summary"), metric); !figure.is_null()) cell.summary[metric.metric] = figure_from_json(figure);
+        const json figure = find(one.at("summary"), metric);
+        if (figure.is_null()) continue;
+        cell.summary[metric.metric] = figure_from_json(figure);
+        if (*metric.group != '\0') cell.summary.pooled[metric.metric] = optional_number(figure, "pooled");
       }
       result.cells.push_back(std::move(cell));
     }
     for (const json& one : object.at("best")) {
-      result.best.push_back({one.at("server").get<std::string>(), one.at("cell").get<std::string>(), one.value("contest", ""),
-                             one.at("rank_from").get<std::uint32_t>(), one.at("rank_to").get<std::uint32_t>()});
+      result.best.push_back({one.at("server").get<std::string>(), one.at("cell").get<std::string>(),
+                             one.at("contest").get<std::string>(), one.at("rank_from").get<std::uint32_t>(),
+                             one.at("rank_to").get<std::uint32_t>(), figure_from_json(one.at("of_first"))});
+    }
+    for (const json& one : object.at("peaks")) {
+      result.peaks.push_back({one.at("cell").get<std::string>(), one.at("answers").get<std::uint32_t>(),
+                              optional_number(one, "rate"), optional_number(one, "lower"),
+                              optional_number(one, "upper"), one.at("within_tolerance").get<bool>(),
+                              text_or_empty(one.at("measured_cell")), text_or_empty(one.at("overload_cell"))});
     }
     return result;
   } catch (const json::exception& error) {
-    throw UsageError(std::string("not a result of bakeoff: ") + error.what());
+    throw UsageError("not a result of bakeoff: " + plain_words(error));
   }
 }
 

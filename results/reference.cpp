@@ -1,11 +1,12 @@
 #include "results/reference.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 
 namespace bakeoff {
 namespace {
@@ -32,10 +33,7 @@ std::optional<double> best_of(const std::vector<std::optional<double>>& values, 
 }
 
 std::string relative(const std::optional<double>& value, const std::optional<double>& best) {
-  if (!value || !best) return "-";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", *value / *best);
-  return text;
+  return value && best ? fmt::format("{:.2f}", *value / *best) : "-";
 }
 
 // The cells of one contest, a column each; null where the server has no cell or none that counts.
@@ -43,25 +41,25 @@ using Line = std::vector<const CellResult*>;
 
 std::string contest_of(const CellResult& cell) {
   if (!cell.cell.rate) return "as fast as replies come";
-  char text[64];
-  std::snprintf(text, sizeof text, "%.0f %s a second", *cell.cell.rate, cell.cell.load_model == "partly-open" ? "sessions" : "requests");
-  return text;
+  return fmt::format("{:.0f} {} per second", *cell.cell.rate,
+                     cell.cell.load_model == "partly-open" ? "sessions" : "requests");
 }
 
 }  // namespace
 
 ReferenceTable load_reference_table(const std::string& name) {
   const std::filesystem::path file = data_dir() / "results" / "reference" / (name + ".json");
-  std::ifstream in(file);
-  if (!in) throw UsageError("there is no reference `" + name + "` (" + file.string() + ")");
-  const nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
-  if (json.is_discarded() || !json.contains("rows")) throw UsageError(file.string() + ": holds no table");
+  if (name.find('/') != std::string::npos || !std::filesystem::exists(file))
+    throw UsageError("there is no reference `" + visible(name) + "` (" + file.string() + ")");
+  const nlohmann::json json = parse_untrusted(read_untrusted(file, most_json_bytes), file.string());
+  if (!json.contains("rows")) throw UsageError(file.string() + ": holds no table");
   ReferenceTable table;
   table.source = json.at("source");
   table.where = json.at("where");
   for (const auto& column : json.at("columns")) table.columns.push_back(column.at("preset"));
   for (const auto& row : json.at("rows")) {
-    table.rows.push_back({row.at("label"), row.value("measured_as", ""), row.value("best", "greatest") == "least", row.at("values")});
+    table.rows.push_back(
+        {row.at("label"), row.value("measured_as", ""), row.value("best", "greatest") == "least", row.at("values")});
   }
   return table;
 }
@@ -72,7 +70,8 @@ std::string beside_reference(const ExperimentResult& result, const ReferenceTabl
     const std::string contest = contest_of(cell);
     if (std::find(contests.begin(), contests.end(), contest) == contests.end()) contests.push_back(contest);
   }
-  std::string text = reference.source + ", " + reference.where + ", as published and as measured here, each row relative to its best (1.00).\n";
+  std::string text = reference.source + ", " + reference.where +
+                     ", as published and as measured here, each row relative to its best (1.00).\n";
   for (const std::string& contest : contests) {
     Line line;
     for (const std::string& preset : reference.columns) {
@@ -80,7 +79,8 @@ std::string beside_reference(const ExperimentResult& result, const ReferenceTabl
       for (const CellResult& cell : result.cells) {
         if (cell.cell.server != preset || contest_of(cell) != contest || !cell.valid) continue;
         const auto& mbps = cell.summary[Metric::throughput_mbps].median;
-        if (mbps && (best == nullptr || *mbps > best->summary[Metric::throughput_mbps].median.value_or(0))) best = &cell;
+        if (mbps && (best == nullptr || *mbps > best->summary[Metric::throughput_mbps].median.value_or(0)))
+          best = &cell;
       }
       line.push_back(best);
     }
@@ -100,9 +100,7 @@ std::string beside_reference(const ExperimentResult& result, const ReferenceTabl
         const auto best = best_of(values, row.less_is_better);
         std::vector<std::string> cells = {is_published ? row.label : "", is_published ? "paper" : "here"};
         for (const auto& value : values) cells.push_back(relative(value, best));
-        char amount[32] = "-";
-        if (best) std::snprintf(amount, sizeof amount, "%.0f", *best);
-        cells.emplace_back(amount);
+        cells.push_back(best ? fmt::format("{:.0f}", *best) : "-");
         rows.push_back(std::move(cells));
       }
     }

@@ -1,5 +1,5 @@
-// Figures that the papers published, to lay what is measured beside them: results/reference/NAME.json, each with the place
-// where it stands (results/schema/reference.schema.json).
+// Figures that the papers published, to lay what is measured beside them: results/reference/NAME.json, each with the
+// place where it stands (results/schema/reference.schema.json).
 #pragma once
 
 #include <filesystem>
@@ -29,8 +29,9 @@ struct ReferenceTable {
 // UsageError when there is none of that name, or it holds no table. BLOCKS: disk.
 ReferenceTable load_reference_table(const std::string& name);
 
-// For each contest of the result (a rate, say) the rows that are measured here, as published and as measured, each relative
-// to its best: the greatest, or the least that is not 0 where less is better.
-std::string beside_reference(const ExperimentResult& result, const ReferenceTable& reference, const TableStyle& style = {});
+// For each contest of the result (a rate, say) the rows that are measured here, as published and as measured, each
+// relative to its best: the greatest, or the least that is not 0 where less is better.
+std::string beside_reference(const ExperimentResult& result, const ReferenceTable& reference,
+                             const TableStyle& style = {});
 
 }  // namespace bakeoff

@@ -1,5 +1,4 @@
-// SHA-256 (FIPS 180-4), to name specifications and binaries in results. Here because none of the libraries that bakeoff
-// builds on has it, and a cryptography library is much to install for sixty lines.
+// SHA-256, to name specifications and binaries in results.
 #pragma once
 
 #include <filesystem>

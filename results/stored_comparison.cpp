@@ -1,94 +1,23 @@
 #include "results/stored_comparison.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <set>
-
-#include "core/base/random.h"
 
 namespace bakeoff {
 namespace {
 
-constexpr std::uint32_t permutations = 20'000;
-constexpr std::uint32_t resamples = 10'000;
-constexpr double tail = 0.025;
-
-// The logarithms of one cell's trials, better is greater.
-struct Sample {
-  std::vector<double> baseline, candidate;
-};
-
+// The logarithms of the trials that count; greater is better.
 std::vector<double> logarithms(const CellResult& cell, const MetricName& by) {
   std::vector<double> logs;
   for (const Trial& trial : cell.trials) {
     const auto& figure = trial.figures[by.metric];
-    if (trial.counted && trial.valid && figure && *figure > 0)
+    if (trial.counted && figure && *figure > 0)
       logs.push_back(by.better == Better::less ? -std::log(*figure) : std::log(*figure));
   }
   return logs;
-}
-
-double mean(const double* values, std::size_t count) {
-  return std::accumulate(values, values + count, 0.0) / static_cast<double>(count);
-}
-double mean(const std::vector<double>& values) { return mean(values.data(), values.size()); }
-
-double mean_difference(const std::vector<Sample>& samples) {
-  double sum = 0;
-  for (const Sample& sample : samples) sum += mean(sample.candidate) - mean(sample.baseline);
-  return sum / static_cast<double>(samples.size());
-}
-
-// A resample of the values, scattering about their mean as widely as fresh ones would.
-double resampled_mean(const std::vector<double>& values, Random& random) {
-  double sum = 0;
-  for (std::size_t i = 0; i < values.size(); ++i)
-    sum += values[random.below(static_cast<std::uint32_t>(values.size()))];
-  const auto n = static_cast<double>(values.size());
-  const double centre = mean(values);
-  return centre + (sum / n - centre) * std::sqrt(n / (n - 1));
-}
-
-Comparison compare(const std::vector<Sample>& samples, double threshold) {
-  Comparison comparison;
-  comparison.threshold = threshold;
-  comparison.pairs = static_cast<std::uint32_t>(samples.size());
-  const double observed = mean_difference(samples);
-  Random random(samples.size());  // the same verdict for the same figures
-
-  std::uint32_t as_bad = 0;
-  std::vector<std::vector<double>> pools;
-  for (const Sample& sample : samples) {
-    pools.push_back(sample.baseline);
-    pools.back().insert(pools.back().end(), sample.candidate.begin(), sample.candidate.end());
-  }
-  for (std::uint32_t i = 0; i < permutations; ++i) {
-    double sum = 0;
-    for (std::size_t c = 0; c < pools.size(); ++c) {
-      std::vector<double>& pool = pools[c];
-      for (std::size_t left = pool.size(); left > 1; --left)
-        std::swap(pool[left - 1], pool[random.below(static_cast<std::uint32_t>(left))]);
-      const std::size_t split = samples[c].baseline.size();
-      sum += mean(pool.data() + split, pool.size() - split) - mean(pool.data(), split);
-    }
-    as_bad += sum / static_cast<double>(pools.size()) <= observed + 1e-12 ? 1 : 0;
-  }
-  comparison.p_slower = static_cast<double>(as_bad + 1) / (permutations + 1);
-
-  std::vector<double> differences(resamples);
-  for (double& one : differences) {
-    double sum = 0;
-    for (const Sample& sample : samples)
-      sum += resampled_mean(sample.candidate, random) - resampled_mean(sample.baseline, random);
-    one = sum / static_cast<double>(samples.size());
-  }
-  std::sort(differences.begin(), differences.end());
-  comparison.ratio = std::exp(observed);
-  comparison.lower = std::exp(differences[static_cast<std::size_t>(tail * resamples)]);
-  comparison.upper = std::exp(differences[static_cast<std::size_t>((1 - tail) * resamples) - 1]);
-  judge(comparison);
-  return comparison;
 }
 
 std::string shown(const nlohmann::json& value) {
@@ -127,25 +56,91 @@ std::vector<std::string> environment_differences(const ExperimentResult& baselin
 }
 
 StoredComparison compare_stored(const ExperimentResult& baseline, const ExperimentResult& candidate,
-                                const MetricName& by, double threshold) {
+                                const std::vector<Guard>& guards, double alpha) {
   StoredComparison comparison;
-  std::vector<Sample> samples;
+  struct Samples {
+    std::vector<double> before, after;
+  };
+  std::vector<Samples> samples;
   for (const CellResult& before : baseline.cells) {
+    const std::string& id = before.cell.id;
     const auto after = std::find_if(candidate.cells.begin(), candidate.cells.end(),
-                                    [&](const CellResult& cell) { return cell.cell.id == before.cell.id; });
-    if (after == candidate.cells.end() || !before.valid || !after->valid) continue;
-    Sample sample{logarithms(before, by), logarithms(*after, by)};
-    if (sample.baseline.size() < least_trials || sample.candidate.size() < least_trials) continue;
-    comparison.cells[before.cell.id] = compare({sample}, threshold);
-    samples.push_back(std::move(sample));
+                                    [&](const CellResult& cell) { return cell.cell.id == id; });
+    if (before.trials.empty()) continue;
+    if (!before.valid) {
+      comparison.left_out.push_back(id + ": not valid in the baseline: " + before.reasons.front());
+    } else if (after == candidate.cells.end() || after->trials.empty()) {
+      comparison.left_out.push_back(id + ": not measured in the candidate");
+    } else if (!after->valid) {
+      comparison.failures.push_back(id + ": not valid in the candidate alone: " + after->reasons.front());
+    } else if (before.is_final != after->is_final) {
+      comparison.left_out.push_back(id + ": measured again with fresh trials in one of the two alone");
+    } else {
+      for (const Guard& guard : guards) {
+        const bool of_ceiling = guard.metric.metric == Metric::relative_to_ceiling ||
+                                guard.metric.metric == Metric::cpu_relative_to_ceiling;
+        if (of_ceiling && (before.cell.rate || before.cell.load_model == "open")) {
+          comparison.left_out.push_back(id + ": " + path_of(guard.metric) +
+                                        " depends on the ceiling's speed, which means nothing at a fixed rate");
+          continue;
+        }
+        Samples some{logarithms(before, guard.metric), logarithms(*after, guard.metric)};
+        if (some.before.empty() || some.after.empty()) {
+          comparison.left_out.push_back(id + ": " + path_of(guard.metric) + " is missing in one of the two");
+          continue;
+        }
+        comparison.judgements.push_back(
+            {id, guard, static_cast<std::uint32_t>(some.after.size()), {}, {}, {}, Verdict::undecided});
+        samples.push_back(std::move(some));
+      }
+    }
   }
-  if (samples.empty()) {
-    comparison.all.threshold = threshold;
-    comparison.all.why =
-        "no cell is valid in both with at least " + std::to_string(least_trials) + " trials that count";
-    return comparison;
+  comparison.comparable = !comparison.judgements.empty() || !comparison.failures.empty();
+  std::size_t regressed = comparison.failures.size(), fine = 0;
+  const Judgement* worst = nullptr;
+  const Judgement* open = nullptr;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    Judgement& judgement = comparison.judgements[i];
+    const Location shift =
+        shift_between(samples[i].before, samples[i].after, alpha, alpha / static_cast<double>(samples.size()));
+    const bool less = judgement.guard.metric.better == Better::less;
+    const auto back = [&](const std::optional<double>& logarithm) -> std::optional<double> {
+      if (!logarithm) return std::nullopt;
+      return std::exp(less ? -*logarithm : *logarithm);
+    };
+    judgement.ratio = back(shift.estimate);
+    judgement.lower = back(less ? shift.upper : shift.lower);
+    judgement.upper = back(less ? shift.lower : shift.upper);
+    if (shift.lower && *shift.lower > std::log1p(-judgement.guard.margin)) {
+      judgement.verdict = Verdict::fine;
+      ++fine;
+    } else if (shift.upper && *shift.upper < 0) {
+      judgement.verdict = Verdict::regressed;
+      ++regressed;
+      if (worst == nullptr || std::fabs(std::log(*judgement.ratio)) > std::fabs(std::log(*worst->ratio)))
+        worst = &judgement;
+    } else if (open == nullptr) {
+      open = &judgement;
+    }
   }
-  comparison.all = compare(samples, threshold);
+  const auto named = [](const Judgement& one) {
+    return fmt::format("{} of {}: candidate/baseline {:.3f}", path_of(one.guard.metric), one.cell, *one.ratio);
+  };
+  if (regressed > 0) {
+    comparison.verdict = Verdict::regressed;
+    comparison.why = !comparison.failures.empty() ? comparison.failures.front() : named(*worst);
+    if (regressed > 1) comparison.why += fmt::format("; {} are worse", regressed);
+  } else if (!comparison.comparable) {
+    comparison.why = "no cell can be compared";
+    if (!comparison.left_out.empty()) comparison.why += ": " + comparison.left_out.front();
+  } else if (open == nullptr && comparison.left_out.empty()) {
+    comparison.verdict = Verdict::fine;
+    comparison.why = fmt::format("{} shown to be less than the margin worse", fine);
+  } else if (open != nullptr) {
+    comparison.why = named(*open) + fmt::format(" leaves open whether it is {:.3g} % worse", open->guard.margin * 100);
+  } else {
+    comparison.why = "not everything could be compared: " + comparison.left_out.front();
+  }
   return comparison;
 }
 

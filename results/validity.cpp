@@ -1,63 +1,177 @@
 #include "results/validity.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
+#include <nlohmann/json.hpp>
 
 namespace bakeoff {
 namespace {
 
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g %%", share * 100);
-  return text;
-}
+using nlohmann::json;
+
+std::string percent(double share) { return fmt::format("{:.3g} %", share * 100); }
 
 double share_of(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
+// A sum is known where both parts are.
+template <class Value>
+std::optional<Value> sum(const std::optional<Value>& a, const std::optional<Value>& b) {
+  return a && b ? std::optional<Value>(*a + *b) : std::nullopt;
+}
+
+template <class Value>
+json or_null(const std::optional<Value>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+template <class Value>
+std::optional<Value> optional_of(const json& value) {
+  return value.is_null() ? std::nullopt : std::optional<Value>(value.get<Value>());
+}
+
+// ": reset 123, bad_status 4", the most frequent first.
+std::string kinds_of(const LoadCounts& counts) {
+  std::vector<std::pair<std::string, std::uint64_t>> kinds(counts.kinds.begin(), counts.kinds.end());
+  std::stable_sort(kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string text;
+  for (const auto& [kind, count] : kinds) text += fmt::format("{}{} {}", text.empty() ? ": " : ", ", kind, count);
+  return text;
+}
+
 }  // namespace
 
-std::vector<std::string> broken_rules(const ClientReport& client, std::optional<double> server_busy_share, const ValidityLimits& limits) {
-  std::vector<std::string> reasons;
-  if (client.replies == 0) return {"no replies"};
+LoadCounts operator+(const LoadCounts& a, const LoadCounts& b) {
+  LoadCounts both;
+  both.trials = a.trials + b.trials;
+  both.measured_s = a.measured_s + b.measured_s;
+  both.replies = a.replies + b.replies;
+  both.timeouts = a.timeouts + b.timeouts;
+  both.failures = a.failures + b.failures;
+  both.kinds = a.kinds;
+  for (const auto& [kind, count] : b.kinds) both.kinds[kind] += count;
+  both.wrong_replies = a.wrong_replies + b.wrong_replies;
+  both.without_port = a.without_port + b.without_port;
+  both.offered = sum(a.offered, b.offered);
+  both.connections_asked = a.connections_asked + b.connections_asked;
+  both.connections_opened = a.connections_opened + b.connections_opened;
+  both.starved_connections = a.starved_connections + b.starved_connections;
+  both.in_flight_s = sum(a.in_flight_s, b.in_flight_s);
+  both.classes = a.classes;
+  for (const LoadCounts::SizeClass& one : b.classes) {
+    const auto found = std::find_if(both.classes.begin(), both.classes.end(),
+                                    [&](const auto& other) { return other.size_bytes == one.size_bytes; });
+    if (found == both.classes.end()) {
+      both.classes.push_back(one);
+    } else {
+      found->attempts += one.attempts;
+      found->timeouts += one.timeouts;
+    }
+  }
+  both.busiest_client_s = sum(a.busiest_client_s, b.busiest_client_s);
+  // Taken over the trials that know it: server_sampled_s is of these alone.
+  if (a.server_busy_s || b.server_busy_s)
+    both.server_busy_s = a.server_busy_s.value_or(0) + b.server_busy_s.value_or(0);
+  both.server_sampled_s = a.server_sampled_s + b.server_sampled_s;
+  return both;
+}
 
-  const std::uint64_t attempts = client.replies + client.timeouts + client.failures;
-  const double timeouts = share_of(client.timeouts, attempts);
-  if (timeouts > limits.timeouts) reasons.push_back("time-outs " + percent(timeouts));
-  for (const ClientReport::SizeClass& size : client.classes) {
+json to_json(const LoadCounts& counts) {
+  json classes = json::array();
+  for (const LoadCounts::SizeClass& one : counts.classes) {
+    classes.push_back({{"size_bytes", one.size_bytes}, {"attempts", one.attempts}, {"timeouts", one.timeouts}});
+  }
+  return {{"trials", counts.trials},
+          {"measured_s", counts.measured_s},
+          {"replies", counts.replies},
+          {"timeouts", counts.timeouts},
+          {"failures", counts.failures},
+          {"kinds", counts.kinds},
+          {"wrong_replies", counts.wrong_replies},
+          {"without_port", counts.without_port},
+          {"offered", or_null(counts.offered)},
+          {"connections_asked", counts.connections_asked},
+          {"connections_opened", counts.connections_opened},
+          {"starved_connections", counts.starved_connections},
+          {"in_flight_s", or_null(counts.in_flight_s)},
+          {"classes", std::move(classes)},
+          {"busiest_client_s", or_null(counts.busiest_client_s)},
+          {"server_busy_s", or_null(counts.server_busy_s)},
+          {"server_sampled_s", counts.server_sampled_s}};
+}
+
+LoadCounts counts_from_json(const json& object) {
+  LoadCounts counts;
+  counts.trials = object.at("trials").get<std::uint32_t>();
+  counts.measured_s = object.at("measured_s").get<double>();
+  counts.replies = object.at("replies").get<std::uint64_t>();
+  counts.timeouts = object.at("timeouts").get<std::uint64_t>();
+  counts.failures = object.at("failures").get<std::uint64_t>();
+  if (object.contains("kinds")) counts.kinds = object.at("kinds").get<std::map<std::string, std::uint64_t>>();
+  counts.wrong_replies = object.at("wrong_replies").get<std::uint64_t>();
+  counts.without_port = object.at("without_port").get<std::uint64_t>();
+  counts.offered = optional_of<std::uint64_t>(object.at("offered"));
+  counts.connections_asked = object.at("connections_asked").get<std::uint64_t>();
+  counts.connections_opened = object.at("connections_opened").get<std::uint64_t>();
+  counts.starved_connections = object.at("starved_connections").get<std::uint64_t>();
+  counts.in_flight_s = optional_of<double>(object.at("in_flight_s"));
+  for (const json& one : object.at("classes")) {
+    counts.classes.push_back({one.at("size_bytes").get<std::uint64_t>(), one.at("attempts").get<std::uint64_t>(),
+                              one.at("timeouts").get<std::uint64_t>()});
+  }
+  counts.busiest_client_s = optional_of<double>(object.at("busiest_client_s"));
+  counts.server_busy_s = optional_of<double>(object.at("server_busy_s"));
+  counts.server_sampled_s = object.at("server_sampled_s").get<double>();
+  return counts;
+}
+
+std::vector<BrokenRule> broken_rules(const LoadCounts& counts, const ValidityLimits& limits) {
+  std::vector<BrokenRule> broken;
+  const auto by = [&](Side side, std::string text) { broken.push_back({side, std::move(text)}); };
+
+  const std::uint64_t attempts = counts.replies + counts.timeouts + counts.failures;
+  if (counts.replies == 0) by(Side::server, "no replies");
+  const double timeouts = share_of(counts.timeouts, attempts);
+  if (timeouts > limits.timeouts) by(Side::server, "time-outs " + percent(timeouts));
+  for (const LoadCounts::SizeClass& size : counts.classes) {
     const double of_size = share_of(size.timeouts, size.attempts);
     if (of_size > timeouts + limits.file_size) {
-      reasons.push_back("time-outs of files of " + std::to_string(size.size_bytes) + " B " + percent(of_size) + ", over all " + percent(timeouts));
+      by(Side::server, fmt::format("time-outs of files of {} B {}, over all {}", size.size_bytes, percent(of_size),
+                                   percent(timeouts)));
       break;  // one size is proof enough; thirty-six would hide the table
     }
   }
-  if (const double failures = share_of(client.failures, attempts); failures > limits.failures) reasons.push_back("errors " + percent(failures));
-  if (client.wrong_replies > 0) reasons.push_back(std::to_string(client.wrong_replies) + " replies with wrong bytes or length");
-
-  if (client.connections_opened < client.connections_asked) {
-    reasons.push_back("connections open " + std::to_string(client.connections_opened) + " of " + std::to_string(client.connections_asked));
-  }
-  if (share_of(client.starved_connections, client.connections_asked) > limits.starved) {
-    reasons.push_back("clients starved " + std::to_string(client.starved_connections) + " of " + std::to_string(client.connections_asked));
+  if (const double failures = share_of(counts.failures, attempts); failures > limits.failures)
+    by(Side::server, "errors " + percent(failures) + kinds_of(counts));
+  if (counts.wrong_replies > 0)
+    by(Side::server, fmt::format("{} replies with wrong bytes or length", counts.wrong_replies));
+  if (share_of(counts.starved_connections, counts.connections_asked) > limits.starved) {
+    by(Side::server, fmt::format("clients starved {} of {}", counts.starved_connections, counts.connections_asked));
   }
 
-  if (client.offered_per_s && client.replies_per_s < *client.offered_per_s * limits.offered) {
-    reasons.push_back("achieved " + percent(client.replies_per_s / *client.offered_per_s) + " of the offered load");
+  if (counts.without_port > 0) by(Side::client, "the client ran out of ports");
+  if (counts.connections_opened < counts.connections_asked) {
+    by(Side::client, fmt::format("connections open {} of {}", counts.connections_opened, counts.connections_asked));
   }
-  std::optional<double> in_flight = client.in_flight_mean;
-  if (!in_flight && client.latency_mean_ms) in_flight = client.replies_per_s * *client.latency_mean_ms / 1e3;
-  if (!client.offered_per_s && client.keep_alive && in_flight && client.connections_opened > 0) {
-    const double off = *in_flight / client.connections_opened - 1;
-    if (std::fabs(off) > limits.little) reasons.push_back("Little's law off by " + percent(off));
+  if (counts.replies == 0) return broken;  // what follows is about the speed of replies
+  if (counts.offered && static_cast<double>(counts.replies) < static_cast<double>(*counts.offered) * limits.offered) {
+    by(Side::server, "achieved " + percent(share_of(counts.replies, *counts.offered)) + " of the offered load");
   }
-  const bool server_saturated = server_busy_share && *server_busy_share >= limits.server_busy;
-  if (client.client_cpu_share && *client.client_cpu_share >= limits.client_busy && !server_saturated) {
-    std::string reason = "client out of CPU";
-    if (server_busy_share) reason += " while the server idled";
-    reasons.push_back(std::move(reason));
+  if (counts.in_flight_s && counts.measured_s > 0 && counts.connections_opened > 0) {
+    const double connections = static_cast<double>(counts.connections_opened) / counts.trials;
+    const double off = *counts.in_flight_s / counts.measured_s / connections - 1;
+    if (std::fabs(off) > limits.little) by(Side::client, "Little's law off by " + percent(off));
   }
-  return reasons;
+  const bool knows_server = counts.server_busy_s && counts.server_sampled_s > 0;
+  const bool server_saturated = knows_server && *counts.server_busy_s >= limits.server_busy * counts.server_sampled_s;
+  if (counts.busiest_client_s && counts.measured_s > 0 && !server_saturated &&
+      *counts.busiest_client_s > limits.client_busy * counts.measured_s) {
+    by(Side::client, std::string("client out of CPU") + (knows_server ? " while the server idled" : ""));
+  }
+  return broken;
 }
 
 }  // namespace bakeoff

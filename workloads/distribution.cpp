@@ -12,7 +12,9 @@ Distribution Distribution::constant(double value) { return {Kind::constant, valu
 Distribution Distribution::uniform(double least, double most) { return {Kind::uniform, least, most}; }
 Distribution Distribution::exponential(double mean) { return {Kind::exponential, mean, 0}; }
 Distribution Distribution::pareto(double least, double shape) { return {Kind::pareto, least, shape}; }
-Distribution Distribution::bounded_pareto(double least, double most, double shape) { return {Kind::bounded_pareto, least, most, shape}; }
+Distribution Distribution::bounded_pareto(double least, double most, double shape) {
+  return {Kind::bounded_pareto, least, most, shape};
+}
 Distribution Distribution::weibull(double scale, double shape) { return {Kind::weibull, scale, shape}; }
 Distribution Distribution::lognormal(double mu, double sigma) { return {Kind::lognormal, mu, sigma}; }
 
@@ -59,7 +61,8 @@ Distribution read_distribution(const TomlTable& table, std::string_view key) {
   const NumberRange positive{1e-9, 1e15};
   if (!table.is_table(key)) return Distribution::constant(table.duration_s(key, any));
   const TomlTable parameters = *table.table(key);
-  const std::string kind = parameters.one_of("distribution", {"constant", "uniform", "exponential", "pareto", "bounded-pareto", "weibull", "lognormal"});
+  const std::string kind = parameters.one_of(
+      "distribution", {"constant", "uniform", "exponential", "pareto", "bounded-pareto", "weibull", "lognormal"});
   const auto read = [&](const char* name) { return parameters.number(name, positive); };
   if (kind == "constant") return Distribution::constant(parameters.duration_s("value", any));
   if (kind == "exponential") return Distribution::exponential(read("mean"));
@@ -72,7 +75,8 @@ Distribution read_distribution(const TomlTable& table, std::string_view key) {
   const double least = kind == "uniform" ? parameters.number("least", any) : read("least");
   const double most = read("most");
   if (most <= least) parameters.fail("most", "expected more than `least`");
-  return kind == "uniform" ? Distribution::uniform(least, most) : Distribution::bounded_pareto(least, most, read("shape"));
+  return kind == "uniform" ? Distribution::uniform(least, most)
+                           : Distribution::bounded_pareto(least, most, read("shape"));
 }
 
 }  // namespace bakeoff

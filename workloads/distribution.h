@@ -17,7 +17,7 @@ class Distribution {
   static Distribution constant(double value);
   static Distribution uniform(double least, double most);
   static Distribution exponential(double mean);
-  static Distribution pareto(double least, double shape);                            // mean is infinite for shape <= 1
+  static Distribution pareto(double least, double shape);  // mean is infinite for shape <= 1
   static Distribution bounded_pareto(double least, double most, double shape);
   static Distribution weibull(double scale, double shape);
   static Distribution lognormal(double mu, double sigma);  // of the natural logarithm

@@ -1,6 +1,7 @@
 #include "workloads/file_set.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -15,6 +16,7 @@
 #include "core/base/check.h"
 #include "core/base/errors.h"
 #include "core/base/random.h"
+#include "core/base/untrusted.h"
 
 namespace bakeoff {
 
@@ -24,7 +26,8 @@ bool is_plain_path(std::string_view path) {
   if (path.size() < 2 || path.front() != '/' || path.size() > 1024) return false;
   char before = 0;
   for (const char c : path) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
     if (!plain && !(c == '.' && before != '/') && !(c == '/' && before != '/')) return false;
     before = c;
   }
@@ -53,25 +56,26 @@ struct DiskError {
 };
 
 std::string amount(std::uint64_t bytes) {
-  char text[32];
-  if (bytes < 10'000'000) {
-    std::snprintf(text, sizeof text, "%llu bytes", static_cast<unsigned long long>(bytes));
-  } else {
-    std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
-  }
-  return text;
+  return bytes < 10'000'000 ? fmt::format("{} bytes", bytes)
+                            : fmt::format("{:.1f} GB", static_cast<double>(bytes) / 1e9);
 }
 
 class SetOnDisk {
  public:
   SetOnDisk(const FileSet& set, const std::filesystem::path& dir, const MaterialiseOptions& options)
-      : set_(set), options_(options), hash_(set.hash()), base_(dir / (set.name() + "-" + hash_)), files_(base_ / "files"), manifest_(base_ / "manifest.json") {}
+      : set_(set),
+        options_(options),
+        hash_(set.hash()),
+        base_(dir / (set.name() + "-" + hash_)),
+        files_(base_ / "files"),
+        manifest_(base_ / "manifest.json") {}
 
   MaterialisedSet make() {
     try {
       std::filesystem::create_directories(base_);
     } catch (const std::filesystem::filesystem_error& error) {
-      throw StartError("cannot make the directory " + base_.string() + " for the file set: " + error.code().message() + "; choose another directory");
+      throw StartError("cannot make the directory " + base_.string() + " for the file set: " + error.code().message() +
+                       "; choose another directory");
     }
     try {
       // A lock needs no right to write, so that a set made by somebody else can be used; without even that, only a set
@@ -90,16 +94,18 @@ class SetOnDisk {
       }
       return made;
     } catch (const DiskError& error) {
-      throw StartError("cannot make the file set " + set_.name() + ": " + error.where.string() + ": " + std::strerror(error.cause) +
-                       (error.cause == ENOSPC || error.cause == EDQUOT ? "; free some space, choose another directory or a smaller set" : "; choose another directory"));
+      throw StartError("cannot make the file set " + set_.name() + ": " + error.where.string() + ": " +
+                       std::strerror(error.cause) +
+                       (error.cause == ENOSPC || error.cause == EDQUOT
+                            ? "; free some space, choose another directory or a smaller set"
+                            : "; choose another directory"));
     }
   }
 
  private:
   bool is_complete() const {
-    std::ifstream in(manifest_);
-    if (!in) return false;
-    const nlohmann::json manifest = nlohmann::json::parse(in, nullptr, false);
+    if (!std::filesystem::exists(manifest_)) return false;
+    const nlohmann::json manifest = parse_untrusted_or_discard(read_untrusted(manifest_, most_json_bytes));
     return manifest.is_object() && manifest.value("hash", "") == hash_;
   }
 
@@ -111,7 +117,8 @@ class SetOnDisk {
       if (!file.on_disk) continue;
       struct stat status {};
       const bool sound = ::lstat(file_path(file).c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
-                         static_cast<std::uint64_t>(status.st_size) == file.size_bytes && (!options_.check_content || has_right_content(file));
+                         static_cast<std::uint64_t>(status.st_size) == file.size_bytes &&
+                         (!options_.check_content || has_right_content(file));
       if (sound) continue;
       std::error_code ignored;
       std::filesystem::remove_all(file_path(file), ignored);  // whatever it has become: a directory, a link
@@ -172,13 +179,15 @@ class SetOnDisk {
     needed += directories * disk.f_frsize;
     const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
     if (needed > free) {
-      throw StartError("the file set " + set_.name() + " needs " + amount(needed) + ", and " + base_.parent_path().string() + " has " + amount(free) +
+      throw StartError("the file set " + set_.name() + " needs " + amount(needed) + ", and " +
+                       base_.parent_path().string() + " has " + amount(free) +
                        " free; free some space, choose another directory or a smaller set");
     }
     const std::uint64_t numbers = set_.size() + directories + 2;
     if (disk.f_files != 0 && numbers > disk.f_favail) {
-      throw StartError("the file set " + set_.name() + " has " + std::to_string(set_.size()) + " files, and the file system of " +
-                       base_.parent_path().string() + " can take " + std::to_string(disk.f_favail) + " more; choose another directory or a smaller set");
+      throw StartError("the file set " + set_.name() + " has " + std::to_string(set_.size()) +
+                       " files, and the file system of " + base_.parent_path().string() + " can take " +
+                       std::to_string(disk.f_favail) + " more; choose another directory or a smaller set");
     }
   }
 
@@ -211,8 +220,10 @@ class SetOnDisk {
   }
 
   void write_manifest() const {
-    const nlohmann::json manifest = {{"name", set_.name()}, {"hash", hash_}, {"files", set_.size()}, {"bytes", set_.total_bytes()}};
-    const std::string text = manifest.dump(2) + "\n";
+    const nlohmann::json manifest = {
+        {"name", set_.name()}, {"hash", hash_}, {"files", set_.size()}, {"bytes", set_.total_bytes()}};
+    // A set may have any name; the manifest is UTF-8.
+    const std::string text = manifest.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
     const std::filesystem::path unfinished = base_ / "manifest.unfinished";
     {
       const Descriptor out(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
@@ -263,7 +274,7 @@ std::uint32_t FileSet::add_made(std::string path, std::uint64_t size_bytes, std:
   return number;
 }
 
-bool FileSet::has_made() const {
+bool FileSet::has_synthetic() const {
   return std::any_of(files_.begin(), files_.end(), [](const WorkloadFile& file) { return !file.on_disk; });
 }
 
@@ -278,9 +289,7 @@ std::string FileSet::hash() const {
   for (const WorkloadFile& file : files_) {
     if (file.on_disk) hash = mix64(mix64(hash ^ file.content_seed) + file.size_bytes);
   }
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-  return text;
+  return fmt::format("{:016x}", hash);
 }
 
 MaterialisedSet materialise(const FileSet& set, const std::filesystem::path& dir, const MaterialiseOptions& options) {

@@ -15,11 +15,11 @@
 namespace bakeoff {
 
 struct WorkloadFile {
-  std::string path;                // as in a URL, with the slash in front: "/dir00000/class0_0"
+  std::string path;  // as in a URL, with the slash in front: "/dir00000/class0_0"
   std::uint64_t size_bytes = 0;
   std::uint32_t class_index = 0;   // into Workload::classes
   std::uint64_t content_seed = 0;  // of its path; FileSet::add computes it
-  bool on_disk = true;             // false: servers make the reply up (core/made_reply.h)
+  bool on_disk = true;             // false: servers make the reply up (core/synthetic_reply.h)
 };
 
 class FileSet {
@@ -29,9 +29,9 @@ class FileSet {
   // Adds a file and returns its index. The path is made of plain segments of letters, digits and "._-" that do not
   // begin with a dot, so that it means the same in a URL and on disk. A path given twice is a bug.
   std::uint32_t add(std::string path, std::uint64_t size_bytes, std::uint32_t class_index = 0);
-  // A reply that servers make up: it is asked for and checked like a file, and there is none.
+  // A synthetic reply: requested and checked like a file, but there is no file.
   std::uint32_t add_made(std::string path, std::uint64_t size_bytes, std::uint32_t class_index);
-  bool has_made() const;
+  bool has_synthetic() const;
 
   const std::string& name() const { return name_; }
   const std::vector<WorkloadFile>& files() const { return files_; }
@@ -63,16 +63,16 @@ struct MaterialiseOptions {
 };
 
 struct MaterialisedSet {
-  std::filesystem::path root;   // what a server takes as its --root
-  bool reused = false;          // a complete set was there already
-  std::uint32_t repaired = 0;   // files of it that were missing or damaged, and were written again
+  std::filesystem::path root;  // what a server takes as its --root
+  bool reused = false;         // a complete set was there already
+  std::uint32_t repaired = 0;  // files of it that were missing or damaged, and were written again
 };
 
 // Makes the set on disk under `dir` (made if missing), or finds it there: <dir>/<name>-<hash>/files. A manifest written
-// last says that the set is complete; a set without it is made anew. Two processes that want the same set wait for each
-// other. BLOCKS: disk, lock.
-// StartError when the space or the file numbers do not suffice (looked at before; when the disk fills up nonetheless
-// the partial set is removed) or the directory cannot be written.
-MaterialisedSet materialise(const FileSet& set, const std::filesystem::path& dir, const MaterialiseOptions& options = {});
+// last marks a complete set; a set without it is made anew. Two processes that want the same set wait for each other.
+// BLOCKS: disk, lock. StartError when there is too little space or too few inodes (checked before; if the disk fills up
+// nevertheless, the partial set is removed) or the directory cannot be written.
+MaterialisedSet materialise(const FileSet& set, const std::filesystem::path& dir,
+                            const MaterialiseOptions& options = {});
 
 }  // namespace bakeoff

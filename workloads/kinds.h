@@ -12,9 +12,9 @@ void build_synthetic(const TomlTable& table, Workload& workload);
 void build_dynamic(const TomlTable& table, Workload& workload);
 void build_trace(const TomlTable& table, Workload& workload);
 
-// For kinds that know only sizes: adds a file for each, under a made-up path ("/d00000/f0000000"; 100 to a directory) that ends
-// in its suffix where there are suffixes, and groups the files into classes by size.
-void add_files(Workload& workload, const std::vector<std::uint64_t>& sizes_bytes, std::shared_ptr<const Popularity> popularity,
-               const std::vector<std::string>& suffixes = {});
+// For kinds that know only sizes: adds a file for each, under a made-up path ("/d00000/f0000000"; 100 to a directory)
+// that ends in its suffix where there are suffixes, and groups the files into classes by size.
+void add_files(Workload& workload, const std::vector<std::uint64_t>& sizes_bytes,
+               std::shared_ptr<const Popularity> popularity, const std::vector<std::string>& suffixes = {});
 
 }  // namespace bakeoff

@@ -1,5 +1,7 @@
-// Files made from distributions: sizes drawn from a body and, if wanted, a tail; popularity by Zipf's law; the size of the
-// set and the mean transfer brought to what was published about the site that it stands for.
+// Files made from distributions: sizes drawn from a body and, if wanted, a tail; popularity by Zipf's law; the size of
+// the set and the mean transfer brought to what was published about the site that it stands for.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -83,7 +85,8 @@ std::vector<double> zipf_by_rank(std::size_t count, double exponent) {
 // Which file has which rank of popularity. Small files lead for a bias of 1, large ones for -1; 0 is chance.
 class Ranking {
  public:
-  Ranking(const std::vector<std::uint64_t>& sizes_bytes, const std::vector<double>& zipf, Random& random) : sizes_bytes_(sizes_bytes), zipf_(zipf) {
+  Ranking(const std::vector<std::uint64_t>& sizes_bytes, const std::vector<double>& zipf, Random& random)
+      : sizes_bytes_(sizes_bytes), zipf_(zipf) {
     double sum = 0, squares = 0;
     for (const std::uint64_t size : sizes_bytes) {
       size_score_.push_back(std::log(static_cast<double>(size)));
@@ -103,14 +106,18 @@ class Ranking {
   std::vector<std::uint32_t> order(double bias) const {
     std::vector<std::uint32_t> files(sizes_bytes_.size());
     std::iota(files.begin(), files.end(), 0u);
-    const auto score = [&](std::uint32_t file) { return bias * size_score_[file] + (1 - std::abs(bias)) * chance_[file]; };
-    std::sort(files.begin(), files.end(), [&](std::uint32_t a, std::uint32_t b) { return std::pair(score(a), a) < std::pair(score(b), b); });
+    const auto score = [&](std::uint32_t file) {
+      return bias * size_score_[file] + (1 - std::abs(bias)) * chance_[file];
+    };
+    std::sort(files.begin(), files.end(),
+              [&](std::uint32_t a, std::uint32_t b) { return std::pair(score(a), a) < std::pair(score(b), b); });
     return files;
   }
 
   double mean_transfer_bytes(const std::vector<std::uint32_t>& order) const {
     double mean = 0;
-    for (std::size_t rank = 0; rank < order.size(); ++rank) mean += zipf_[rank] * static_cast<double>(sizes_bytes_[order[rank]]);
+    for (std::size_t rank = 0; rank < order.size(); ++rank)
+      mean += zipf_[rank] * static_cast<double>(sizes_bytes_[order[rank]]);
     return mean;
   }
 
@@ -118,7 +125,8 @@ class Ranking {
   std::vector<std::uint32_t> order_for(double mean_bytes, const TomlTable& table) const {
     const double least = std::round(mean_transfer_bytes(order(1))), most = std::round(mean_transfer_bytes(order(-1)));
     if (mean_bytes < least || mean_bytes > most) {
-      table.fail("mean_transfer_bytes", "expected from " + std::to_string(std::llround(least)) + " to " + std::to_string(std::llround(most)) + " with these sizes");
+      table.fail("mean_transfer_bytes", "expected from " + std::to_string(std::llround(least)) + " to " +
+                                            std::to_string(std::llround(most)) + " with these sizes");
     }
     double low = -1, high = 1;
     for (int step = 0; step < 24; ++step) {
@@ -137,8 +145,8 @@ class Ranking {
 
 }  // namespace
 
-void add_files(Workload& workload, const std::vector<std::uint64_t>& sizes_bytes, std::shared_ptr<const Popularity> popularity,
-               const std::vector<std::string>& suffixes) {
+void add_files(Workload& workload, const std::vector<std::uint64_t>& sizes_bytes,
+               std::shared_ptr<const Popularity> popularity, const std::vector<std::string>& suffixes) {
   struct Group {
     std::uint32_t files = 0;
     double bytes = 0, share = 0;
@@ -155,12 +163,12 @@ void add_files(Workload& workload, const std::vector<std::uint64_t>& sizes_bytes
     Group& group = groups[number];
     if (group.files == 0) continue;  // a class without files would look like one that was never served
     group.index = static_cast<std::uint32_t>(workload.classes.size());
-    workload.classes.push_back({class_name(number), static_cast<std::uint64_t>(std::llround(group.bytes / group.files)), group.share});
+    workload.classes.push_back(
+        {class_name(number), static_cast<std::uint64_t>(std::llround(group.bytes / group.files)), group.share});
   }
   for (std::uint32_t file = 0; file < sizes_bytes.size(); ++file) {
-    char path[48];
-    std::snprintf(path, sizeof path, "/d%05u/f%07u", file / 100, file);
-    workload.files.add(path + (suffixes.empty() ? "" : suffixes[file]), sizes_bytes[file], groups[class_of(sizes_bytes[file])].index);
+    workload.files.add(fmt::format("/d{:05}/f{:07}", file / 100, file) + (suffixes.empty() ? "" : suffixes[file]),
+                       sizes_bytes[file], groups[class_of(sizes_bytes[file])].index);
   }
   workload.popularity = std::move(popularity);
 }
@@ -170,9 +178,11 @@ void build_synthetic(const TomlTable& table, Workload& workload) {
   const std::vector<std::uint64_t> sizes_bytes = draw_sizes(table, random);
   const std::vector<double> zipf = zipf_by_rank(sizes_bytes.size(), table.number("zipf", {0, 5}, 1.0));
   const Ranking ranking(sizes_bytes, zipf, random);
-  const std::vector<std::uint32_t> order = table.has("mean_transfer_bytes")
-                                               ? ranking.order_for(static_cast<double>(table.bytes("mean_transfer_bytes", {1, std::int64_t{1} << 40})), table)
-                                               : ranking.order(0);
+  const std::vector<std::uint32_t> order =
+      table.has("mean_transfer_bytes")
+          ? ranking.order_for(static_cast<double>(table.bytes("mean_transfer_bytes", {1, std::int64_t{1} << 40})),
+                              table)
+          : ranking.order(0);
   std::vector<double> weights(order.size());
   for (std::size_t rank = 0; rank < order.size(); ++rank) weights[order[rank]] = zipf[rank];
   add_files(workload, sizes_bytes, Popularity::weighted(weights));

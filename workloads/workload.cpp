@@ -6,8 +6,8 @@
 #include "core/base/check.h"
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
-#include "workloads/kinds.h"
 #include "core/toml/strict_toml.h"
+#include "workloads/kinds.h"
 
 namespace bakeoff {
 
@@ -18,10 +18,8 @@ struct Kind {
   void (*build)(const TomlTable&, Workload&);
 };
 constexpr Kind kinds[] = {
-    {"specweb99", build_specweb99},
-    {"single-file", build_single_file},
-    {"synthetic", build_synthetic},
-    {"dynamic", build_dynamic},
+    {"specweb99", build_specweb99}, {"single-file", build_single_file},
+    {"synthetic", build_synthetic}, {"dynamic", build_dynamic},
     {"trace", build_trace},
 };
 
@@ -30,8 +28,6 @@ std::vector<std::string> kind_names() {
   for (const Kind& kind : kinds) names.emplace_back(kind.name);
   return names;
 }
-
-std::filesystem::path workloads_dir() { return data_dir() / "workloads"; }
 
 std::vector<std::filesystem::path> shipped_files() {
   std::vector<std::filesystem::path> files;
@@ -135,7 +131,8 @@ std::uint32_t Popularity::next_in_order() const {
 
 double Workload::mean_transfer_bytes() const {
   double mean = 0;
-  for (std::uint32_t file = 0; file < files.size(); ++file) mean += popularity->share(file) * static_cast<double>(files[file].size_bytes);
+  for (std::uint32_t file = 0; file < files.size(); ++file)
+    mean += popularity->share(file) * static_cast<double>(files[file].size_bytes);
   return mean;
 }
 
@@ -152,11 +149,16 @@ Workload load_workload(std::string_view name_or_path, const std::vector<std::str
   workload.kind = root.one_of("kind", kind_names());
   workload.clients = read_clients(root);
   workload.sweep = read_sweep(root);
-  const auto* kind = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& candidate) { return candidate.name == workload.kind; });
+  const auto* kind = std::find_if(std::begin(kinds), std::end(kinds),
+                                  [&](const Kind& candidate) { return candidate.name == workload.kind; });
   kind->build(root, workload);
   document.finish();
   return workload;
 }
+
+bool is_path_key(std::string_view key) { return key == "log"; }
+
+std::filesystem::path workloads_dir() { return data_dir() / "workloads"; }
 
 std::vector<WorkloadInfo> list_workloads() {
   std::vector<WorkloadInfo> all;

@@ -4,15 +4,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/base/random.h"
 #include "workloads/distribution.h"
 #include "workloads/file_set.h"
-#include "core/base/random.h"
 
 namespace bakeoff {
 
@@ -37,11 +38,12 @@ class Popularity {
     // Vose's alias method: one random number, one slot, one comparison.
     const std::uint64_t bits = random.next();
     const std::uint64_t slot = ((bits >> 32) * slots_.size()) >> 32;
-    return static_cast<std::uint32_t>(bits) < slots_[slot].threshold ? static_cast<std::uint32_t>(slot) : slots_[slot].alias;
+    return static_cast<std::uint32_t>(bits) < slots_[slot].threshold ? static_cast<std::uint32_t>(slot)
+                                                                     : slots_[slot].alias;
   }
 
   const std::vector<std::uint32_t>& order() const { return order_; }  // a trace's files; empty where they are drawn
-  double share(std::uint32_t file) const { return shares_[file]; }  // of all requests, 0 to 1
+  double share(std::uint32_t file) const { return shares_[file]; }    // of all requests, 0 to 1
 
  private:
   struct Slot {
@@ -69,7 +71,8 @@ class RequestSource {
   Random random_;
 };
 
-// What the clients of a workload are like: the [load] table. Defaults for the load generator, whose options win over them.
+// What the clients of a workload are like: the [load] table. Defaults for the load generator, whose options win
+// over them.
 struct ClientModel {
   std::optional<std::uint32_t> requests_per_connection;  // then it is closed and a new one opened; 1: no keep-alive
   std::optional<Distribution> requests_per_session;      // rounded, at least 1
@@ -78,6 +81,20 @@ struct ClientModel {
   std::optional<Distribution> active_off_s;              // between the requests of a burst: the browser works
   std::optional<std::uint64_t> reader_bytes_per_s;       // each connection reads no faster (WAN clients)
   std::optional<std::uint32_t> receive_buffer_bytes;     // SO_RCVBUF of a client's socket
+};
+
+// What became of a trace's log: how much of it is asked for, and what is not.
+struct LogSummary {
+  std::string file;
+  std::uint64_t lines = 0;
+  std::uint64_t requests = 0;        // asked for, each from a line
+  std::uint64_t broken = 0;          // lines that are no access log's
+  std::uint64_t other_methods = 0;   // lines of other methods than GET
+  std::uint64_t other_statuses = 0;  // lines of GETs that were not answered with 200
+  std::uint64_t out_of_order = 0;    // lines that are earlier than one before them; counted where times are kept
+  bool cut_short = false;            // the compressed data ends in the middle
+  double length_s = 0;               // from the first to the last request at the log's own speed; where times are kept
+  double speed = 1;                  // how many times faster it is replayed
 };
 
 struct Workload {
@@ -91,6 +108,7 @@ struct Workload {
   // When each request of a trace came, in seconds from the first, in the order of the popularity's; empty when the
   // workload has no times of its own. Shared because it is as long as the trace.
   std::shared_ptr<const std::vector<double>> arrivals_s;
+  std::optional<LogSummary> log;   // of a trace
   std::vector<std::string> sweep;  // the overrides ("size_bytes=1KB") of the runs that make up the papers' figure
   std::vector<std::string> notes;  // what a person should know about how it was read: sentences, for stderr and results
 
@@ -102,10 +120,14 @@ struct Workload {
   }
 };
 
-// A shipped workload by its name, or any TOML file by its path (anything with a slash or ending in .toml).
-// `overrides` are "key=value" for the keys of the file ("directories=20"). UsageError for an unknown name (says which
-// there are) and for whatever is wrong in the file. BLOCKS: disk.
+// A shipped workload by its name, or any TOML file by its path (anything with a slash or ending in .toml). `overrides`
+// are "key=value" for the keys of the file ("directories=20"). UsageError for an unknown name (lists those there are)
+// and for any error in the file. BLOCKS: disk.
 Workload load_workload(std::string_view name_or_path, const std::vector<std::string>& overrides = {});
+
+// Whether the values of a workload's key of that name are paths.
+bool is_path_key(std::string_view key);
+std::filesystem::path workloads_dir();  // of shipped ones
 
 struct WorkloadInfo {
   std::string name;

@@ -1,6 +1,7 @@
 // Errors of set-up. They reach main(), which prints one line and exits with the documented status.
 #pragma once
 
+#include <new>
 #include <stdexcept>
 
 namespace bakeoff {
@@ -13,6 +14,14 @@ struct UsageError : std::runtime_error {
 // What was asked for is clear, yet this machine would not do it (port in use, no descriptors): exit status 4.
 struct StartError : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+// The kernel lacks the memory to watch one more descriptor in an event mechanism. Whoever serves a connection treats it
+// like std::bad_alloc: that connection ends, the server goes on.
+struct NoEventMemory : std::bad_alloc {
+  const char* what() const noexcept override {
+    return "epoll cannot watch one descriptor more; raise /proc/sys/fs/epoll/max_user_watches";
+  }
 };
 
 }  // namespace bakeoff

@@ -1,7 +1,7 @@
-// Deadlines of descriptors: set, moved and cleared in O(1) whatever their number, as every request moves one.
-// A hashed timing wheel (Varghese and Lauck 1987, scheme 6): coarse on purpose, because a time-out of seconds needs no
-// finer grain. And lazy: a deadline that moves away or is cleared leaves its descriptor in the slot where it stands, and is
-// looked at again when that slot passes. So a request costs a store or two, and a descriptor one move per time-out.
+// Deadlines of descriptors, set, moved and cleared in O(1), because every request moves one. A hashed timing wheel
+// (Varghese and Lauck 1987, scheme 6). It is coarse, because time-outs of seconds need no finer grain. It is lazy: a
+// deadline that moves or is cleared leaves its descriptor in its slot, and the wheel checks it when that slot passes.
+// So a request costs a store or two, and a descriptor moves once per time-out.
 #pragma once
 
 #include <algorithm>
@@ -40,9 +40,9 @@ class DeadlineWheel {
   }
   void clear(int fd) { set(fd, never); }
 
-  // Calls expired(fd) for each descriptor whose deadline is at or before now_ms, after clearing it; for those that passed
-  // less than the granularity ago maybe only later. `expired` may call set() and clear(). Costs as much as there are slots
-  // that passed and descriptors in them.
+  // Clears each deadline at or before now_ms and calls expired(fd); a deadline that passed less than the granularity
+  // ago may wait for a later call. `expired` may call set() and clear(). Cost: the slots that passed and the
+  // descriptors in them.
   template <class Expired>
   void expire(std::int64_t now_ms, Expired expired) {
     const std::int64_t now_tick = now_ms / granularity_ms_;
@@ -69,6 +69,15 @@ class DeadlineWheel {
       }
     }
     earliest_tick_ = next_used(passed_tick_ + 1);
+  }
+
+  // Calls each(fd) for each descriptor that has a deadline; it may set and clear that one. Cost: the highest possible
+  // number of descriptors.
+  template <class Each>
+  void for_each(Each each) {
+    for (std::size_t fd = 0; fd < times_.size(); ++fd) {
+      if (times_[fd].deadline_ms != never) each(static_cast<int>(fd));
+    }
   }
 
   // For the time-out of a wait: ms until something may expire; -1 when no deadline is set. May be early, never late

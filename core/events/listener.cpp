@@ -7,7 +7,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -46,51 +45,42 @@ void set_number(int fd, int level, int name, int value, const char* what) {
   }
 }
 
-// A blocked call returns this often, so that its thread can look at its connection's deadline.
-timeval tick_of(const Options& options) {
-  const std::int64_t shortest =
-      std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
-  const std::int64_t tick_ms = std::clamp<std::int64_t>(shortest / 4, 20, 1000);
-  return {tick_ms / 1000, (tick_ms % 1000) * 1000};
-}
-
 }  // namespace
 
-Listener::Listener(const Options& options)
-    : accept_flags_(SOCK_CLOEXEC | (options.send == Sending::blocking ? 0 : SOCK_NONBLOCK)) {
-  const Address address = parse_address(options.address, options.port);
+Listener::Listener(const Settings& settings)
+    : accept_flags_(SOCK_CLOEXEC | (settings.connections_block ? 0 : SOCK_NONBLOCK)) {
+  const Address address = parse_address(settings.address, settings.port);
   fd_ =
-      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (options.waits_in_calls ? 0 : SOCK_NONBLOCK), 0);
-  if (fd_ < 0) throw StartError(std::string("no socket can be had: ") + std::strerror(errno));
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | (settings.accept_blocks ? 0 : SOCK_NONBLOCK), 0);
+  if (fd_ < 0) throw StartError(std::string("cannot create a socket: ") + std::strerror(errno));
   try {
     set_number(fd_, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
     set_number(fd_, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
-    if (::setsockopt(fd_, IPPROTO_TCP, TCP_CONGESTION, options.congestion.data(),
-                     static_cast<socklen_t>(options.congestion.size())) != 0) {
-      throw UsageError("--congestion=" + options.congestion + " is not to be had here (" + std::strerror(errno) +
+    if (::setsockopt(fd_, IPPROTO_TCP, TCP_CONGESTION, settings.congestion.data(),
+                     static_cast<socklen_t>(settings.congestion.size())) != 0) {
+      throw UsageError("--congestion=" + settings.congestion + " is not available here (" + std::strerror(errno) +
                        "); /proc/sys/net/ipv4/tcp_available_congestion_control lists what is");
     }
-    if (options.send_buffer_bytes > 0) {
-      set_number(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer_bytes, "--send-buffer");
+    if (settings.send_buffer_bytes > 0) {
+      set_number(fd_, SOL_SOCKET, SO_SNDBUF, settings.send_buffer_bytes, "--send-buffer");
     }
-    if (options.defer_accept) {
-      set_number(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT,
-                 static_cast<int>(std::max<std::int64_t>(1, options.request_timeout_ms / 1000)), "--defer-accept");
+    if (settings.defer_accept_s > 0) {
+      set_number(fd_, IPPROTO_TCP, TCP_DEFER_ACCEPT, settings.defer_accept_s, "--defer-accept");
     }
-    if (options.send == Sending::blocking) {
-      const timeval tick = tick_of(options);
+    if (settings.connections_block) {
+      const timeval tick = {settings.tick_ms / 1000, settings.tick_ms % 1000 * 1000};
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
       ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
     }
-    if (options.reuseport) set_number(fd_, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
-    const std::string where = options.address + " port " + std::to_string(options.port);
+    if (settings.reuseport) set_number(fd_, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
+    const std::string where = settings.address + " port " + std::to_string(settings.port);
     if (::bind(fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.bytes) != 0) {
       const int error = errno;
       throw StartError(where + (error == EADDRINUSE ? " is in use; choose another with --port, or 0 for any free one"
-                                                    : " cannot be listened at: " + std::string(std::strerror(error))));
+                                                    : " cannot be listened on: " + std::string(std::strerror(error))));
     }
-    if (::listen(fd_, options.backlog) != 0)
-      throw StartError(where + " cannot be listened at: " + std::strerror(errno));
+    if (::listen(fd_, settings.backlog) != 0)
+      throw StartError(where + " cannot be listened on: " + std::strerror(errno));
     sockaddr_storage bound{};
     socklen_t bytes = sizeof bound;
     ::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &bytes);
@@ -109,17 +99,17 @@ Listener::~Listener() {
 Listener::Listener(Listener&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), accept_flags_(other.accept_flags_), port_(other.port_) {}
 
-std::vector<Listener> Listener::open_all(const Options& options) {
+std::vector<Listener> Listener::open_all(const Settings& settings, int workers) {
   std::vector<Listener> listeners;
-  if (!options.reuseport) {
-    listeners.emplace_back(options);
+  if (!settings.reuseport) {
+    listeners.emplace_back(settings);
     return listeners;
   }
-  Options each = options;
+  Settings each = settings;
   each.reuseport = false;
   each.port = Listener(each).port();  // so that a port where another server listens is refused, not shared with it
   each.reuseport = true;
-  for (int i = 0; i < options.workers; ++i) listeners.emplace_back(each);
+  for (int i = 0; i < workers; ++i) listeners.emplace_back(each);
   return listeners;
 }
 
@@ -134,7 +124,21 @@ Listener::Accepted Listener::accept() const {
       case ENFILE:
       case ENOBUFS:
       case ENOMEM: return {Outcome::exhausted, -1};
-      default: continue;  // this client is gone already (ECONNABORTED and the network's own errors): the next one
+      // This client is gone already, or the network had an error for it (accept(2)): the next one.
+      case ECONNABORTED:
+      case ECONNRESET:
+      case EPROTO:
+      case EPERM:
+      case ETIMEDOUT:
+      case ENETDOWN:
+      case ENETUNREACH:
+      case EHOSTDOWN:
+      case EHOSTUNREACH:
+      case ENONET:
+      case ENOPROTOOPT:
+      case EOPNOTSUPP: continue;
+      // Not a listening socket: a permanent error.
+      default: throw StartError(std::string("accept() fails for good: ") + std::strerror(errno));
     }
   }
 }

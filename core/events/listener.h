@@ -6,14 +6,26 @@
 #include <string>
 #include <vector>
 
-#include "core/options.h"
-
 namespace bakeoff {
 
 class Listener {
  public:
+  struct Settings {
+    std::string address = "127.0.0.1";  // IPv4 or IPv6
+    std::uint16_t port = 0;             // 0: any free one
+    int backlog = 4096;                 // connections that the kernel holds before they are accepted
+    std::string congestion = "cubic";   // TCP congestion control
+    int send_buffer_bytes = 0;          // 0: as the kernel tunes it
+    int defer_accept_s = 0;             // how long the kernel waits for a connection's first bytes; 0: not at all
+    bool reuseport = false;             // open_all() makes a socket for each worker (SO_REUSEPORT)
+    bool accept_blocks = false;         // accept() waits until a client comes
+    bool connections_block = false;     // accepted sockets are in blocking mode
+    // How often a blocked call returns, so that its thread can look at its connection's deadline. In ms; at least 1.
+    std::int64_t tick_ms = 1000;
+  };
+
   // Throws StartError, UsageError.
-  explicit Listener(const Options& options);
+  explicit Listener(const Settings& settings);
   ~Listener();
   Listener(Listener&& other) noexcept;
   Listener(const Listener&) = delete;
@@ -28,16 +40,16 @@ class Listener {
     Outcome outcome;
     int fd;
   };
-  // BLOCKS: network, when options.waits_in_calls: until a client comes (none: a signal or the socket's time-out, for
-  // the caller to look around). Else never waits.
+  // BLOCKS: network, with Settings::accept_blocks: until a client comes (none: a signal or the socket's time-out, for
+  // the caller to look around). Else never waits. Throws StartError when the socket can accept nobody any more.
   Accepted accept() const;
 
   int fd() const { return fd_; }
   std::uint16_t port() const { return port_; }
 
-  // One for all workers; or with options.reuseport one for each, at the same port: the kernel then chooses among the
+  // One for all workers; or with Settings::reuseport one for each, at the same port: the kernel then chooses among the
   // sockets by the client's address, and what waits at one is nobody else's. Throws StartError, UsageError.
-  static std::vector<Listener> open_all(const Options& options);
+  static std::vector<Listener> open_all(const Settings& settings, int workers);
 
  private:
   int fd_ = -1;

@@ -1,6 +1,6 @@
 // The event mechanism: which descriptors can be read or written without waiting. One file an implementation
-// (poller_select.cpp, poller_poll.cpp, poller_epoll.cpp); one binary holds all three (Pariag 2007, sections 4.1, 5.1, 6).
-// All are level-triggered and report alike, so that an architecture cannot tell which one it runs on.
+// (poller_select.cpp, poller_poll.cpp, poller_epoll.cpp); one binary holds all three (Pariag 2007, sections 4.1, 5.1,
+// 6). All are level-triggered and report alike, so that an architecture cannot tell which one it runs on.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ inline bool wants_read(Interest interest) { return (static_cast<unsigned>(intere
 inline bool wants_write(Interest interest) { return (static_cast<unsigned>(interest) & 2U) != 0; }
 
 // An error or a hang-up of the peer sets both, as far as they are waited for: the next call on the descriptor then
-// tells which it was. (Select cannot tell either from plain readiness, so nobody is told more than what he waits for.)
+// tells which it was. (Select cannot tell either from plain readiness, so each is told only what it waits for.)
 struct Ready {
   int fd;
   bool readable;
@@ -32,10 +32,10 @@ class Poller {
  public:
   virtual ~Poller() = default;
 
-  // Adds `fd` or changes what is waited for. The same interest again costs no system call. With Interest::none nothing
-  // at all is reported, no error or hang-up either; forget() or closing() is still due before the descriptor is closed.
-  // REQUIRES: 0 <= fd < the number of descriptors given to make_poller, and fd is open. Throws StartError when the
-  // kernel lacks the memory for it.
+  // Adds `fd` or changes its interest. The same interest again costs no system call. Interest::none reports nothing,
+  // not even errors or hang-ups; call forget() or closing() before closing the descriptor nevertheless. REQUIRES: 0 <=
+  // fd < the number of descriptors given to make_poller, and fd is open. Throws NoEventMemory, a std::bad_alloc, when
+  // the kernel lacks memory; the previous interest then stays.
   virtual void watch(int fd, Interest interest) = 0;
 
   // Forgets a descriptor that stays open. One that is not watched is ignored.
@@ -44,8 +44,10 @@ class Poller {
   // Forgets a descriptor that its caller closes next; epoll then needs no system call of its own.
   virtual void closing(int fd) = 0;
 
-  // BLOCKS: network. Waits until something is ready or timeout_ms have passed (-1: for ever; 0: does not wait).
-  // May end early with an empty result, after a signal for one. The span holds until the next call of any member.
+  // BLOCKS: network. Waits until something is ready or timeout_ms have passed (-1: for ever; 0: does not wait). May
+  // end early with an empty result, for example after a signal. The span is valid until the next wait(); its reader may
+  // call the other members meanwhile. It may then be out of date: it may name a descriptor that was closed since, or
+  // that is another connection by now.
   virtual std::span<const Ready> wait(int timeout_ms) = 0;
 
   // How many descriptors are waited for now: those watched with an interest other than none.

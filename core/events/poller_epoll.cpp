@@ -107,7 +107,7 @@ class EpollPoller final : public Poller {
     if (::epoll_ctl(epoll_, operation, fd, &event) == 0) return;
     const bool kernel_and_memory_agree = errno == ENOMEM || errno == ENOSPC;
     BAKEOFF_CHECK(kernel_and_memory_agree);
-    throw StartError("epoll cannot watch one descriptor more; raise /proc/sys/fs/epoll/max_user_watches");
+    throw NoEventMemory();
   }
 
   int epoll_;

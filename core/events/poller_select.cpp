@@ -1,5 +1,5 @@
-// select: the interests are two bitmaps, of which the kernel gets a copy with each call, and it looks at every bit below
-// the highest in use. The system call itself knows no limit of 1024: only fd_set and its macros do.
+// select: the interests are two bitmaps, of which the kernel gets a copy with each call, and it looks at every bit
+// below the highest in use. The system call itself knows no limit of 1024: only fd_set and its macros do.
 #include <sys/syscall.h>
 #include <unistd.h>
 

@@ -14,7 +14,7 @@
 namespace bakeoff {
 
 Wakeup::Wakeup() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (fd_ < 0) throw StartError(std::string("no event descriptor can be had: ") + std::strerror(errno));
+  if (fd_ < 0) throw StartError(std::string("cannot create an event descriptor: ") + std::strerror(errno));
 }
 
 Wakeup::~Wakeup() { ::close(fd_); }

@@ -5,6 +5,13 @@
 
 namespace bakeoff {
 
+// Why no wake-up is lost. The notifier first leaves its item (in a queue under a lock), then exchanges pending_ for
+// true. The waiter stores false in pending_, then looks for items. Operations on pending_ have one order:
+//   exchange before the store of false: the waiter looks after both, and finds the item;
+//   exchange after it: the exchange returns false, the descriptor is written, and the next wait ends at once.
+// If the waiter acknowledges between an exchange and its write, it finds the item, and the write ends one wait for
+// nothing. The descriptor then counts one while pending_ is false. The next notify() adds to that count, but one read
+// takes all of it, so no wait ends twice.
 class Wakeup {
  public:
   Wakeup();  // Throws StartError.

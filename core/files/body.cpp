@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "core/base/check.h"
 
@@ -87,11 +88,22 @@ BodyStrategy::Keep BodyStrategy::keeps(std::uint64_t size_bytes) const {
   BAKEOFF_CHECK(false);
 }
 
+std::uint64_t BodyStrategy::most_contents_bytes() const {
+  switch (kind_) {
+    case BodyKind::automatic: return auto_limit_bytes_;
+    case BodyKind::buffer: return std::numeric_limits<std::uint64_t>::max();
+    case BodyKind::mmap:
+    case BodyKind::sendfile:
+    case BodyKind::uncached: return 0;
+  }
+  BAKEOFF_CHECK(false);
+}
+
 ssize_t BodyStrategy::send(int socket, std::span<const std::string_view> head, const FileBytes& file,
                            std::uint64_t offset, std::uint64_t length, std::span<char> scratch) const {
   if (length == 0) return send_together(socket, head, {}, 0);
   if (file.memory != nullptr) return send_together(socket, head, {file.memory + offset, length}, 0);
-  if (kind_ == BodyKind::uncached) return send_by_reading(socket, head, file.fd, offset, length, scratch);
+  if (reads_pieces(file)) return send_by_reading(socket, head, file.fd, offset, length, scratch);
   return send_from_descriptor(socket, head, file.fd, offset, length);
 }
 

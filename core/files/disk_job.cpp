@@ -19,7 +19,7 @@ void bring_into_memory(const DiskJob& job, int root_fd) {
   std::array<char, DiskJob::longest_path + 1> path;
   *std::copy_n(job.path.data(), job.path_bytes, path.data()) = '\0';
 
-  // Not blocking, lest a FIFO below the root hold the helper for ever.
+  // Not blocking: a FIFO below the root must not hold the helper for ever.
   open_how how{};
   how.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
@@ -27,10 +27,11 @@ void bring_into_memory(const DiskJob& job, int root_fd) {
   if (fd < 0) return;
 
   struct stat status {};
-  if (job.length > 0 && ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+  if ((job.length > 0 || job.whole_bytes > 0) && ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
     const auto size = static_cast<std::uint64_t>(status.st_size);
-    std::uint64_t offset = std::min(job.offset, size);
-    const std::uint64_t end = offset + std::min(job.length, size - offset);
+    const bool whole = size <= job.whole_bytes;
+    std::uint64_t offset = whole ? 0 : std::min(job.offset, size);
+    const std::uint64_t end = whole ? size : offset + std::min(job.length, size - offset);
     std::array<char, 64 * 1024> scratch;
     // The disk gets the whole range to work on at once, not one piece after another.
     if (end - offset > scratch.size()) {

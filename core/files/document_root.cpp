@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "core/base/errors.h"
 
@@ -34,6 +35,17 @@ int status_of_errno(int error) {
   }
 }
 
+// File systems hold dates that int64_t nanoseconds cannot: those before 1677 and after 2262 become the first and the
+// last that it can.
+std::int64_t nanoseconds_of(const timespec& time) {
+  constexpr std::int64_t second_ns = 1'000'000'000;
+  if (time.tv_sec > std::numeric_limits<std::int64_t>::max() / second_ns - 1)
+    return std::numeric_limits<std::int64_t>::max();
+  if (time.tv_sec < std::numeric_limits<std::int64_t>::min() / second_ns + 1)
+    return std::numeric_limits<std::int64_t>::min();
+  return std::int64_t{time.tv_sec} * second_ns + time.tv_nsec;
+}
+
 }  // namespace
 
 DocumentRoot::DocumentRoot(const std::string& directory)
@@ -42,6 +54,19 @@ DocumentRoot::DocumentRoot(const std::string& directory)
     const int error = errno;
     throw UsageError("the root \"" + directory + "\" cannot be read: " + std::strerror(error) +
                      "; give --root a readable directory");
+  }
+}
+
+void DocumentRoot::check_kernel() const {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const long fd = ::syscall(SYS_openat2, fd_, ".", &how, sizeof how);
+  if (fd >= 0) {
+    ::close(static_cast<int>(fd));
+  } else if (errno == ENOSYS || errno == EPERM) {
+    throw StartError(std::string("this kernel or sandbox does not let openat2 keep file names below --root (") +
+                     std::strerror(errno) + "); Linux 5.6 or later is needed");
   }
 }
 
@@ -72,7 +97,7 @@ DocumentRoot::File DocumentRoot::open(std::string_view name) const {
   } else {
     file.status = 200;
     file.size_bytes = static_cast<std::uint64_t>(attributes.st_size);
-    file.mtime_ns = std::int64_t{attributes.st_mtim.tv_sec} * 1'000'000'000 + attributes.st_mtim.tv_nsec;
+    file.mtime_ns = nanoseconds_of(attributes.st_mtim);
     file.device = attributes.st_dev;
     file.inode = attributes.st_ino;
     return file;

@@ -12,6 +12,8 @@ class DocumentRoot {
  public:
   // Throws UsageError when the directory is missing or cannot be read.
   explicit DocumentRoot(const std::string& directory);
+  // Throws StartError when the kernel, or a sandbox around this process, lacks what open() needs.
+  void check_kernel() const;
   ~DocumentRoot();
   DocumentRoot(const DocumentRoot&) = delete;
   DocumentRoot& operator=(const DocumentRoot&) = delete;

@@ -16,26 +16,24 @@
 #include <boost/intrusive/unordered_set.hpp>
 
 #include "core/files/body.h"
+#include "core/files/descriptor_table.h"
 #include "core/files/document_root.h"
 #include "core/sharing/lock.h"
 
 namespace bakeoff {
 
-class Ledger;
-
-// One file as the cache knows it. Everything that replies use is fixed once the entry can be seen; links and pins belong
-// to the cache and its lock.
+// One file as the cache knows it. Everything that replies use is fixed once the entry can be seen; links and pins
+// belong to the cache and its lock.
 class CachedFile : public boost::intrusive::unordered_set_base_hook<boost::intrusive::store_hash<true>>,
                    public boost::intrusive::list_base_hook<> {
  public:
   explicit CachedFile(std::pmr::memory_resource* heap)
-      : name(heap), not_modified_head(heap), tag(heap), contents(heap), head_memory_(heap) {}
+      : name(heap), not_modified_head(heap), tag(heap), head_memory_(heap) {}
 
   std::pmr::string name;  // normalised target
   std::string_view head;  // as file_head(), not_modified_head() and entity_tag() make them
   std::pmr::string not_modified_head;
   std::pmr::string tag;
-  std::pmr::string contents;
   FileBytes bytes;
   std::int64_t mtime_ns = 0;
   std::uint64_t device = 0;
@@ -45,6 +43,7 @@ class CachedFile : public boost::intrusive::unordered_set_base_hook<boost::intru
   friend class FileCache;
   friend class CacheTable;
   std::pmr::string head_memory_;     // holds head, which may begin after some bytes that align it
+  char* contents_ = nullptr;         // of bytes.size_bytes, where bytes.memory is a copy
   std::uint64_t charged_bytes_ = 0;  // against the cache's bound
   std::int64_t checked_ms_ = 0;      // when the file was last compared with this entry
   std::uint32_t generation_ = 0;     // of the table that it was made for
@@ -58,12 +57,6 @@ struct CacheUse {
   Of path = Of::unused;
   Of head = Of::unused;
   Of file = Of::unused;
-};
-
-// Where a pin is kept. It lies in the connection, or in memory that survives the connection's process, so that a pin can
-// be given back by somebody else.
-struct PinSlot {
-  CachedFile* file = nullptr;
 };
 
 // The table itself, in the cache's memory: entries by name, and in the order of their last use.
@@ -104,9 +97,10 @@ class CacheMemory {
   virtual CacheTable* table() = 0;
   // The lock's last holder died: the table is discarded, never repaired. Called with the lock held.
   virtual void discard() = 0;
-  // Where descriptors are written down because processes share them; nullptr: they are this process's own. With it,
-  // nothing in the table may be a private mapping.
-  virtual Ledger* ledger() { return nullptr; }
+  // Where the descriptors of entries are noted.
+  virtual DescriptorTable& descriptors() = 0;
+  // Whether other processes use the table, so that it outlives this one, and no entry may be a private mapping.
+  virtual bool is_shared() const { return false; }
   // Whether an entry lies in memory that outlives its process.
   virtual bool is_shared(const CachedFile*) const { return false; }
 };
@@ -119,8 +113,9 @@ class FileCache {
     bool files = true;  // remember the open descriptor, mapping or contents
     bool align_heads = false;
     std::size_t entries = 4096;
-    std::uint64_t bytes = 128u << 20;  // of contents and mappings
-    std::int64_t valid_ms = 60'000;    // how long an entry is used before the file is looked at again; 0: for ever
+    std::uint64_t bytes =
+        128u << 20;  // of contents and mappings; a longer file is sent piece by piece from its descriptor
+    std::int64_t valid_ms = 60'000;  // how long an entry is used before the file is looked at again; 0: for ever
   };
 
   FileCache(const Settings& settings, const DocumentRoot& root, const BodyStrategy& strategy, CacheMemory& memory);
@@ -128,15 +123,17 @@ class FileCache {
   FileCache(const FileCache&) = delete;
   FileCache& operator=(const FileCache&) = delete;
 
-  // Pins the file of `name` into `slot`; false when the answer is not in memory. Never waits for the disk, with one
-  // exception: where names are kept and files are not, it opens (and maps) the file that the name is known to mean, as
-  // Flash does without its mapping cache, and may wait for an inode that the kernel has forgotten.
-  // BLOCKS: lock. REQUIRES: slot is empty.
+  // Pins the file of `name` into `slot`; false when the answer is not in memory. Does not wait for the disk, with one
+  // exception: if names are cached and files are not, it opens (and maps) the file, as Flash does without its mapping
+  // cache, and may wait for an inode that the kernel has evicted. BLOCKS: lock. REQUIRES: slot is empty.
   bool find(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse* use = nullptr);
 
-  // As find, and asks the file system where needed; returns 200, or the status of a refusal with the slot empty.
-  // BLOCKS: disk, lock.
+  // As find, and asks the file system where needed; returns 200, or the status of an error response with the slot
+  // empty: 503 when memory or descriptors ran out. BLOCKS: disk, lock.
   int load(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse* use = nullptr);
+
+  // A file no longer than this is read whole by load(): contents that are sent from the server's memory. 0: none is.
+  std::uint64_t read_whole_bytes() const;
 
   // Gives the pin back. BLOCKS: lock.
   void unpin(PinSlot& slot);
@@ -145,21 +142,28 @@ class FileCache {
   void unpin_of_dead(PinSlot& slot);
 
   // The file is no longer what the entry says: forgets it. REQUIRES: slot is pinned.
-  void doom(PinSlot& slot);
+  void invalidate(PinSlot& slot);
 
   // Closes up to `most` descriptors that nobody uses, because the process ran out of them.
-  void shed(std::size_t most);
+  void evict(std::size_t most);
 
  private:
   class Guard;
+  class Garbage;
   struct Loaded;
   bool keeps_files() const;
+  BodyStrategy::Keep keeps(std::uint64_t size_bytes) const;
   CachedFile* find_linked(CacheTable& table, std::string_view name) const;
-  CachedFile* make_entry(std::string_view name, Loaded& loaded, std::pmr::memory_resource* heap) const;
+  int load_or_throw(std::string_view name, std::int64_t now_ms, PinSlot& slot, CacheUse& seen);
+  bool pin_new_entry(std::string_view name, Loaded& loaded, std::uint64_t charge, PinSlot& slot);
+  void list(CachedFile& file, std::int64_t now_ms);
+  void list_name(std::string_view name, Loaded& loaded, std::int64_t now_ms);
+  enum class Part : std::uint8_t { whole, without_bytes };
+  CachedFile* make_entry(std::string_view name, Loaded& loaded, Part part, std::pmr::memory_resource* heap);
   void insert(CacheTable& table, CachedFile& file);
   void unlink(CacheTable& table, CachedFile& file);
-  void drop(CacheTable& table, CachedFile& file);
-  void make_room(CacheTable& table, std::uint64_t bytes);
+  void drop(CacheTable& table, CachedFile& file, Garbage& garbage);
+  void make_room(CacheTable& table, std::uint64_t bytes, Garbage& garbage);
   void destroy(CachedFile* file, std::pmr::memory_resource* heap);
   void release_bytes(FileBytes& bytes);
 
@@ -177,9 +181,11 @@ class PrivateCacheMemory final : public CacheMemory {
   std::pmr::memory_resource* heap() override { return std::pmr::new_delete_resource(); }
   CacheTable* table() override { return &table_; }
   void discard() override;
+  DescriptorTable& descriptors() override { return descriptors_; }
 
  private:
   std::unique_ptr<Lock> lock_;
+  PrivateDescriptorTable descriptors_;
   CacheTable table_;
 };
 

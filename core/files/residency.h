@@ -10,11 +10,11 @@
 namespace bakeoff {
 
 enum class Residency : std::uint8_t {
-  none,           // assume that everything is in memory: whoever sends may wait
-  mincore,        // of mapped files
-  cachestat,      // of open files; Linux 6.5 and later
-  nowait,         // preadv2(RWF_NOWAIT) of the first and the last byte of the range
-  always_absent,  // assume that nothing is in memory: every body is sent by whoever waits for disks (Knot)
+  none,            // assume that everything is in memory: whoever sends may wait
+  mincore,         // of mapped files
+  cachestat,       // of open files; Linux 6.5 and later
+  nowait,          // preadv2(RWF_NOWAIT) of the first and the last byte of the range
+  always_offload,  // assume that nothing is in memory: every body is sent by whoever waits for disks (Knot)
 };
 
 std::string_view name_of(Residency residency);

@@ -10,13 +10,16 @@ namespace {
 // What an entry costs besides its contents: itself, its name and heads, and the heap's own overhead.
 constexpr std::size_t entry_bytes = 4096;
 
-// Whoever goes on after a kill at any instruction must find the stores before it done and none after.
+// After a kill at any instruction, other processes must see the stores before it and none after it.
 void keep_order() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 }  // namespace
 
-SharedCacheMemory::SharedCacheMemory(const FileCache::Settings& settings, Ledger& ledger)
-    : most_entries_(settings.entries), ledger_(ledger), header_(sizeof(Shared)), shared_(new (header_.data()) Shared) {
+SharedCacheMemory::SharedCacheMemory(const FileCache::Settings& settings, SharedDescriptorTable& descriptors)
+    : most_entries_(settings.entries),
+      descriptors_(descriptors),
+      header_(sizeof(Shared)),
+      shared_(new (header_.data()) Shared) {
   const std::size_t bytes = settings.bytes + settings.bytes / 4 + (settings.entries + 1) * entry_bytes + (1u << 20);
   for (int i = 0; i < generations; ++i) {
     regions_[static_cast<std::size_t>(i)] = std::make_unique<SharedRegion>(bytes);
@@ -80,7 +83,7 @@ bool SharedCacheMemory::retire_areas() {
     Area& area = shared_->areas[i];
     if (!area.retired) continue;
     const auto* begin = static_cast<const char*>(regions_[i]->data());
-    if (ledger_.retire(area.generation, begin, begin + regions_[i]->bytes())) {
+    if (descriptors_.retire(area.generation, begin, begin + regions_[i]->bytes())) {
       regions_[i]->forget_contents();
       heaps_[i]->reset();
       keep_order();

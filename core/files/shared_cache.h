@@ -1,6 +1,5 @@
-// The memory of a file cache that processes share (Pariag 2007, section 5.2). A table whose lock-holder died is never
-// trusted again: it is retired as it is, a fresh one takes its place, and once the connections that still send from the
-// old one are done, its memory is used again.
+// The memory of a file cache that processes share (Pariag 2007, section 5.2). A table whose lock holder died may be
+// inconsistent: a fresh one replaces it, and its memory is reused once no connection sends from it any more.
 #pragma once
 
 #include <array>
@@ -18,14 +17,15 @@ namespace bakeoff {
 class SharedCacheMemory final : public CacheMemory {
  public:
   // Made before the processes are. Throws StartError.
-  SharedCacheMemory(const FileCache::Settings& settings, Ledger& ledger);
+  SharedCacheMemory(const FileCache::Settings& settings, SharedDescriptorTable& descriptors);
   ~SharedCacheMemory() override;
 
   Lock& lock() override { return shared_->lock; }
   std::pmr::memory_resource* heap() override;
   CacheTable* table() override;
   void discard() override;
-  Ledger* ledger() override { return &ledger_; }
+  DescriptorTable& descriptors() override { return descriptors_; }
+  bool is_shared() const override { return true; }
   bool is_shared(const CachedFile* file) const override;
 
   // Makes retired memory usable again where nobody uses it any more; true when none is left retired. BLOCKS: lock.
@@ -50,7 +50,7 @@ class SharedCacheMemory final : public CacheMemory {
   bool retire_areas();
 
   std::size_t most_entries_;
-  Ledger& ledger_;
+  SharedDescriptorTable& descriptors_;
   SharedRegion header_;
   Shared* shared_;
   std::array<std::unique_ptr<SharedRegion>, generations> regions_;

@@ -7,17 +7,18 @@
 #include <set>
 
 #include "core/base/check.h"
+#include "core/files/file_cache.h"
 
 namespace bakeoff {
 namespace {
 
-// Where the file offset of a suspect is put, which nobody here reads by: a file opened again under the same number and
-// name has it at 0, and so is not taken for the stray that it followed.
+// The file offset that marks a suspect. No read here uses file offsets; a file opened again under the same number and
+// name has offset 0, and so is not mistaken for the stray before it.
 constexpr off_t suspect_mark_bytes = 1;
 
 }  // namespace
 
-Ledger::Ledger(int descriptors, int workers)
+SharedDescriptorTable::SharedDescriptorTable(int descriptors, int workers)
     : descriptors_(descriptors),
       workers_(workers),
       region_(sizeof(Progress) * static_cast<std::size_t>(workers) +
@@ -27,33 +28,33 @@ Ledger::Ledger(int descriptors, int workers)
                                      sizeof(Progress) * static_cast<std::size_t>(workers))),
       progress_(static_cast<Progress*>(region_.data())) {}
 
-void Ledger::enter() {
+void SharedDescriptorTable::enter() {
   if (self_ != 0 && nested_++ == 0) progress_[self_ - 1].steps.fetch_add(1, std::memory_order_acq_rel);
 }
 
-void Ledger::leave() {
+void SharedDescriptorTable::leave() {
   if (self_ != 0 && --nested_ == 0) progress_[self_ - 1].steps.fetch_add(1, std::memory_order_acq_rel);
 }
 
-void Ledger::i_am(int worker) {
+void SharedDescriptorTable::i_am(int worker) {
   self_ = worker;
   nested_ = 0;
 }
 
-void Ledger::note(int fd) {
+void SharedDescriptorTable::note(int fd) {
   BAKEOFF_CHECK(fd >= 0 && fd < descriptors_);
   slots_[fd].generation = 0;
   slots_[fd].owner.store(self_, std::memory_order_release);
 }
 
-void Ledger::note_cached(int fd, std::uint32_t generation) {
+void SharedDescriptorTable::note_cached(int fd, std::uint32_t generation) {
   BAKEOFF_CHECK(fd >= 0 && fd < descriptors_);
   slots_[fd].generation = generation;
   slots_[fd].owner.store(common, std::memory_order_release);
 }
 
-void Ledger::close(int fd) {
-  const Window window(this);
+void SharedDescriptorTable::close(int fd) {
+  const Window window(*this);
   std::int32_t mine = closing_by(self_);
   slots_[fd].owner.store(mine, std::memory_order_release);
   ::close(fd);
@@ -61,7 +62,7 @@ void Ledger::close(int fd) {
   slots_[fd].owner.compare_exchange_strong(mine, nobody, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
-bool Ledger::retire(std::uint32_t generation, const void* begin, const void* end) {
+bool SharedDescriptorTable::retire(std::uint32_t generation, const void* begin, const void* end) {
   std::set<int> in_use;
   bool pinned = false;
   for (int fd = 0; fd < descriptors_; ++fd) {
@@ -78,11 +79,11 @@ bool Ledger::retire(std::uint32_t generation, const void* begin, const void* end
   return !pinned;
 }
 
-void Ledger::adopt_open_descriptors() {
+void SharedDescriptorTable::adopt_open_descriptors() {
   for (const auto& [fd, what] : unnoted(false)) note_cached(fd, 0);
 }
 
-void Ledger::give_back(int worker, FileCache& cache) {
+void SharedDescriptorTable::give_back(int worker, FileCache& cache) {
   for (int fd = 0; fd < descriptors_; ++fd) {
     Slot& slot = slots_[fd];
     std::int32_t owner = slot.owner.load(std::memory_order_acquire);
@@ -95,7 +96,7 @@ void Ledger::give_back(int worker, FileCache& cache) {
   Progress& progress = progress_[worker - 1];
   progress.steps.store((progress.steps.load() + 1) & ~std::uint64_t{1});
 
-  // What nobody has noted is a stray of the dead worker, or is just about to be noted by a live one.
+  // An unrecorded descriptor is a stray of the dead worker, or a live worker is about to record it.
   suspects_ = unnoted(true);
   for (const auto& [fd, what] : suspects_) ::lseek(fd, suspect_mark_bytes, SEEK_SET);
   seen_steps_.clear();
@@ -103,13 +104,13 @@ void Ledger::give_back(int worker, FileCache& cache) {
     seen_steps_.push_back(progress_[other].steps.load(std::memory_order_acquire));
 }
 
-bool Ledger::sweep_strays() {
+bool SharedDescriptorTable::sweep_strays() {
   if (suspects_.empty()) return true;
   for (int other = 0; other < workers_; ++other) {
     const std::uint64_t then = seen_steps_[static_cast<std::size_t>(other)];
     if (then % 2 == 1 && progress_[other].steps.load(std::memory_order_acquire) == then) return false;
   }
-  // Every worker has left the Window it was in: what is unnoted still, and still the same thing, belongs to nobody.
+  // Every worker has left the Window it was in: a descriptor that is still the same and still unrecorded is a stray.
   const std::map<int, std::string> now = unnoted(false);
   for (const auto& [fd, what] : suspects_) {
     const auto same = now.find(fd);
@@ -121,7 +122,7 @@ bool Ledger::sweep_strays() {
   return true;
 }
 
-std::map<int, std::string> Ledger::unnoted(bool and_closing) const {
+std::map<int, std::string> SharedDescriptorTable::unnoted(bool and_closing) const {
   std::map<int, std::string> found;
   std::error_code gone;
   const std::string this_look = "/proc/" + std::to_string(::getpid()) + "/fd";  // open only while it lasts

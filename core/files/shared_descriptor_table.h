@@ -1,53 +1,36 @@
-// Who holds what in a descriptor table that processes share (clone(CLONE_FILES), Pariag 2007, section 5.2): written by
-// each process as it goes, read by its parent when it was killed, so that no connection of the dead stays open and no
-// cache entry stays pinned.
+// Who holds what in a descriptor table that processes share: written by each process as it goes, read by its parent
+// when it was killed, so that no connection of the dead stays open and no cache entry stays pinned.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "core/files/file_cache.h"
+#include "core/files/descriptor_table.h"
 #include "core/sharing/shared_memory.h"
 
 namespace bakeoff {
 
-class Ledger {
+class FileCache;
+
+class SharedDescriptorTable final : public DescriptorTable {
  public:
   // Made before the processes are. Throws StartError.
-  Ledger(int descriptors, int workers);
+  SharedDescriptorTable(int descriptors, int workers);
 
   // --- by a worker process, about itself ---
 
   void i_am(int worker);
 
-  // Between opening a descriptor and having it noted or closed, a worker is inside a Window; whoever looks for strays
-  // waits for it to leave.
-  class Window {
-   public:
-    explicit Window(Ledger* ledger) : ledger_(ledger) {
-      if (ledger_ != nullptr) ledger_->enter();
-    }
-    ~Window() {
-      if (ledger_ != nullptr) ledger_->leave();
-    }
-    Window(const Window&) = delete;
-    Window& operator=(const Window&) = delete;
-
-   private:
-    Ledger* ledger_;
-  };
-
-  void note(int fd);  // this worker holds fd
-  // The table of that generation holds fd, on behalf of all. Called with the cache locked.
-  void note_cached(int fd, std::uint32_t generation);
-  // Closes fd, which was noted. Until it is closed its slot tells who is at it: unnoted and still open it would be taken
-  // for a stray, closed a second time, and by then be somebody else's.
-  void close(int fd);
-  // The pin of the connection on fd.
+  void note(int fd) override;
+  void note_cached(int fd, std::uint32_t generation) override;
+  // Until fd is closed its slot names its closer. Unrecorded and still open, it would be mistaken for a stray and
+  // closed a second time, when the number may be in use again.
+  void close(int fd) override;
+  PinSlot& pin_of(int fd, PinSlot&) override { return pin_of(fd); }
+  // As above: of the connection on fd.
   PinSlot& pin_of(int fd) { return slots_[fd].pin; }
 
   // Closes the descriptors of a discarded table that no connection uses any more; true when none of its memory,
@@ -62,11 +45,19 @@ class Ledger {
   // The worker is dead: unpins and closes what it had noted, and begins to look for what it had not yet.
   void give_back(int worker, FileCache& cache);
 
-  // Goes on looking for descriptors that nobody noted; false while a worker that may be about to note one has not moved
-  // on. Call now and then until true.
+  // Continues the search for unrecorded descriptors; false while a worker may be about to record one. Call now and then
+  // until true.
   bool sweep_strays();
 
  private:
+  // Why the owners need no lock. The kernel gives a descriptor number to one caller at a time, so only one worker
+  // stores its own number into a slot until the descriptor is closed. close() first stores closing_by(it), then closes,
+  // then clears the slot by an exchange, which fails if the number was given out and recorded again meanwhile. A
+  // worker that dies between two of these steps leaves its number, or closing_by(it), or a descriptor that is open and
+  // unrecorded. give_back() clears the first two, sweep_strays() closes the third. The generation is stored before the
+  // owner (release) and read after it (acquire). A step count is odd while its worker is in the Window, in which it
+  // may hold an unrecorded descriptor. A count that was even, or that has changed since, means that the worker holds no
+  // unrecorded descriptor from before.
   static constexpr std::int32_t nobody = 0;
   static constexpr std::int32_t common = -1;
   static constexpr std::int32_t closing_by(int worker) { return -2 - worker; }
@@ -80,10 +71,11 @@ class Ledger {
     std::atomic<std::uint64_t> steps;  // odd: inside a Window
   };
 
-  void enter();
-  void leave();
-  // Open descriptors that nobody has noted, by what they refer to; with those whose slot says that somebody closes them,
-  // as the number may be in use again already.
+  // The search for strays waits for each worker to leave the Window that it was in.
+  void enter() override;
+  void leave() override;
+  // Open unrecorded descriptors, by what they refer to; including those whose slot names a closer, as the number may be
+  // in use again.
   std::map<int, std::string> unnoted(bool and_closing) const;
 
   int descriptors_;

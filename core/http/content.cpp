@@ -22,8 +22,8 @@ constexpr std::uint64_t finish_word(std::uint64_t x) {
   return x ^ (x >> 29);
 }
 
-// Calls whole(position, word) for each aligned word inside [offset, offset + size) and part(position, bytes, count) for what
-// sticks out at either end; positions count from the start of the range.
+// Calls whole(position, word) for each aligned word inside [offset, offset + size) and part(position, bytes, count) for
+// what sticks out at either end; positions count from the start of the range.
 template <class Whole, class Part>
 void for_words(std::uint64_t seed, std::uint64_t offset, std::size_t size, Whole whole, Part part) {
   std::size_t position = 0;

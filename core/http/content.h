@@ -1,6 +1,6 @@
-// The bytes of files and of replies that are made up: a function of the path and the offset alone, so that a client can
-// check what it receives without reading a disk. The seed is computed once a path; then any part can be had, or checked,
-// at any offset, at the speed of memory.
+// The bytes of files and of synthetic replies: a function of the path and the offset alone, so that a client can
+// check what it receives without reading a disk. The seed is computed once per path; then any part can be generated or
+// checked at any offset, at memory speed.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/check.h"
+#include "core/http/ignore_case.h"
 
 namespace bakeoff {
 namespace {
@@ -69,15 +70,6 @@ bool is_name(const char* name, std::string_view lower) {
     difference |= static_cast<unsigned>((name[i] | 0x20) ^ lower[i]);
   }
   return difference == 0;
-}
-
-bool equals_ignoring_case(std::string_view text, std::string_view lower) {
-  if (text.size() != lower.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char byte = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + ('a' - 'A')) : text[i];
-    if (byte != lower[i]) return false;
-  }
-  return true;
 }
 
 std::string_view trim(std::string_view text) {
@@ -144,11 +136,11 @@ struct Seen {
   bool transfer_encoding = false;
   bool other_coding = false;    // a transfer coding besides chunked
   bool behind_chunked = false;  // a coding after chunked
-  bool none_match = false;
   bool modified_since = false;
+  bool unmodified_since = false;
 };
 
-// Each of these returns 0 or the status of a refusal.
+// Each of these returns 0 or the status of an error response.
 
 // Accepts origin form and the absolute form that every server has to accept (RFC 9112, 3.2.2).
 int take_target(std::string_view target, Request& request) {
@@ -156,9 +148,13 @@ int take_target(std::string_view target, Request& request) {
     request.target = target;
     return 0;
   }
-  constexpr std::string_view scheme = "http://";
-  if (!equals_ignoring_case(target.substr(0, scheme.size()), scheme)) return 400;
-  target.remove_prefix(scheme.size());
+  const auto take_scheme = [&](std::string_view scheme) {
+    if (!equals_ignoring_case(target.substr(0, scheme.size()), scheme)) return false;
+    target.remove_prefix(scheme.size());
+    return true;
+  };
+  // https too: whoever ended TLS in front of this server may leave the target as it was.
+  if (!take_scheme("http://") && !take_scheme("https://")) return 400;
   const std::size_t authority_bytes = std::min(target.find_first_of("/?#"), target.size());
   const std::string_view authority = target.substr(0, authority_bytes);
   // RFC 9110, 4.2.1 and 4.2.4: no http URI without a host, none with a user name.
@@ -238,14 +234,21 @@ int take_field(std::string_view name, std::string_view line_rest, Request& reque
         seen.host = true;
       }
       return 0;
+    case 8:
+      // A list may come on several lines, of which only the first is looked at: that can make a 200 a 412, and below a
+      // 304 a 200, never the other way round.
+      if (is_name(name.data(), "if-match") && !request.if_match) {
+        request.if_match = trim(line_rest);
+        request.conditional = true;
+      }
+      return 0;
     case 10:
       if (is_name(name.data(), "connection")) take_connection(line_rest, seen);
       return 0;
     case 13:
-      // A list may come on several lines; the first alone can only make a 304 a 200.
-      if (is_name(name.data(), "if-none-match") && !seen.none_match) {
-        seen.none_match = true;
+      if (is_name(name.data(), "if-none-match") && !request.if_none_match) {
         request.if_none_match = trim(line_rest);
+        request.conditional = true;
       }
       return 0;
     case 14:
@@ -257,7 +260,13 @@ int take_field(std::string_view name, std::string_view line_rest, Request& reque
       } else if (is_name(name.data(), "if-modified-since")) {
         // RFC 9110, 13.1.3: to be ignored when there is more than one.
         request.if_modified_since = seen.modified_since ? std::string_view() : trim(line_rest);
-        seen.modified_since = true;
+        request.conditional = seen.modified_since = true;
+      }
+      return 0;
+    case 19:
+      if (is_name(name.data(), "if-unmodified-since")) {  // the same (RFC 9110, 13.1.4)
+        request.if_unmodified_since = seen.unmodified_since ? std::string_view() : trim(line_rest);
+        request.conditional = seen.unmodified_since = true;
       }
       return 0;
     default: return 0;

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "core/base/check.h"
+#include "core/http/ignore_case.h"
 
 namespace bakeoff {
 namespace {
@@ -217,12 +218,6 @@ constexpr MimeType mime_types[] = {
     {"ttf", "font/ttf"},
 };
 
-bool equals_ignoring_case(std::string_view text, std::string_view lower) {
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char byte, char expected) {
-    return (byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte) == expected;
-  });
-}
-
 struct Status {
   int number;
   std::string_view reason;
@@ -235,6 +230,7 @@ constexpr Status statuses[] = {
     {404, "Not Found", "There is no such file."},
     {405, "Method Not Allowed", "This server answers GET and HEAD."},
     {408, "Request Timeout", "The request did not arrive in time."},
+    {412, "Precondition Failed", "The file is not the one that the request asks for."},
     {413, "Content Too Large", "This server takes no content of that size."},
     {414, "URI Too Long", "The target of the request is too long."},
     {431, "Request Header Fields Too Large", "The head of the request is too long."},
@@ -244,19 +240,21 @@ constexpr Status statuses[] = {
     {505, "HTTP Version Not Supported", "This server speaks HTTP/1.1 and HTTP/1.0."},
 };
 
-// RFC 9110, 8.8.3.2: the comparison that If-None-Match asks for takes no notice of W/. What is not a list of tags
-// matches nothing, so that a doubt ends in a 200.
-bool matches_any_tag(std::string_view list, std::string_view tag) {
+// RFC 9110, 8.8.3.2: the comparison that If-None-Match asks for takes no notice of W/; by the one that If-Match asks
+// for a weak tag matches nothing. What is not a list of tags matches nothing.
+enum class Comparison : std::uint8_t { strong, weak };
+bool matches_any_tag(std::string_view list, std::string_view tag, Comparison comparison) {
   if (list == "*") return true;
   while (true) {
     const std::size_t begin = list.find_first_not_of(", \t");
     if (begin == std::string_view::npos) return false;
     list.remove_prefix(begin);
-    if (list.starts_with("W/")) list.remove_prefix(2);
+    const bool weak = list.starts_with("W/");
+    if (weak) list.remove_prefix(2);
     if (!list.starts_with('"')) return false;
     const std::size_t end = list.find('"', 1);  // a tag may hold commas and spaces, no quote
     if (end == std::string_view::npos) return false;
-    if (list.substr(0, end + 1) == tag) return true;
+    if (list.substr(0, end + 1) == tag && !(weak && comparison == Comparison::strong)) return true;
     list.remove_prefix(end + 1);
     const std::size_t next = list.find_first_not_of(" \t");
     if (next == std::string_view::npos || list[next] != ',') return false;
@@ -316,8 +314,8 @@ std::string entity_tag(std::uint64_t size_bytes, std::int64_t mtime_ns) {
 std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int64_t mtime_ns) {
   using namespace std::chrono;
   const std::int64_t mtime_s = floor<seconds>(nanoseconds(mtime_ns)).count();
-  // RFC 9110, 8.8.2.1: never later than Date. Not by time(), which lags by up to a tick: a file written in that tick would
-  // be older in its head than in the answer to If-Modified-Since.
+  // RFC 9110, 8.8.2.1: never later than Date. Not by time(), which lags by up to a tick: a file written in that tick
+  // would be older in its head than in the answer to If-Modified-Since.
   const std::int64_t now_s = floor<seconds>(system_clock::now()).time_since_epoch().count();
   const std::int64_t last_modified_s = std::min(mtime_s, now_s);
   std::string head = "HTTP/1.1 200 OK\r\n";
@@ -361,38 +359,43 @@ void pad_head(std::string& head) {
   head.insert(line + server_line.size() - 2, missing, ' ');
 }
 
-bool is_not_modified(std::string_view if_none_match, std::string_view if_modified_since, std::string_view tag,
-                     std::int64_t mtime_s) {
-  if (!if_none_match.empty()) return matches_any_tag(if_none_match, tag);
-  if (if_modified_since.empty()) return false;
-  const std::int64_t since_s = parse_http_date(if_modified_since);
-  return since_s >= 0 && mtime_s <= since_s;
+int status_by_conditions(const Request& request, std::string_view tag, std::int64_t mtime_s) {
+  if (request.if_match) {
+    if (!matches_any_tag(*request.if_match, tag, Comparison::strong)) return 412;
+  } else if (!request.if_unmodified_since.empty()) {
+    const std::int64_t since_s = parse_http_date(request.if_unmodified_since);
+    if (since_s >= 0 && mtime_s > since_s) return 412;
+  }
+  if (request.if_none_match) return matches_any_tag(*request.if_none_match, tag, Comparison::weak) ? 304 : 200;
+  if (request.if_modified_since.empty()) return 200;
+  const std::int64_t since_s = parse_http_date(request.if_modified_since);
+  return since_s >= 0 && mtime_s <= since_s ? 304 : 200;
 }
 
-Refusal make_refusal(int status) {
+ErrorResponse make_error_response(int status) {
   const Status* const known = std::find_if(std::begin(statuses), std::end(statuses),
                                            [status](const Status& entry) { return entry.number == status; });
   BAKEOFF_CHECK(known != std::end(statuses));
-  Refusal refusal;
-  refusal.body = std::to_string(status);
-  refusal.body += ' ';
-  refusal.body += known->reason;
-  refusal.body += ". ";
-  refusal.body += known->explanation;
-  refusal.body += '\n';
-  refusal.head = "HTTP/1.1 " + std::to_string(status) + ' ';
-  refusal.head += known->reason;
-  refusal.head += "\r\n";
-  refusal.head += server_line;
-  if (status == 405) refusal.head += "Allow: GET, HEAD\r\n";
-  if (status == 503) refusal.head += "Retry-After: 1\r\n";  // a load that is shed is shed now, not for long
-  refusal.head += "Content-Type: text/plain\r\nContent-Length: " + std::to_string(refusal.body.size()) + "\r\n";
-  return refusal;
+  ErrorResponse error_response;
+  error_response.body = std::to_string(status);
+  error_response.body += ' ';
+  error_response.body += known->reason;
+  error_response.body += ". ";
+  error_response.body += known->explanation;
+  error_response.body += '\n';
+  error_response.head = "HTTP/1.1 " + std::to_string(status) + ' ';
+  error_response.head += known->reason;
+  error_response.head += "\r\n";
+  error_response.head += server_line;
+  if (status == 405) error_response.head += "Allow: GET, HEAD\r\n";
+  if (status == 503) error_response.head += "Retry-After: 1\r\n";  // overload passes soon
+  error_response.head +=
+      "Content-Type: text/plain\r\nContent-Length: " + std::to_string(error_response.body.size()) + "\r\n";
+  return error_response;
 }
 
 std::string_view HeadEnd::get(Connection connection, std::int64_t unix_s) {
   if (unix_s != built_s_ || forms_[0].bytes == 0) [[unlikely]] {
-    built_s_ = unix_s;
     const std::string date = "Date: " + http_date(unix_s);
     const auto build = [&](Connection form_of, std::string_view rest) {
       Form& form = forms_[static_cast<std::size_t>(form_of)];
@@ -406,6 +409,7 @@ std::string_view HeadEnd::get(Connection connection, std::int64_t unix_s) {
     build(Connection::implied, "\r\n\r\n");
     build(Connection::keep_alive, "\r\nConnection: keep-alive\r\n\r\n");
     build(Connection::close, "\r\nConnection: close\r\n\r\n");
+    built_s_ = unix_s;  // last: where memory runs out, the next call builds them
   }
   const Form& form = forms_[static_cast<std::size_t>(connection)];
   return {form.text, form.bytes};

@@ -1,11 +1,13 @@
-// Heads of responses (RFC 9110, 9112). What depends on the file alone is built once a file; Date is built once a second;
-// nothing is formatted per request.
+// Heads of responses (RFC 9110, 9112). What depends on the file alone is built once a file; Date is built once a
+// second; nothing is formatted per request.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "core/http/request_parser.h"
 
 namespace bakeoff {
 
@@ -24,7 +26,7 @@ std::string entity_tag(std::uint64_t size_bytes, std::int64_t mtime_ns);
 // Status line to the last header that depends on the file alone: Server, Content-Type, Content-Length, Last-Modified,
 // ETag; each line with its CRLF, without the empty line that ends a head.
 std::string file_head(std::string_view path, std::uint64_t size_bytes, std::int64_t mtime_ns);
-// Of a reply that is made up, and differs each time as far as anybody knows.
+// Of a synthetic reply, and differs each time as far as anybody knows.
 std::string made_head(std::uint64_t size_bytes);
 std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns);
 
@@ -33,16 +35,16 @@ std::string not_modified_head(std::uint64_t size_bytes, std::int64_t mtime_ns);
 inline constexpr std::size_t head_alignment_bytes = 32;
 void pad_head(std::string& head);
 
-// Whether If-None-Match, or else If-Modified-Since, asks for a 304 (RFC 9110, 13.2.2). Empty views: header absent.
-bool is_not_modified(std::string_view if_none_match, std::string_view if_modified_since, std::string_view tag,
-                     std::int64_t mtime_s);
+// The status that the four conditions of a GET or HEAD leave of a 200: 412 (If-Match, or else If-Unmodified-Since), 304
+// (If-None-Match, or else If-Modified-Since) or 200 (RFC 9110, 13.2.2). `tag` is a strong one.
+int status_by_conditions(const Request& request, std::string_view tag, std::int64_t mtime_s);
 
-// The whole of a refusal's head up to and without Date, Connection and the empty line, and its small body.
-struct Refusal {
+// The whole of an error response's head up to and without Date, Connection and the empty line, and its small body.
+struct ErrorResponse {
   std::string head;
   std::string body;
 };
-Refusal make_refusal(int status);
+ErrorResponse make_error_response(int status);
 
 // The rest of a head: Date, Connection where it must be said, and the empty line.
 class HeadEnd {

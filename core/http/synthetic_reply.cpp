@@ -27,18 +27,18 @@ std::int64_t thread_time_ns() {
 
 }  // namespace
 
-std::string target_of(const MadeReply& reply) {
+std::string target_of(const SyntheticReply& reply) {
   return std::string(beginning) + std::to_string(reply.burn_us) + "us/wait-" + std::to_string(reply.wait_ms) +
          "ms/size-" + std::to_string(reply.bytes);
 }
 
-std::optional<MadeReply> parse_made_reply(std::string_view target) {
+std::optional<SyntheticReply> parse_synthetic_reply(std::string_view target) {
   if (!target.starts_with(beginning)) return std::nullopt;
   target.remove_prefix(beginning.size());
-  MadeReply reply;
-  if (!take(target, reply.burn_us, MadeReply::most_burn_us, "us/wait-")) return std::nullopt;
-  if (!take(target, reply.wait_ms, MadeReply::most_wait_ms, "ms/size-")) return std::nullopt;
-  if (!take(target, reply.bytes, MadeReply::most_bytes, "") || !target.empty()) return std::nullopt;
+  SyntheticReply reply;
+  if (!take(target, reply.burn_us, SyntheticReply::most_burn_us, "us/wait-")) return std::nullopt;
+  if (!take(target, reply.wait_ms, SyntheticReply::most_wait_ms, "ms/size-")) return std::nullopt;
+  if (!take(target, reply.bytes, SyntheticReply::most_bytes, "") || !target.empty()) return std::nullopt;
   return reply;
 }
 

@@ -16,10 +16,10 @@
 namespace bakeoff {
 
 template <class T>
-class StageQueue {
+class BlockingQueue {
  public:
   // bound: the most items held; 0 for none.
-  explicit StageQueue(std::size_t bound) : bound_(bound) {}
+  explicit BlockingQueue(std::size_t bound) : bound_(bound) {}
 
   // BLOCKS: lock; and while the queue is full. Returns how many items it found waiting.
   std::size_t push(T item) {
@@ -27,7 +27,7 @@ class StageQueue {
     {
       std::unique_lock lock(mutex_);
       has_room_.wait(lock, [this] { return closed_ || !full(); });
-      if (closed_) throw std::logic_error("push to a closed stage queue");
+      if (closed_) throw std::logic_error("push to a closed blocking queue");
       waiting = items_.size();
       items_.push_back(std::move(item));
     }
@@ -50,7 +50,7 @@ class StageQueue {
   void push_past_bound(T item) {
     {
       const std::lock_guard lock(mutex_);
-      if (closed_) throw std::logic_error("push to a closed stage queue");
+      if (closed_) throw std::logic_error("push to a closed blocking queue");
       items_.push_back(std::move(item));
     }
     has_items_.notify_one();

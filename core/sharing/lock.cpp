@@ -108,8 +108,8 @@ Lock::Taken ProcessLock::lock() {
 }
 
 Lock::Taken ProcessLock::wait_for(std::uint32_t owner) {
-  // A wake-up can get lost: somebody woken is killed before he takes the lock, after a third has taken it without a
-  // look at the queue. So those who wait look again by themselves, seldom enough to cost nothing.
+  // A wake-up can get lost: a woken process is killed before it takes the lock, after a third took it without looking
+  // at the queue. So waiters look again by themselves, rarely enough to cost nothing.
   constexpr timespec look_again{.tv_sec = 0, .tv_nsec = 100'000'000};
   std::uint32_t waiters = 0;  // once one has slept, others may still sleep: the flag stays
   std::uint32_t seen = robust_.word.load(std::memory_order_relaxed);

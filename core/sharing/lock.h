@@ -37,9 +37,15 @@ class ThreadLock final : public Lock {
   std::mutex mutex_;
 };
 
-// Lives in memory that processes share. The kernel itself marks the word when a holder dies (robust futex list),
-// however it was killed. Not pthread's robust mutex: a process made by the bare clone(CLONE_FILES) keeps its parent's
-// thread identity inside the C library, which that mutex relies on.
+// Lives in memory that processes share. The kernel marks the word when a holder dies, however it died (robust futex
+// list). It replaces pthread's robust mutex, which relies on a thread identity in the C library: a process made by
+// clone(CLONE_FILES) keeps its parent's.
+//
+// Why it is correct: the word is 0 or the holder's thread id. Only an exchange from 0 (or from a dead holder's mark)
+// takes it, with acquire. An exchange to 0 with release gives it back, and returns the flag that says that threads
+// sleep. A sleeper sets that flag before it sleeps, and the kernel lets it sleep only while the word is unchanged, so
+// no wake-up between the two is lost. The kernel finds a dead holder's locks in its list: list_op_pending announces
+// each operation before the word changes. Program order is enough for that, because the dying thread wrote both.
 class ProcessLock final : public Lock {
  public:
   // Each process calls this once after it was made and before its first lock(). REQUIRES: single-threaded. A process

@@ -26,9 +26,8 @@ class SharedRegion {
   std::size_t bytes_;
 };
 
-// Hands out pieces of a region; its own state lies inside the region too, so that all processes see one heap. Not
-// locked: the cache that allocates from it holds its own lock. allocate() throws std::bad_alloc when the region is
-// full.
+// Allocates from a region; its own state is in the region too, so that all processes see one heap. It is not locked:
+// the cache that allocates from it holds its own lock. allocate() throws std::bad_alloc when the region is full.
 class SharedHeap final : public std::pmr::memory_resource {
  public:
   // Formats the region. REQUIRES: nobody uses what was allocated from it before. Throws StartError when the region is

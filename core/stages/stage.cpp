@@ -1,5 +1,7 @@
 #include "core/stages/stage.h"
 
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "core/base/errors.h"
@@ -7,10 +9,10 @@
 namespace bakeoff {
 namespace {
 
-ThreadPoolController::Settings thread_settings(const Options& options) {
+ThreadPoolController::Settings thread_settings(const Stage::Settings& of_stage) {
   ThreadPoolController::Settings settings;
-  settings.most = options.workers;
-  if (options.thread_control_ms == 0) settings.least = options.workers;
+  settings.most = of_stage.most_threads;
+  if (of_stage.all_at_start) settings.least = of_stage.most_threads;
   return settings;
 }
 
@@ -26,17 +28,16 @@ Stage::Stage(Server& server, const Settings& settings, Handler handler)
       settings_(settings),
       handler_(std::move(handler)),
       body_([this](Worker& worker, int number) { work(worker, number); }),
-      queue_(static_cast<std::size_t>(server.options().queue_bound)),
-      threads_control_(thread_settings(server.options())) {
-  const Options& options = server.options();
-  for (int i = options.workers; i-- > 0;) free_numbers_.push_back(settings.first_worker + i);
+      queue_(settings.queue_bound),
+      threads_control_(thread_settings(settings)) {
+  for (int i = settings.most_threads; i-- > 0;) free_numbers_.push_back(settings.first_worker + i);
   const auto now = std::chrono::steady_clock::now();
-  if (options.batch_control && settings.most_at_once > 1) {
+  if (settings.controls_batches && settings.most_at_once > 1) {
     batches_control_.emplace(BatchingController::Settings{.most = settings.most_at_once}, ns(now) / 1'000'000);
   }
-  if (options.overload_target_ms > 0 && settings.controls_load) {
-    load_control_.emplace(
-        OverloadController::Settings{.target_ms = static_cast<double>(options.overload_target_ms)}, ns(now));
+  if (settings.overload_target_ms > 0) {
+    load_control_.emplace(OverloadController::Settings{.target_ms = static_cast<double>(settings.overload_target_ms)},
+                          ns(now));
   }
 }
 
@@ -52,8 +53,8 @@ void Stage::start() {
   try {
     while (threads_ < threads_control_.settings().least) add_thread();
   } catch (const StartError& error) {
-    throw StartError("only " + std::to_string(threads_) + " of " + std::to_string(server_.options().workers) +
-                     " threads of a stage could be had: " + error.what() + "; use fewer --workers");
+    throw StartError("only " + std::to_string(threads_) + " of " + std::to_string(settings_.most_threads) +
+                     " threads of a stage could be started: " + error.what());
   }
 }
 
@@ -80,7 +81,7 @@ void Stage::look(Worker& worker) {
   try {
     add_thread();
     worker.stats.stage_threads_added.add();
-  } catch (const StartError&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
     // The threads there are go on; the next decision tries again.
   }
 }
@@ -91,7 +92,16 @@ bool Stage::try_push(Connection& connection) {
     const std::lock_guard lock(load_mutex_);
     if (!load_control_->admit(ns(one.entered))) return false;
   }
-  return queue_.try_push(one);
+  try {
+    if (queue_.try_push(one)) return true;
+  } catch (const std::bad_alloc&) {
+    // No memory for it: as good as full.
+  }
+  if (load_control_) {
+    const std::lock_guard lock(load_mutex_);
+    load_control_->take_back_admission();
+  }
+  return false;
 }
 
 void Stage::done(Worker& worker, const Event& event) {
@@ -105,6 +115,7 @@ void Stage::done(Worker& worker, const Event& event) {
 void Stage::work(Worker& worker, int number) {
   const std::chrono::milliseconds patience(threads_control_.settings().idle_ms);
   Batch batch;
+  batch.reserve(settings_.most_at_once);
   for (std::size_t limit = batch_limit(worker, 0);; limit = batch_limit(worker, batch.size())) {
     const std::size_t queued = queue_.pop_batch_within(patience, limit, batch);
     if (queued == 0) {

@@ -13,8 +13,8 @@
 
 #include "core/connection.h"
 #include "core/server.h"
-#include "core/stages/stage_controllers.h"
 #include "core/sharing/blocking_queue.h"
+#include "core/stages/stage_controllers.h"
 #include "core/workers/workers.h"
 
 namespace bakeoff {
@@ -29,12 +29,15 @@ class Stage {
   using Handler = std::function<void(Worker& worker, Batch& batch)>;
 
   struct Settings {
-    int first_worker = 0;         // its threads are workers first_worker ... first_worker + most threads - 1
-    std::size_t most_at_once = 1000;
-    bool controls_load = false;   // the overload controller, where options want one, guards this stage
+    int first_worker = 0;  // its threads are workers first_worker ... first_worker + most_threads - 1
+    int most_threads = 1;
+    bool all_at_start = false;            // else one thread begins, and look() adds to it
+    std::size_t queue_bound = 1024;       // events that the queue holds at most
+    std::size_t most_at_once = 1000;      // events of one batch
+    bool controls_batches = false;        // with the batching controller
+    std::int64_t overload_target_ms = 0;  // of the overload controller that guards this stage; 0: it has none
   };
 
-  // Threads, queue bound and controllers as the server's options say.
   Stage(Server& server, const Settings& settings, Handler handler);
   // BLOCKS: until what is queued is handled and the threads have ended.
   ~Stage();
@@ -44,15 +47,16 @@ class Stage {
   // Begins the first threads. Throws StartError.
   void start();
 
-  // BLOCKS: lock; and while the queue is full.
+  // Both pushes throw std::bad_alloc; the connection is still the caller's then. BLOCKS: lock; and while the queue
+  // is full.
   void push(Connection& connection) { queue_.push(event(connection)); }
-  // BLOCKS: lock. False, and the connection stays the caller's, when the queue is full or the overload controller
-  // admits no more.
+  // BLOCKS: lock. False, and the connection stays the caller's, when the queue is full, there is no memory for it,
+  // or the overload controller admits no more.
   bool try_push(Connection& connection);
   // BLOCKS: lock. For a connection whose reply is half out.
   void push_past_bound(Connection& connection) { queue_.push_past_bound(event(connection)); }
 
-  // The handler is done with an event: what the overload controller goes by. BLOCKS: lock.
+  // The handler is done with an event: the overload controller's input. BLOCKS: lock.
   void done(Worker& worker, const Event& event);
 
   // One look of the thread-pool controller, counted as the caller's.
@@ -70,7 +74,7 @@ class Stage {
   Settings settings_;
   Handler handler_;
   WorkerBody body_;
-  StageQueue<Event> queue_;
+  BlockingQueue<Event> queue_;
 
   std::mutex threads_mutex_;
   ThreadPoolController threads_control_;

@@ -38,7 +38,7 @@ Decision BatchingController::observe(std::int64_t now_ms, std::uint64_t events) 
       lower();
     } else {
       raise();
-      if (limit_ == settings_.most) {  // more is not to be had: what there is now is the best
+      if (limit_ == settings_.most) {  // there is no more: what there is now is the best
         lowering_ = true;
         best_ = throughput_;
       }

@@ -1,8 +1,9 @@
 // The three controllers that keep a SEDA stage within its operating range (Welsh 2001, sections 4.2 and 4.3; the
-// constants are those of the published source of Sandstorm and Haboob). Decisions alone: no thread, no lock, no I/O;
-// what was measured and the time come from the caller.
+// constants are those of the published source of Sandstorm and Haboob). They only decide, without threads, locks or
+// I/O; the caller passes measurements and the time.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -45,12 +46,12 @@ class BatchingController {
     std::size_t least = 2;
     std::size_t most = 1000;
     double factor = 1.2;
-    double smoothing = 0.7;          // weight of the past in the average throughput
-    std::int64_t window_ms = 1000;   // over which throughput is measured
+    double smoothing = 0.7;         // weight of the past in the average throughput
+    std::int64_t window_ms = 1000;  // over which throughput is measured
     int windows_per_decision = 5;
-    double low_water = 0.9;          // shares of the best throughput seen
+    double low_water = 0.9;  // shares of the best throughput seen
     double high_water = 0.98;
-    double very_low_water = 0.2;     // the load itself has changed: begin anew
+    double very_low_water = 0.2;  // the load itself has changed: begin anew
     double very_high_water = 2;
   };
 
@@ -76,9 +77,9 @@ class BatchingController {
   bool lowering_ = true;
 };
 
-// Which events a stage admits: a rate, by a token bucket, that goes up slowly while the 90th percentile of the response
-// time is below its target and is halved when it is above. (Sandstorm's bucket was filled at most once a millisecond and
-// so never let in more than 1000/s; this one is filled by the time that has passed.)
+// Admits events to a stage at a rate, by a token bucket. The rate rises slowly while the 90th percentile of the
+// response time is below its target, and is halved above it. (Sandstorm filled its bucket at most once per millisecond,
+// and so never admitted more than 1000/s; this one is filled by the time that has passed.)
 class OverloadController {
  public:
   struct Settings {
@@ -86,21 +87,23 @@ class OverloadController {
     std::size_t samples = 100;      // a decision after so many response times ...
     std::int64_t window_ms = 1000;  // ... or after so long, whichever comes first
     double percentile = 0.9;
-    double smoothing = 0.7;         // weight of the past in the percentile
-    double low_water = 0.9;         // shares of the target
+    double smoothing = 0.7;  // weight of the past in the percentile
+    double low_water = 0.9;  // shares of the target
     double high_water = 1.2;
     double increase_per_s = 0.5;
     double decrease_factor = 2;
     double least_per_s = 0.05;
     double most_per_s = 5000;
     double first_per_s = 10;
-    double depth = 10;              // of the bucket: how many may come at once
+    double depth = 10;  // of the bucket: how many may come at once
   };
 
   OverloadController(const Settings& settings, std::int64_t now_ns);
 
   // Whether one event may enter now.
   bool admit(std::int64_t now_ns);
+  // The event that was admitted last did not enter after all: another may enter in its place.
+  void take_back_admission() { tokens_ = std::min(settings_.depth, tokens_ + 1); }
   // An event that was admitted is done.
   Decision done(std::int64_t now_ns, std::int64_t response_ns);
 

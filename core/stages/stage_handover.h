@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -45,6 +44,15 @@ class StageInbox {
     wakeup_.notify();
   }
 
+  // BLOCKS: lock. The same of one connection.
+  void add(int fd) {
+    {
+      const std::lock_guard guard(mutex_);
+      set_.insert(fd);
+    }
+    wakeup_.notify();
+  }
+
   // BLOCKS: lock. Moves everything into `mine`.
   void take(DescriptorSet& mine) {
     wakeup_.acknowledge();
@@ -62,36 +70,43 @@ class StageInbox {
   Wakeup wakeup_;
 };
 
-// A pool of threads and the stage that feeds it, only one of which is active at a time: the stage waits while threads work
-// on its batch, though not for one that waits for the disk. Which one does is not to be seen from here; a thread that has
-// been away for a fifth of a millisecond, with nothing of the batch left to take, is taken to. What it has in hand comes
-// back later. So the stage goes on as long as one thread of the pool is not blocked.
-// Threads are woken one by one: the first that is about to work wakes a second, in case it blocks, and so on; a batch that
-// never blocks is worked off by one thread, and one that blocks everywhere gets the whole pool.
+// A pool of threads and the stage that feeds it. Only one of them is active: the stage waits while threads work.
+// The stage does not wait for threads that wait for the disk. It cannot see which threads do, so it goes on 0.2 ms
+// after the last item of the batch was taken. Items of threads that are still busy come back later.
+// A thread that begins to work wakes the next, in case it blocks itself. So a batch that never blocks needs one thread,
+// and a batch that always blocks gets the whole pool.
 template <class Item>
 class TurnPool {
  public:
-  // BLOCKS: until the pool has taken every item and is done with those that do not block. Returns what is done, of this
-  // batch and of earlier ones.
-  std::vector<Item> run(const std::vector<Item>& batch) {
+  // most_items: that can be in the pool at once. Nothing is allocated after that.
+  explicit TurnPool(std::size_t most_items) {
+    untaken_.reserve(most_items);
+    finished_.reserve(most_items);
+  }
+
+  // BLOCKS: until the pool has taken every item and is done with those that do not block. Replaces `done` by what is
+  // done, of this batch and of earlier ones. REQUIRES: done has room for most_items.
+  void run(const std::vector<Item>& batch, std::vector<Item>& done) {
+    done.clear();
     std::unique_lock lock(mutex_);
     ++turn_;
     running_ = true;
     left_ = batch.size();
     for (const Item& item : batch) untaken_.push_back({item, turn_});
     wake_another();
-    while (!done_.wait_for(lock, blocked_after, [&] { return left_ == 0; }) && !untaken_.empty()) {
+    while (!done_.wait_for(lock, blocked_after, [&] { return left_ == 0; }) && any_untaken()) {
     }
     running_ = false;
-    return std::exchange(finished_, {});
+    done.swap(finished_);
   }
 
   // Readable when something came back after the call of run() that handed it out.
   int fd() const { return wakeup_.fd(); }
-  std::vector<Item> take_late() {
+  void take_late(std::vector<Item>& done) {
+    done.clear();
     wakeup_.acknowledge();
     const std::lock_guard lock(mutex_);
-    return std::exchange(finished_, {});
+    done.swap(finished_);
   }
 
   // Each thread of the pool: works off items for ever. BLOCKS: while there are none.
@@ -100,12 +115,15 @@ class TurnPool {
     std::unique_lock lock(mutex_);
     for (;;) {
       ++idle_;
-      begin_.wait(lock, [&] { return waking_ > 0 || !untaken_.empty(); });
+      begin_.wait(lock, [&] { return waking_ > 0 || any_untaken(); });
       if (waking_ > 0) --waking_;
       --idle_;
-      while (!untaken_.empty()) {
-        auto [item, turn] = untaken_.front();
-        untaken_.pop_front();
+      while (any_untaken()) {
+        auto [item, turn] = untaken_[next_untaken_++];
+        if (next_untaken_ == untaken_.size()) {
+          untaken_.clear();
+          next_untaken_ = 0;
+        }
         wake_another();
         lock.unlock();
         work_on(item);
@@ -128,8 +146,9 @@ class TurnPool {
     std::uint64_t turn;
   };
 
+  bool any_untaken() const { return next_untaken_ < untaken_.size(); }
   void wake_another() {
-    if (waking_ > 0 || idle_ == 0 || untaken_.empty()) return;
+    if (waking_ > 0 || idle_ == 0 || !any_untaken()) return;
     ++waking_;
     begin_.notify_one();
   }
@@ -137,7 +156,8 @@ class TurnPool {
   std::mutex mutex_;
   std::condition_variable begin_;
   std::condition_variable done_;
-  std::deque<Untaken> untaken_;
+  std::vector<Untaken> untaken_;  // those before next_untaken_ are taken
+  std::size_t next_untaken_ = 0;
   std::vector<Item> finished_;
   std::uint64_t turn_ = 0;
   bool running_ = false;

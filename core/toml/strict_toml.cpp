@@ -3,19 +3,22 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <array>
 #include <charconv>
-#include <cmath>
 #include <cstring>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/units.h"
+#include "core/base/untrusted.h"
 
 namespace bakeoff {
+
+namespace {
+constexpr std::size_t most_file_bytes = 16 << 20;  // no TOML file that a person wrote has more
+}  // namespace
 
 struct TomlTable::State {
   std::string name;
@@ -33,6 +36,13 @@ std::string place(const std::string& name, const toml::source_region& source) {
   const std::string& path = source.path ? *source.path : name;
   if (path != name || !source.begin) return path;  // an override is named by what was typed
   return path + ":" + std::to_string(source.begin.line) + ":" + std::to_string(source.begin.column);
+}
+
+// What was typed behind the "=", where the node comes from the command line: its source is named by what was typed.
+std::optional<std::string> typed_text(const std::string& document, const toml::node& node) {
+  const toml::source_path_ptr& typed = node.source().path;
+  if (!typed || *typed == document) return std::nullopt;
+  return typed->substr(typed->find('=') + 1);
 }
 
 std::string number_text(double value) {
@@ -58,7 +68,8 @@ std::string range_text(const char* what, const Range& range, Show show) {
   const Range open;
   const std::string least = show(range.least);
   if (range.most != open.most) return std::string(what) + " from " + least + " to " + show(range.most);
-  if (range.least != std::numeric_limits<decltype(range.least)>::lowest()) return std::string(what) + " of at least " + least;
+  if (range.least != std::numeric_limits<decltype(range.least)>::lowest())
+    return std::string(what) + " of at least " + least;
   return what;
 }
 
@@ -67,47 +78,21 @@ std::string integer_words(const IntegerRange& range) {
 }
 std::string number_words(const NumberRange& range) { return range_text("a number", range, number_text); }
 std::string duration_words(const NumberRange& range) {
-  return range_text("a duration", range, [](double value) { return number_text(value) + "s"; }) + " (\"340ms\", \"15s\", \"2min\")";
+  return range_text("a duration", range, [](double value) { return number_text(value) + "s"; }) +
+         " (\"340ms\", \"15s\", \"2min\")";
 }
 std::string bytes_words(const IntegerRange& range) {
-  return range_text("a size", range, [](std::int64_t value) { return std::to_string(value); }) + " bytes (4096, \"100KB\", \"64KiB\")";
-}
-
-struct Unit {
-  std::string_view name;
-  double factor;
-};
-
-// "15s", "1.5 MiB": a number that is not negative and a unit. Empty when it is not of that form.
-template <std::size_t N>
-std::optional<double> with_unit(std::string_view text, const Unit (&units)[N]) {
-  double value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  if (error != std::errc() || !(value >= 0) || !std::isfinite(value)) return std::nullopt;
-  std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
-  if (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
-  for (const Unit& candidate : units) {
-    const bool same = std::equal(unit.begin(), unit.end(), candidate.name.begin(), candidate.name.end(),
-                                 [](char a, char b) { return std::tolower(a) == std::tolower(b); });
-    if (same) return value * candidate.factor;
-  }
-  return std::nullopt;
+  return range_text("a size", range, [](std::int64_t value) { return std::to_string(value); }) +
+         " bytes (4096, \"100KB\", \"64KiB\")";
 }
 
 std::optional<double> duration_of(const toml::node& node) {
-  static constexpr Unit units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}};
-  if (const auto* text = node.as_string()) return with_unit(**text, units);
+  if (const auto* text = node.as_string()) return parse_duration_s(**text);
   return node.value<double>();
 }
 
 std::optional<std::int64_t> bytes_of(const toml::node& node) {
-  static constexpr Unit units[] = {{"", 1}, {"B", 1}, {"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30}, {"KB", 1e3}, {"MB", 1e6},
-                                   {"GB", 1e9}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}};
-  if (const auto* text = node.as_string()) {
-    const std::optional<double> value = with_unit(**text, units);
-    if (!value || *value > 0x1p62 || std::floor(*value) != *value) return std::nullopt;
-    return static_cast<std::int64_t>(*value);
-  }
+  if (const auto* text = node.as_string()) return parse_bytes(**text);
   if (const auto* integer = node.as_integer()) return **integer;
   return std::nullopt;
 }
@@ -137,7 +122,8 @@ std::string join(const std::vector<std::string>& words) {
   return all;
 }
 
-// Edits (insert, delete, change, swap of neighbours) that lead from one word to the other; case and "-" for "_" are free.
+// Edits (insert, delete, change, swap of neighbours) that lead from one word to the other; case and "-" for "_"
+// are free.
 std::size_t edits(std::string_view a, std::string_view b) {
   const auto plain = [](char c) { return c == '-' ? '_' : static_cast<char>(std::tolower(c)); };
   std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
@@ -164,26 +150,9 @@ bool stands_before(const toml::source_region& a, const toml::source_region& b) {
 std::vector<const toml::key*> keys_in_file_order(const toml::table& table) {
   std::vector<const toml::key*> keys;
   for (auto entry = table.begin(); entry != table.end(); ++entry) keys.push_back(&entry->first);
-  std::stable_sort(keys.begin(), keys.end(), [](const toml::key* a, const toml::key* b) { return stands_before(a->source(), b->source()); });
+  std::stable_sort(keys.begin(), keys.end(),
+                   [](const toml::key* a, const toml::key* b) { return stands_before(a->source(), b->source()); });
   return keys;
-}
-
-// A string as TOML writes it.
-std::string toml_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
 }
 
 // Moves `from` over `into`, table into table. Moved, not copied, because only a move keeps the nodes' sources.
@@ -194,7 +163,8 @@ void merge(toml::table& into, toml::table&& from) {
       merge(*old->as_table(), std::move(*node.as_table()));
     } else {
       into.erase(key.str());
-      std::move(node).visit([&](auto&& value) { into.insert(key, std::forward<decltype(value)>(value)); });
+      std::move(node).visit(
+          [&into, &name = key](auto&& value) { into.insert(name, std::forward<decltype(value)>(value)); });
     }
   }
 }
@@ -238,25 +208,37 @@ struct TomlTable::Access {
     const auto& known = handle.state_->known[&table(handle)];
     for (const toml::key* present : keys_in_file_order(table(handle))) {
       if (known.contains(present->str())) continue;
-      if (!nearest_word(present->str(), {std::string(key)}).empty()) unknown_key(*handle.state_, *present, std::string(key));
+      if (!nearest_word(present->str(), {std::string(key)}).empty())
+        unknown_key(*handle.state_, *present, std::string(key));
     }
     throw UsageError(handle.where() + ": missing key " + backticked(key) + ": expected " + expected);
   }
 
-  [[noreturn]] static void wrong(const TomlTable& handle, std::string_view key, const toml::node& node, const std::string& expected) {
-    throw UsageError(place(handle.state_->name, node.source()) + ": " + std::string(key) + ": expected " + expected + ", got " + found(node));
+  // On the command line nobody quotes: 20251010 or true is a name where a name is expected.
+  static auto string_reader(const TomlTable& handle) {
+    return [&handle](const toml::node& node) {
+      return node.is_string() ? string_of(node) : typed_text(handle.state_->name, node);
+    };
+  }
+
+  [[noreturn]] static void wrong(const TomlTable& handle, std::string_view key, const toml::node& node,
+                                 const std::string& expected) {
+    throw UsageError(place(handle.state_->name, node.source()) + ": " + std::string(key) + ": expected " + expected +
+                     ", got " + found(node));
   }
 
   // One value: `read` returns an optional, empty when the node is of another form; `fits` says whether it is in range.
   template <class Read, class Fits>
-  static auto value(const TomlTable& handle, std::string_view key, const toml::node& node, Read read, Fits fits, const std::string& expected) {
+  static auto value(const TomlTable& handle, std::string_view key, const toml::node& node, Read read, Fits fits,
+                    const std::string& expected) {
     const auto result = read(node);
     if (!result || !fits(*result)) wrong(handle, key, node, expected);
     return *result;
   }
 
   template <class Read, class Fits>
-  static auto required(const TomlTable& handle, std::string_view key, Read read, Fits fits, const std::string& expected) {
+  static auto required(const TomlTable& handle, std::string_view key, Read read, Fits fits,
+                       const std::string& expected) {
     const toml::node* node = find(handle, key);
     if (node == nullptr) missing(handle, key, expected);
     return value(handle, key, *node, read, fits, expected);
@@ -279,7 +261,9 @@ struct TomlTable::Access {
 
 namespace {
 const auto anything = [](const auto&) { return true; };
-const auto within = [](const auto& range) { return [range](const auto& value) { return value >= range.least && value <= range.most; }; };
+const auto within = [](const auto& range) {
+  return [range](const auto& value) { return value >= range.least && value <= range.most; };
+};
 const auto member_of = [](const std::vector<std::string>& values) {
   return [&values](const std::string& value) { return std::find(values.begin(), values.end(), value) != values.end(); };
 };
@@ -287,18 +271,24 @@ const auto member_of = [](const std::vector<std::string>& values) {
 
 bool TomlTable::has(std::string_view key) const { return Access::find(*this, key) != nullptr; }
 
-std::string TomlTable::string(std::string_view key) const { return Access::required(*this, key, string_of, anything, "a string"); }
-std::string TomlTable::string(std::string_view key, std::string fallback) const { return has(key) ? string(key) : fallback; }
+std::string TomlTable::string(std::string_view key) const {
+  return Access::required(*this, key, Access::string_reader(*this), anything, "a string");
+}
+std::string TomlTable::string(std::string_view key, std::string fallback) const {
+  return has(key) ? string(key) : fallback;
+}
 
 std::string TomlTable::one_of(std::string_view key, const std::vector<std::string>& values) const {
   return Access::required(*this, key, string_of, member_of(values), join(values));
 }
-std::string TomlTable::one_of(std::string_view key, const std::vector<std::string>& values, std::string fallback) const {
+std::string TomlTable::one_of(std::string_view key, const std::vector<std::string>& values,
+                              std::string fallback) const {
   return has(key) ? one_of(key, values) : fallback;
 }
 
 bool TomlTable::boolean(std::string_view key) const {
-  return Access::required(*this, key, [](const toml::node& node) { return node.value_exact<bool>(); }, anything, "true or false");
+  return Access::required(
+      *this, key, [](const toml::node& node) { return node.value_exact<bool>(); }, anything, "true or false");
 }
 bool TomlTable::boolean(std::string_view key, bool fallback) const { return has(key) ? boolean(key) : fallback; }
 
@@ -339,7 +329,8 @@ std::vector<std::string> TomlTable::strings(std::string_view key, std::vector<st
 std::vector<std::int64_t> TomlTable::integers(std::string_view key, IntegerRange range) const {
   return Access::list(*this, key, integer_of, within(range), integer_words(range));
 }
-std::vector<std::int64_t> TomlTable::integers(std::string_view key, IntegerRange range, std::vector<std::int64_t> fallback) const {
+std::vector<std::int64_t> TomlTable::integers(std::string_view key, IntegerRange range,
+                                              std::vector<std::int64_t> fallback) const {
   return has(key) ? integers(key, range) : fallback;
 }
 std::vector<double> TomlTable::numbers(std::string_view key, NumberRange range) const {
@@ -379,17 +370,31 @@ std::vector<std::string> TomlTable::keys() const {
 }
 
 namespace {
+std::optional<std::string> as_assigned(const toml::node& node) {
+  if (node.is_string()) return string_of(node);
+  if (node.is_number() || node.is_boolean()) return found(node);
+  return std::nullopt;
+}
 std::optional<std::string> as_typed(const toml::node& node) {
   if (const auto* flag = node.as_boolean()) return **flag ? "on" : "off";
-  if (node.is_string()) return string_of(node);
-  if (node.is_number()) return found(node);
-  return std::nullopt;
+  return as_assigned(node);
 }
 const std::string scalar_words = "a string, a number, true or false";
 }  // namespace
 
-std::string TomlTable::text(std::string_view key) const { return Access::required(*this, key, as_typed, anything, scalar_words); }
-std::vector<std::string> TomlTable::texts(std::string_view key) const { return Access::list(*this, key, as_typed, anything, scalar_words); }
+std::string TomlTable::text(std::string_view key) const {
+  return Access::required(*this, key, as_typed, anything, scalar_words);
+}
+std::vector<std::string> TomlTable::texts(std::string_view key) const {
+  return Access::list(*this, key, as_typed, anything, scalar_words);
+}
+
+std::string TomlTable::assigned(std::string_view key) const {
+  return Access::required(*this, key, as_assigned, anything, scalar_words);
+}
+std::vector<std::string> TomlTable::assigned_list(std::string_view key) const {
+  return Access::list(*this, key, as_assigned, anything, scalar_words);
+}
 
 bool TomlTable::is_table(std::string_view key) const {
   const toml::node* node = Access::find(*this, key);
@@ -403,22 +408,14 @@ bool TomlTable::is_list(std::string_view key) const {
 
 void TomlTable::fail(std::string_view key, std::string_view message) const {
   const toml::node* node = Access::table(*this).get(key);
-  throw UsageError((node == nullptr ? where() : place(state_->name, node->source())) + ": " + std::string(key) + ": " + std::string(message));
+  throw UsageError((node == nullptr ? where() : place(state_->name, node->source())) + ": " + std::string(key) + ": " +
+                   std::string(message));
 }
 
 std::string TomlTable::where() const { return place(state_->name, Access::table(*this).source()); }
 
 TomlDocument TomlDocument::load(const std::filesystem::path& file) {
-  std::error_code unreadable;
-  const bool directory = std::filesystem::is_directory(file, unreadable);
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (directory || !in || (in.peek() != std::ifstream::traits_type::eof() && !(text << in.rdbuf()))) {
-    const int cause = directory ? EISDIR : errno;
-    throw UsageError("cannot read " + file.string() + (cause != 0 ? std::string(": ") + std::strerror(cause) : ""));
-  }
-  return parse(text.str(), file.string());
+  return parse(read_untrusted(file, most_file_bytes), file.string());
 }
 
 TomlDocument TomlDocument::parse(std::string_view text, std::string name) {
@@ -447,11 +444,16 @@ void TomlDocument::set(std::string_view assignment) {
     if (!one_line) throw toml::parse_error("more than a value", toml::source_position{});
     override = toml::parse(key + " = " + std::string(value), typed);
   } catch (const toml::parse_error&) {
+    // A plain string, of any bytes: TOML itself takes UTF-8 alone, and a file may have any name.
     try {
-      override = toml::parse(key + " = " + toml_string(value), typed);
+      override = toml::parse(key + " = ''", typed);
     } catch (const toml::parse_error&) {
-      throw UsageError(backticked(typed) + ": expected key=value, the key made of letters, digits, \"_\", \"-\" and dots");
+      throw UsageError(backticked(typed) +
+                       ": expected key=value, the key made of letters, digits, \"_\", \"-\" and dots");
     }
+    toml::node* leaf = &override;
+    while (toml::table* table = leaf->as_table()) leaf = &table->begin()->second;
+    leaf->as_string()->get() = value;
   }
   merge(state_->root, std::move(override));
 }
@@ -462,9 +464,13 @@ std::vector<std::string> TomlDocument::choose(std::string_view table, std::strin
   toml::table chosen;
   bool is_there = choice.empty();
   if (toml::node* node = state_->root.get(table)) {
-    if (!node->is_table()) throw UsageError(place(state_->name, node->source()) + ": " + std::string(table) + ": expected tables [" + std::string(table) + ".NAME]");
+    if (!node->is_table())
+      throw UsageError(place(state_->name, node->source()) + ": " + std::string(table) + ": expected tables [" +
+                       std::string(table) + ".NAME]");
     for (auto&& [key, value] : *node->as_table()) {
-      if (!value.is_table()) throw UsageError(place(state_->name, key.source()) + ": " + std::string(table) + ": expected tables [" + std::string(table) + ".NAME]");
+      if (!value.is_table())
+        throw UsageError(place(state_->name, key.source()) + ": " + std::string(table) + ": expected tables [" +
+                         std::string(table) + ".NAME]");
       choices.emplace_back(key.str());
       if (key.str() != choice) continue;
       chosen = std::move(*value.as_table());
@@ -472,7 +478,9 @@ std::vector<std::string> TomlDocument::choose(std::string_view table, std::strin
     }
     state_->root.erase(table);
   }
-  if (!is_there) throw UsageError(state_->name + ": there is no " + std::string(table) + " " + backticked(choice) + (choices.empty() ? "" : "; there is " + join(choices)));
+  if (!is_there)
+    throw UsageError(state_->name + ": there is no " + std::string(table) + " " + backticked(choice) +
+                     (choices.empty() ? "" : "; there is " + join(choices)));
   merge(state_->root, std::move(chosen));
   return choices;
 }

@@ -1,8 +1,8 @@
-// TOML read strictly: whoever reads a table asks for the keys it knows; what is left over is an error, and so is a value
+// TOML read strictly. The reader of a table asks for the keys it knows; an unknown key is an error, and so is a value
 // of the wrong type or out of range. Every error is a UsageError of one line that says where and what was expected:
 //     quick.toml:7:15: connections: expected an integer from 1 to 1000000, got 0
 //     quick.toml:9:1: unknown key `conections`; did you mean `connections`?
-// A value given on the command line (`set`) is named by what was typed instead of a file and a line.
+// An error in a value from the command line (`set`) names what was typed instead of a file and a line.
 //
 //     TomlDocument document = TomlDocument::load("specs/quick.toml");
 //     TomlTable root = document.root();
@@ -52,7 +52,8 @@ class TomlTable {
   // Seconds: a number, or a string with a unit: "250us", "340ms", "15s", "2m" or "2min", "1h".
   double duration_s(std::string_view key, NumberRange range_s) const;
   double duration_s(std::string_view key, NumberRange range_s, double fallback_s) const;
-  // Bytes: an integer, or a string with a unit: "100KB" (1000), "64KiB" or, as on command lines, "64K" (1024); M and G likewise.
+  // Bytes: an integer, or a string with a unit: "100KB" (1000), "64KiB" or, as on command lines, "64K" (1024); M and
+  // G likewise.
   std::int64_t bytes(std::string_view key, IntegerRange range) const;
   std::int64_t bytes(std::string_view key, IntegerRange range, std::int64_t fallback) const;
 
@@ -60,12 +61,13 @@ class TomlTable {
   std::vector<std::string> strings(std::string_view key) const;
   std::vector<std::string> strings(std::string_view key, std::vector<std::string> fallback) const;
   std::vector<std::int64_t> integers(std::string_view key, IntegerRange range) const;
-  std::vector<std::int64_t> integers(std::string_view key, IntegerRange range, std::vector<std::int64_t> fallback) const;
+  std::vector<std::int64_t> integers(std::string_view key, IntegerRange range,
+                                     std::vector<std::int64_t> fallback) const;
   std::vector<double> numbers(std::string_view key, NumberRange range) const;
   std::vector<double> numbers(std::string_view key, NumberRange range, std::vector<double> fallback) const;
 
   std::optional<TomlTable> table(std::string_view key) const;  // [key]; empty when it is not there
-  std::vector<TomlTable> tables(std::string_view key) const;   // [[key]]; empty when it is not there, [key] alone is one
+  std::vector<TomlTable> tables(std::string_view key) const;  // [[key]]; empty when it is not there, [key] alone is one
 
   // All keys that are there, in the order of the file: for tables whose keys are the user's own (options, variables).
   // They count as known.
@@ -73,6 +75,10 @@ class TomlTable {
   // Any scalar as the text one would type on a command line: 5 -> "5", true -> "on", "x" -> "x".
   std::string text(std::string_view key) const;
   std::vector<std::string> texts(std::string_view key) const;  // of a list; its values may be of several types
+
+  // Any scalar as TomlDocument::set() reads it back: 5 -> "5", true -> "true", "x" -> "x".
+  std::string assigned(std::string_view key) const;
+  std::vector<std::string> assigned_list(std::string_view key) const;
 
   // Whether the value is a table or a list, for keys that take several forms. False when it is not there.
   bool is_table(std::string_view key) const;
@@ -95,18 +101,19 @@ class TomlTable {
 
 class TomlDocument {
  public:
-  // UsageError when the file cannot be read or is not TOML. BLOCKS: disk.
+  // UsageError when the file cannot be read, has more than 16 MiB or is not TOML. BLOCKS: disk.
   static TomlDocument load(const std::filesystem::path& file);
   // `name` stands where errors would name the file.
   static TomlDocument parse(std::string_view text, std::string name);
 
-  // Before anything is read: an override as typed, "key=value" or "table.key=value": the value is read as TOML and, if it is not TOML, as a
-  // plain string, so that nobody has to quote twice in a shell. UsageError without a "=" or with an empty key.
+  // Call before anything is read: an override as typed, "key=value" or "table.key=value". The value is read as TOML,
+  // else as a plain string of any bytes, so that nobody has to quote twice in a shell. If a string is expected, the
+  // value is a string, even if it looks like a number or a date. UsageError without a "=" or with an empty key.
   void set(std::string_view assignment);
 
-  // Before anything is read: [TABLE.CHOICE] is laid over the document, its tables key by key, anything else in the place of
-  // what was there; [TABLE] itself is taken out. No choice: only that. Returns the choices there were; UsageError for one
-  // that is none of them.
+  // Call before anything is read: merges [TABLE.CHOICE] into the document, tables key by key; other values are
+  // replaced. Removes [TABLE]. Without a choice it only removes. Returns the available choices; UsageError for
+  // any other.
   std::vector<std::string> choose(std::string_view table, std::string_view choice);
 
   TomlTable root() const;

@@ -1,6 +1,6 @@
-// What the sanitizers must be told when one kernel thread runs on several stacks: where each stack lies (address
-// sanitizer) and that each is a thread of its own (thread sanitizer). Without them every function here is empty. The
-// only place that knows which sanitizer is there.
+// What the sanitizers must know when one kernel thread runs on several stacks: where each stack is (address sanitizer)
+// and that each is a thread of its own (thread sanitizer). Without them every function here is empty. Only this file
+// knows which sanitizer is there.
 #pragma once
 
 #include <cstddef>

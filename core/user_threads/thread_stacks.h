@@ -15,7 +15,7 @@ class ThreadStacks {
   ThreadStacks(const ThreadStacks&) = delete;
   ThreadStacks& operator=(const ThreadStacks&) = delete;
 
-  // The lowest byte of a stack of bytes(), which need not be zero. Throws StartError. From Linux 6.13 on, memory is the
+  // The lowest byte of a stack of bytes(), not necessarily zeroed. Throws StartError. From Linux 6.13 on, memory is the
   // only bound; before, each guard page costs two of the process's mappings, and the usual vm.max_map_count of 65,530
   // bounds the stacks to about 32,000.
   std::byte* take();

@@ -19,11 +19,11 @@
 
 #include "core/base/check.h"
 #include "core/base/clock.h"
-#include "core/events/deadline_wheel.h"
 #include "core/base/errors.h"
+#include "core/events/deadline_wheel.h"
+#include "core/events/wakeup.h"
 #include "core/user_threads/fiber_annotations.h"
 #include "core/user_threads/thread_stacks.h"
-#include "core/events/wakeup.h"
 
 namespace bakeoff {
 namespace {
@@ -45,6 +45,7 @@ struct Thread {
   std::function<void()> body;
   std::byte* stack;
   const std::function<void()>* job = nullptr;  // for a worker
+  std::exception_ptr failure;                  // of that job
   std::int64_t queued_ns = 0;                  // since when the job waits; 0: a worker is free for it
   int waits_on = -1;                           // descriptor and direction, see UserThreads::State::key_of
   int wake_most = 0;
@@ -128,8 +129,11 @@ class DiskWorkers {
     jobs_changed_.notify_one();
   }
 
-  // True when the scheduler may sleep until wakeup() comes. Only then do the workers notify it, and only the first of
-  // them: while the scheduler is busy, a finished job costs no system call.
+  // Queues between the scheduler and its kernel threads are under locks; each counter has one writer at a time. Why no
+  // wake-up is lost: asleep_ and finished_ change under one lock. If a worker finishes before the scheduler looks, the
+  // scheduler finds it; if after, the worker finds asleep_ and notifies.
+  // True when the scheduler may sleep until wakeup() comes. Only then does a worker notify it, and only the first one:
+  // while the scheduler is busy, a finished job costs no system call.
   bool may_sleep() {
     if (away_ == 0) return true;
     const std::lock_guard lock(finished_mutex_);
@@ -173,7 +177,11 @@ class DiskWorkers {
       --waiting_;
       if (thread.queued_ns != 0) wait_ns_.add(static_cast<std::uint64_t>(monotonic_ns() - thread.queued_ns));
       lock.unlock();
-      (*thread.job)();
+      try {
+        (*thread.job)();
+      } catch (...) {
+        thread.failure = std::current_exception();
+      }
       finish(thread);
       lock.lock();
     }
@@ -223,8 +231,9 @@ struct UserThreads::State {
   void spawn(std::function<void()> body);
   void switch_to(Thread& thread);
   void end(Thread& thread);
-  void run(int stop_fd);
-  bool take_events(int stop_fd);
+  void run(int stop_fd, const std::function<bool()>& on_stop);
+  bool take_events(int stop_fd, const std::function<bool()>& on_stop);
+  void wake_readers();
   void wake(int fd, bool writer, bool timed_out);
   void unwind_all();
 
@@ -234,6 +243,7 @@ struct UserThreads::State {
   bool wait(int fd, bool for_writing, std::int64_t deadline_ms, bool for_time_alone = false);
   void wait_shared(int fd, int wake_most);
   void wake_shared(int fd, int most);
+  void pause_shared(int fd, std::int64_t deadline_ms);
   void yield();
   void on_worker(const std::function<void()>& job);
   void closing(int fd);
@@ -260,6 +270,7 @@ struct UserThreads::State {
     int fd;
     Queue threads;
     bool ready = false;
+    bool paused = false;  // its deadline is that of its descriptor
   };
   Shared* shared_of(int fd) {
     for (Shared& one : shared)
@@ -267,6 +278,8 @@ struct UserThreads::State {
     return nullptr;
   }
   void wake_first(Shared& one, int most);
+  void end_pause(Shared& one);
+  void watch_shared(Shared& one);
 
   Counters told_counters() const {
     Counters told = counters;
@@ -283,15 +296,16 @@ struct UserThreads::State {
   std::vector<Thread*> waiting;  // by key
   std::vector<Shared> shared;    // one for each listening socket, so that a search is cheaper than a table
   SystemClock clock;
+  std::int64_t end_ms = DeadlineWheel::never;  // when all threads are ended
   DiskWorkers workers;
-  std::vector<Ready> events;
 
   Living living;
   Queue ready;
   Queue newcomers;  // go before all others (policy A)
   Thread* running = nullptr;
-  Fiber scheduler;        // where the scheduler goes on when the running thread parks
-  bool stopping = false;  // every thread that runs now has to unwind its stack
+  Fiber scheduler;             // where the scheduler goes on when the running thread parks
+  std::exception_ptr failure;  // what left a body: run() rethrows it
+  bool stopping = false;       // every thread that runs now has to unwind its stack
 };
 
 void UserThreads::State::spawn(std::function<void()> body) {
@@ -312,9 +326,10 @@ void UserThreads::State::spawn(std::function<void()> body) {
                             scheduler = std::move(came_from);
                             thread->annotations.entered();
                             try {
-                              // Any other exception is a bug, and Boost's noexcept frame below ends the process.
                               if (!stopping) thread->body();
                             } catch (const Unwind&) {
+                            } catch (...) {
+                              if (!failure) failure = std::current_exception();
                             }
                             thread->annotations.leaving(true);
                             return std::move(scheduler);
@@ -350,7 +365,7 @@ void UserThreads::State::park() {
   if (stopping) throw Unwind{};
 }
 
-void UserThreads::State::run(int stop_fd) {
+void UserThreads::State::run(int stop_fd, const std::function<bool()>& on_stop) {
   BAKEOFF_CHECK(running == nullptr);
   workers.start(settings.disk_workers);
   poller->watch(workers.wakeup().fd(), Interest::read);
@@ -359,31 +374,35 @@ void UserThreads::State::run(int stop_fd) {
     Queue batch;
     batch.swap(ready);
     while (!batch.empty() || !newcomers.empty()) switch_to(take_first(newcomers.empty() ? batch : newcomers));
-  } while (!living.empty() && take_events(stop_fd));
+  } while (!failure && !living.empty() && take_events(stop_fd, on_stop));
   poller->forget(stop_fd);
   poller->forget(workers.wakeup().fd());
   workers.stop();
   unwind_all();
+  if (failure) std::rethrow_exception(std::exchange(failure, nullptr));
 }
 
 // One call of the event mechanism between two batches of threads. False when the threads are to stop.
-bool UserThreads::State::take_events(int stop_fd) {
+bool UserThreads::State::take_events(int stop_fd, const std::function<bool()>& on_stop) {
   constexpr std::size_t own_descriptors = 2;  // the workers' wake-up and stop_fd
   int timeout_ms = 0;
   if (ready.empty() && workers.may_sleep()) {
     clock.refresh();
     timeout_ms = deadlines.wait_ms(clock.now_ms());
+    if (end_ms != DeadlineWheel::never) {
+      const auto left_ms = static_cast<int>(std::clamp<std::int64_t>(end_ms - clock.now_ms(), 0, 60'000));
+      timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
+    }
   }
   ++counters.polls;
   counters.polled_descriptors += poller->watched() - own_descriptors;
-  const std::span<const Ready> found = poller->wait(timeout_ms);
-  counters.found_ready += found.size();
-  events.assign(found.begin(), found.end());  // waking changes interests, which invalidates what was found
+  const std::span<const Ready> events = poller->wait(timeout_ms);
+  counters.found_ready += events.size();
 
   bool go_on = true;
   for (const Ready& event : events) {
     if (event.fd == stop_fd) {
-      go_on = false;
+      go_on = !on_stop();
     } else if (event.fd == workers.wakeup().fd()) {
       workers.wakeup().acknowledge();
     } else if (Shared* one = shared_of(event.fd)) {
@@ -394,13 +413,16 @@ bool UserThreads::State::take_events(int stop_fd) {
     }
   }
   clock.refresh();
-  deadlines.expire(clock.now_ms(), [this](int key) { wake(key / 2, key % 2 != 0, true); });
+  deadlines.expire(clock.now_ms(), [this](int key) {
+    Shared* const one = shared_of(key / 2);
+    one != nullptr ? end_pause(*one) : wake(key / 2, key % 2 != 0, true);
+  });
   workers.collect_finished(ready);
   // Last, so that under policy C connections in progress go before new ones.
   for (Shared& one : shared)
     if (std::exchange(one.ready, false)) wake_first(one, one.threads.front().wake_most);
   if (each_turn) each_turn(told_counters());
-  return go_on;
+  return go_on && clock.now_ms() < end_ms;
 }
 
 void UserThreads::State::wake(int fd, bool writer, bool timed_out) {
@@ -420,11 +442,22 @@ void UserThreads::State::wake_first(Shared& one, int most) {
   if (one.threads.empty()) poller->watch(one.fd, Interest::none);
 }
 
+void UserThreads::State::wake_readers() {
+  for (int fd = 0; fd < settings.descriptors; ++fd) {
+    const Thread* const thread = waiter(key_of(fd, false));
+    if (thread != nullptr && !thread->for_time_alone) wake(fd, false, false);
+  }
+  for (Shared& one : shared) wake_first(one, 0);
+}
+
 void UserThreads::State::unwind_all() {
   stopping = true;
   ready.clear();
   newcomers.clear();
-  for (Shared& one : shared) poller->watch(one.fd, Interest::none);
+  for (Shared& one : shared) {
+    poller->watch(one.fd, Interest::none);
+    deadlines.clear(key_of(one.fd, false));
+  }
   shared.clear();
   for (Thread& thread : living)
     if (thread.waits_on >= 0) wake(thread.waits_on / 2, thread.waits_on % 2 != 0, false);
@@ -441,7 +474,12 @@ bool UserThreads::State::wait(int fd, bool for_writing, std::int64_t deadline_ms
   BAKEOFF_CHECK(waiter(key) == nullptr && shared_of(fd) == nullptr);  // one thread a descriptor and direction
   waiter(key) = &self;
   self.for_time_alone = for_time_alone;
-  poller->watch(fd, interest_in(fd));
+  try {
+    poller->watch(fd, interest_in(fd));
+  } catch (...) {
+    waiter(key) = nullptr;
+    throw;
+  }
   deadlines.set(key, deadline_ms);
   self.waits_on = key;
   park();
@@ -454,7 +492,7 @@ void UserThreads::State::wait_shared(int fd, int wake_most) {
   Thread& self = *running;
   Shared* one = shared_of(fd);
   if (one == nullptr) one = &shared.emplace_back(Shared{fd, {}, false});
-  if (one->threads.empty()) poller->watch(fd, Interest::read);
+  if (one->threads.empty() && !one->paused) watch_shared(*one);
   self.wake_most = wake_most;
   one->threads.push_back(self);
   park();
@@ -462,7 +500,35 @@ void UserThreads::State::wait_shared(int fd, int wake_most) {
 
 void UserThreads::State::wake_shared(int fd, int most) {
   Shared* const one = shared_of(fd);
-  if (one != nullptr && !one->threads.empty()) wake_first(*one, most);
+  if (one != nullptr && !one->threads.empty() && !one->paused) wake_first(*one, most);
+}
+
+void UserThreads::State::pause_shared(int fd, std::int64_t deadline_ms) {
+  if (unwinding()) return;
+  Shared* one = shared_of(fd);
+  if (one == nullptr) one = &shared.emplace_back(Shared{fd, {}, false});
+  one->paused = true;
+  one->ready = false;
+  poller->watch(fd, Interest::none);
+  deadlines.set(key_of(fd, false), deadline_ms);
+}
+
+// Its pause is over.
+void UserThreads::State::end_pause(Shared& one) {
+  one.paused = false;
+  deadlines.clear(key_of(one.fd, false));
+  if (!one.threads.empty()) watch_shared(one);
+}
+
+// Who waits for it must not end for lack of the kernel's memory: it is tried again.
+void UserThreads::State::watch_shared(Shared& one) {
+  constexpr std::int64_t pause_ms = 100;
+  try {
+    poller->watch(one.fd, Interest::read);
+  } catch (const std::bad_alloc&) {
+    one.paused = true;
+    deadlines.set(key_of(one.fd, false), clock.now_ms() + pause_ms);
+  }
 }
 
 void UserThreads::State::yield() {
@@ -473,18 +539,23 @@ void UserThreads::State::yield() {
 
 void UserThreads::State::on_worker(const std::function<void()>& job) {
   if (unwinding()) return job();
-  running->job = &job;
-  workers.submit(*running);
+  Thread& self = *running;
+  self.job = &job;
+  workers.submit(self);
   park();
+  if (self.failure) std::rethrow_exception(std::exchange(self.failure, nullptr));
 }
 
 void UserThreads::State::closing(int fd) {
   BAKEOFF_CHECK(interest_in(fd) == Interest::none);  // nobody waits for what is gone
   if (Shared* const one = shared_of(fd)) {
     BAKEOFF_CHECK(one->threads.empty());
+    deadlines.clear(key_of(fd, false));
     std::swap(*one, shared.back());
     shared.pop_back();
   }
+  for (Shared& one : shared)
+    if (one.paused) end_pause(one);
   poller->closing(fd);
 }
 
@@ -492,13 +563,16 @@ UserThreads::UserThreads(Settings settings) : state_(std::make_unique<State>(set
 UserThreads::~UserThreads() = default;
 
 void UserThreads::spawn(std::function<void()> body) { state_->spawn(std::move(body)); }
-void UserThreads::run(int stop_fd) { state_->run(stop_fd); }
+void UserThreads::run(int stop_fd, std::function<bool()> on_stop) { state_->run(stop_fd, on_stop); }
+void UserThreads::end_by(std::int64_t deadline_ms) { state_->end_ms = deadline_ms; }
+void UserThreads::wake_readers() { state_->wake_readers(); }
 
 bool UserThreads::wait_readable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, false, deadline_ms); }
 void UserThreads::wait_until(int fd, std::int64_t deadline_ms) { state_->wait(fd, false, deadline_ms, true); }
 bool UserThreads::wait_writable(int fd, std::int64_t deadline_ms) { return state_->wait(fd, true, deadline_ms); }
 void UserThreads::wait_shared(int fd, int wake_most) { state_->wait_shared(fd, wake_most); }
 void UserThreads::wake_shared(int fd, int most) { state_->wake_shared(fd, most); }
+void UserThreads::pause_shared(int fd, std::int64_t deadline_ms) { state_->pause_shared(fd, deadline_ms); }
 void UserThreads::yield() { state_->yield(); }
 void UserThreads::on_worker(const std::function<void()>& job) { state_->on_worker(job); }
 

@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,12 +13,17 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <map>
 #include <mutex>
+#include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -65,6 +71,13 @@ class FinishedJobs {
 
   int descriptor() const { return event_; }
 
+  // Reserves memory for so many, so that add() cannot fail: their waiters must get them. Throws std::bad_alloc.
+  void reserve(std::size_t tokens) {
+    const std::lock_guard lock(mutex_);
+    most_ = std::max(most_, tokens);
+    tokens_.reserve(most_);
+  }
+
   void add(HelperPool::Token token) {
     bool was_empty;
     {
@@ -76,16 +89,20 @@ class FinishedJobs {
     if (was_empty) ::eventfd_write(event_, 1);
   }
 
+  // Throws std::bad_alloc, and takes nothing then.
   std::vector<HelperPool::Token> take() {
+    std::vector<HelperPool::Token> next;
+    next.reserve(most_);
     eventfd_t count = 0;
     ::eventfd_read(event_, &count);  // before the tokens: one added in between is notified again
     const std::lock_guard lock(mutex_);
-    return std::exchange(tokens_, {});
+    return std::exchange(tokens_, std::move(next));
   }
 
  private:
   const int event_;
   std::mutex mutex_;
+  std::size_t most_ = 0;  // written by the pool's owner alone
   std::vector<HelperPool::Token> tokens_;
 };
 
@@ -96,7 +113,7 @@ class CountingPool : public HelperPool {
     BAKEOFF_CHECK(!watch_);
     watch_ = std::move(watch);
     unwatch_ = std::move(unwatch);
-    watch_(finished_jobs_.descriptor());
+    watch_(finished_descriptor());
   }
 
   const Counters& counters() const override { return counters_; }
@@ -112,24 +129,35 @@ class CountingPool : public HelperPool {
     ++counters_.jobs;
   }
 
+  // Becomes readable when a job is finished that no helper reports.
+  virtual int finished_descriptor() const = 0;
+
   const std::size_t most_;
   const int root_fd_;
   std::function<void(int fd)> watch_;
   std::function<void(int fd)> unwatch_;
   Counters counters_;
-  FinishedJobs finished_jobs_;
 };
 
 // --- processes ---
+
+// Closes descriptors first to last.
+void close_all(unsigned first, unsigned last) {
+  if (::syscall(SYS_close_range, first, last, 0U) == 0) return;
+  // Before Linux 5.9, or forbidden: one by one, as far as there can be any.
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  for (rlim_t fd = first; fd <= last && fd < limit.rlim_cur; ++fd) ::close(static_cast<int>(fd));
+}
 
 // The life of a helper process. Only async-signal-safe calls: another thread of the parent may have held any lock when
 // this process was forked.
 [[noreturn]] void run_helper_process(int jobs_fd, int root_fd, pid_t parent) {
   // First, so that a connection that the parent closes just now is really closed.
   const auto [low, high] = std::minmax({static_cast<unsigned>(jobs_fd), static_cast<unsigned>(root_fd)});
-  if (low > 0) ::syscall(SYS_close_range, 0U, low - 1, 0U);
-  if (high - low > 1) ::syscall(SYS_close_range, low + 1, high - 1, 0U);
-  ::syscall(SYS_close_range, high + 1, ~0U, 0U);
+  if (low > 0) close_all(0, low - 1);
+  if (high - low > 1) close_all(low + 1, high - 1);
+  close_all(high + 1, ~0U);
 
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(0);  // it died before it could be asked for
@@ -150,23 +178,31 @@ class CountingPool : public HelperPool {
   }
 }
 
-// A pair of packet sockets stands for Flash's pair of pipes: it keeps jobs apart, costs one descriptor, and a write to a
-// dead helper is an error, no SIGPIPE.
+// A pair of packet sockets replaces Flash's pair of pipes: it keeps jobs apart, costs one descriptor, and a write to a
+// dead helper is an error, not a SIGPIPE.
 class ProcessPool final : public CountingPool {
  public:
-  ProcessPool(int most, int root_fd) : CountingPool(most, root_fd) {}
+  ProcessPool(int most, int root_fd) : CountingPool(most, root_fd) {
+    free_.reserve(most_);
+    dying_.reserve(2 * most_);
+  }
 
   ~ProcessPool() override {
     for (const auto& [fd, helper] : helpers_) {
       ::close(fd);
-      reap(helper.pid);
+      ::kill(helper.pid, SIGKILL);
+      dying_.push_back(helper.pid);
     }
+    for (int waits = 0; waits < 1000 && !reap_dying(); ++waits)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   void submit(const DiskJob& job, Token token) override {
-    count(job);
-    counters_.queued += queue_.size();
+    const std::size_t waiting = queue_.size();
+    finished_jobs_.reserve(waiting + 1);
     queue_.push_back({job, token, 0});
+    count(job);
+    counters_.queued += waiting;
     hand_out();
     if (queue_.empty()) return;
     queue_.back().since_ns = monotonic_ns();
@@ -175,7 +211,9 @@ class ProcessPool final : public CountingPool {
 
   void collect(int fd, const std::function<void(Token)>& finished) override {
     if (fd == finished_jobs_.descriptor()) {
-      for (const Token token : finished_jobs_.take()) finished(token);
+      for (const Token token : finished_jobs_.take()) {
+        if (given_up_.erase(token) == 0) finished(token);
+      }
       return;
     }
     const auto found = helpers_.find(fd);
@@ -196,7 +234,32 @@ class ProcessPool final : public CountingPool {
       helpers_.erase(found);
     }
     hand_out();
+    reap_dying();
     if (token) finished(*token);  // last: it may submit again
+  }
+
+  void give_up(Token token) override {
+    const auto queued =
+        std::find_if(queue_.begin(), queue_.end(), [&](const Queued& one) { return one.token == token; });
+    const auto busy =
+        std::find_if(helpers_.begin(), helpers_.end(), [&](const auto& one) { return one.second.token == token; });
+    dying_.reserve(dying_.size() + most_ + 1);
+    if (queued == queue_.end() && busy == helpers_.end())
+      given_up_.insert(token);  // for want of helpers: about to be told
+    ++counters_.given_up;
+    if (queued == queue_.end() && busy == helpers_.end()) return;
+    if (queued != queue_.end()) {
+      queue_.erase(queued);
+      return;
+    }
+    const auto [fd, helper] = *busy;
+    unwatch_(fd);
+    ::close(fd);
+    helpers_.erase(busy);
+    ::kill(helper.pid, SIGKILL);
+    dying_.push_back(helper.pid);
+    reap_dying();
+    hand_out();
   }
 
  private:
@@ -210,8 +273,7 @@ class ProcessPool final : public CountingPool {
     std::int64_t since_ns;  // 0: it has not had to wait
   };
 
-  // Gives queued jobs to free helpers and to new ones. A job for which there is no helper and none can be had is given up
-  // as finished.
+  // Gives queued jobs to free helpers and to new ones. A job for which no helper is available is reported as finished.
   void hand_out() {
     while (!queue_.empty()) {
       if (free_.empty() && (helpers_.size() >= most_ || !start())) {
@@ -249,59 +311,97 @@ class ProcessPool final : public CountingPool {
       ::close(ends[0]);
       return false;
     }
-    helpers_.emplace(ends[0], Helper{pid, std::nullopt});
+    try {
+      helpers_.emplace(ends[0], Helper{pid, std::nullopt});
+      watch_(ends[0]);
+    } catch (const std::bad_alloc&) {
+      helpers_.erase(ends[0]);
+      ::close(ends[0]);
+      reap(pid);
+      return false;
+    }
     free_.push_back(ends[0]);
     ++counters_.started;
-    watch_(ends[0]);
     return true;
   }
 
-  // BLOCKS: disk, while the kernel lets a killed helper finish a read under way.
+  // Those killed, as far as they are dead: the kernel lets a read under way finish first. True when none is left.
+  bool reap_dying() {
+    std::erase_if(dying_, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
+    return dying_.empty();
+  }
+
+  // One that is dead, or about to be by itself.
   static void reap(pid_t pid) {
     ::kill(pid, SIGKILL);
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
 
+  int finished_descriptor() const override { return finished_jobs_.descriptor(); }
+
+  FinishedJobs finished_jobs_;
   std::map<int, Helper> helpers_;  // by the descriptor that reaches it
+  std::vector<pid_t> dying_;
+  std::set<Token> given_up_;
   std::vector<int> free_;
   std::deque<Queued> queue_;
 };
 
 // --- threads ---
 
+// Threads are detached: a thread whose disk hangs cannot be stopped, and must not delay the end. They co-own all that
+// they use.
 class ThreadPool final : public CountingPool {
  public:
-  ThreadPool(int most, int root_fd) : CountingPool(most, root_fd), queue_(0) {}
+  ThreadPool(int most, int root_fd) : CountingPool(most, root_fd), common_(std::make_shared<Common>(root_fd)) {}
 
-  // BLOCKS: disk, until each helper is done with the job in hand.
+  // BLOCKS: disk, until each helper is done with the job in hand, no longer than a second.
   ~ThreadPool() override {
-    ending_ = true;
-    queue_.close();
-    for (std::thread& helper : helpers_) helper.join();
+    common_->ending = true;
+    common_->queue.close();
+    std::unique_lock lock(common_->mutex);
+    common_->ended.wait_for(lock, std::chrono::seconds(1), [this] { return common_->threads == 0; });
   }
 
   void submit(const DiskJob& job, Token token) override {
-    count(job);
-    if (unfinished_ >= helpers_.size() && helpers_.size() < most_) start();
-    ++unfinished_;
-    if (helpers_.empty()) {
-      finished_jobs_.add(token);
-      return;
+    if (unfinished_ >= helpers() && helpers() < most_) start();
+    const std::size_t unfinished = unfinished_ + 1;
+    common_->finished.reserve(unfinished + given_up_.size());
+    const std::uint64_t waiting = unfinished > helpers() ? unfinished - helpers() : 0;
+    if (started_ == 0) {
+      common_->finished.add(token);
+    } else {
+      common_->queue.push({job, token, waiting > 0 ? monotonic_ns() : 0});
     }
-    const std::uint64_t waiting = unfinished_ > helpers_.size() ? unfinished_ - helpers_.size() : 0;
+    unfinished_ = unfinished;
+    count(job);
+    if (started_ == 0) return;
     counters_.queued_most = std::max(counters_.queued_most, waiting);
     if (waiting > 1) counters_.queued += waiting - 1;
-    queue_.push({job, token, waiting > 0 ? monotonic_ns() : 0});
   }
 
   void collect(int fd, const std::function<void(Token)>& finished) override {
-    if (fd != finished_jobs_.descriptor()) return;
-    const std::vector<Token> tokens = finished_jobs_.take();
-    unfinished_ -= tokens.size();
-    counters_.wait_ns = waited_ns_;
-    for (const Token token : tokens) finished(token);
+    if (fd != common_->finished.descriptor()) return;
+    const std::vector<Token> tokens = common_->finished.take();
+    counters_.wait_ns = common_->waited_ns;
+    for (const Token token : tokens) {
+      if (given_up_.erase(token) > 0) continue;  // its thread has come back
+      --unfinished_;
+      finished(token);
+    }
   }
+
+  // What it leaves behind has a thread until it comes back; another may take its place.
+  void give_up(Token token) override {
+    given_up_.insert(token);
+    --unfinished_;
+    ++counters_.given_up;
+    if (unfinished_ >= helpers() && helpers() < most_) start();
+  }
+
+ protected:
+  int finished_descriptor() const override { return common_->finished.descriptor(); }
 
  private:
   struct Queued {
@@ -309,32 +409,52 @@ class ThreadPool final : public CountingPool {
     Token token;
     std::int64_t since_ns;  // 0: somebody is free for it
   };
+  struct Common {
+    explicit Common(int root) : root_fd(root), queue(0) {}
+    const int root_fd;
+    FinishedJobs finished;
+    BlockingQueue<Queued> queue;
+    std::atomic<bool> ending{false};
+    std::atomic<std::uint64_t> waited_ns{0};
+    std::mutex mutex;
+    std::condition_variable ended;
+    int threads = 0;
+  };
+
+  // Those that are free, or busy with a job that is still wanted. (A job that was given up while it was queued keeps
+  // none busy for long: until its turn comes, one thread more may run than was asked for.)
+  std::size_t helpers() const { return started_ - std::min(started_, given_up_.size()); }
 
   void start() {
     const SignalsBlocked blocked;  // inherited: signals are for the thread that serves
+    const std::lock_guard lock(common_->mutex);
     try {
-      helpers_.emplace_back([this] { help(); });
-    } catch (const std::system_error&) {
-      return;  // the helpers there are will do
+      std::thread([common = common_] { help(*common); }).detach();
+    } catch (const std::exception&) {  // no thread, or no memory for one
+      return;                          // the helpers there are will do
     }
+    ++common_->threads;
+    ++started_;
     ++counters_.started;
   }
 
-  void help() {
+  static void help(Common& common) {
     ::prctl(PR_SET_NAME, helper_name);
-    while (const std::optional<Queued> queued = queue_.pop()) {
-      if (ending_) continue;
-      if (queued->since_ns != 0) waited_ns_ += static_cast<std::uint64_t>(monotonic_ns() - queued->since_ns);
-      bring_into_memory(queued->job, root_fd_);
-      finished_jobs_.add(queued->token);
+    while (const std::optional<Queued> queued = common.queue.pop()) {
+      if (common.ending) continue;
+      if (queued->since_ns != 0) common.waited_ns += static_cast<std::uint64_t>(monotonic_ns() - queued->since_ns);
+      bring_into_memory(queued->job, common.root_fd);
+      common.finished.add(queued->token);
     }
+    const std::lock_guard lock(common.mutex);
+    --common.threads;
+    common.ended.notify_all();
   }
 
-  std::size_t unfinished_ = 0;  // submitted and not collected
-  std::atomic<bool> ending_{false};
-  std::atomic<std::uint64_t> waited_ns_{0};
-  StageQueue<Queued> queue_;
-  std::vector<std::thread> helpers_;
+  std::shared_ptr<Common> common_;
+  std::size_t started_ = 0;
+  std::size_t unfinished_ = 0;  // submitted, and neither collected nor given up
+  std::set<Token> given_up_;    // not yet come back
 };
 
 }  // namespace

@@ -13,12 +13,13 @@ using WorkerBody = std::function<void(Worker& worker, int number)>;
 // Runs `body` on the calling thread, as worker 0. It must return when Server::stop_fd becomes readable.
 void run_alone(Server& server, const WorkerBody& body);
 
-// Begins one kernel thread more that runs `body` as worker `number`; when the body returns the thread ends, and its number
+// Starts one more kernel thread, which runs `body` as worker `number`; it ends when the body returns, and its number
 // may be used again. `body` must live as long. Throws StartError.
 void start_thread(Server& server, int number, const WorkerBody& body);
 
-// Runs `body` on `count` kernel threads and waits to be asked to end; then prints the statistics and ends the process,
-// because threads blocked in calls cannot be called back. Ends it with status 4 when not all threads can be had.
+// Runs `body` on `count` kernel threads until the server is asked to end; then prints the statistics and ends the
+// process, because threads blocked in calls cannot be stopped. Ends it with status 4 when not all threads can be
+// started, or when an exception leaves a body.
 [[noreturn]] void run_threads(Server& server, int count, const WorkerBody& body);
 
 enum class Descriptors {
@@ -26,9 +27,11 @@ enum class Descriptors {
   common,    // clone(CLONE_FILES): one descriptor table for all (Pariag 2007, section 5.2)
 };
 
-// Runs `body` in `count` processes, made after listen() so that they share the listening socket (Pariag 2007,
-// section 5.1). A process that dies is replaced, what it held is given back, and stderr gets a line. Returns when the
-// server is asked to end; the processes are gone then. Throws StartError when they cannot be had or keep dying.
+// Runs `body` in `count` processes, made after listen() so that they share the listening socket (Pariag 2007, section
+// 5.1). A process that dies is replaced, its descriptors and pins are given back, and stderr gets a line. If no new
+// process can be started, the others go on, and it tries again after pauses that grow to ten seconds. Returns when the
+// server is asked to end; the processes are gone then. Throws StartError when they cannot be started, or when all have
+// died and the last ones each within a second.
 void run_processes(Server& server, int count, Descriptors descriptors, const WorkerBody& body);
 
 }  // namespace bakeoff

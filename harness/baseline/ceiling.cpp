@@ -1,7 +1,7 @@
-// bakeoff-ceiling: the least that a server on this machine can spend on a request. One read, one write, epoll, and a reply
-// that was made at the start; nothing is parsed. Every report shows it, as what a real server is measured against.
+// bakeoff-ceiling: the least that a server on this machine can spend on a request. One read, one write, epoll, and a
+// reply that was made at the start; nothing is parsed. Every report compares real servers with it.
 //
-// Whatever one read returns is taken for one request, so a client must not pipeline, and requests must fit one segment.
+// It takes each read for one request, so a client must not pipeline, and requests must fit one segment.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/version.h"
 namespace {
 
 struct Options {
@@ -47,6 +48,13 @@ struct CannotStart : std::runtime_error {
 
 [[noreturn]] void cannot(const std::string& what) { throw CannotStart(what + ": " + std::strerror(errno)); }
 
+// Whoever started this program waits for what it says.
+void say(const nlohmann::ordered_json& line) {
+  errno = 0;
+  std::cout << line.dump() << std::endl;
+  if (!std::cout) cannot("cannot write to standard output");
+}
+
 // A head of the length that a real server sends.
 std::string canned_reply(std::size_t body_bytes) {
   std::string reply =
@@ -63,14 +71,17 @@ int listen_on(const Options& options, std::uint16_t& port) {
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by what is accepted
-  if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options.congestion.data(), static_cast<socklen_t>(options.congestion.size())) != 0)
+  if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options.congestion.data(),
+                 static_cast<socklen_t>(options.congestion.size())) != 0)
     cannot("congestion control " + options.congestion);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(options.port);
-  if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1) throw CannotStart("not an IPv4 address: " + options.address);
+  if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1)
+    throw CannotStart("not an IPv4 address: " + options.address);
   socklen_t length = sizeof address;
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0) cannot("bind " + options.address + ":" + std::to_string(options.port));
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0)
+    cannot("bind " + options.address + ":" + std::to_string(options.port));
   if (listen(fd, 65535) != 0) cannot("listen");
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) cannot("getsockname");
   port = ntohs(address.sin_port);
@@ -138,8 +149,8 @@ class Ceiling {
     }
   }
 
-  // Out of descriptors: what cannot be held is closed, or the listener would be readable for ever and the loop turn in vain.
-  // The descriptor for that is kept from the beginning. False when nothing more waits.
+  // Out of descriptors: closes further connections, or the listener would stay readable and the loop would spin. A
+  // descriptor is reserved for that from the beginning. False when no connection waits.
   bool refuse_one() {
     close(spare_);
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -202,49 +213,48 @@ void run(const Options& options) {
   std::uint16_t port = 0;
   const std::string reply = canned_reply(options.body_bytes);
   Ceiling ceiling(listen_on(options, port), signals, reply);
-  std::cout << nlohmann::ordered_json{{"event", "ready"},
-                                      {"server", "ceiling"},
-                                      {"pid", getpid()},
-                                      {"address", options.address},
-                                      {"port", port},
-                                      {"workers", 1},
-                                      {"options",
-                                       {{"poller", "epoll"}, {"body_bytes", options.body_bytes}, {"congestion", options.congestion}}}}
-                   .dump()
-            << std::endl;
+  say({{"event", "ready"},
+       {"server", "ceiling"},
+       {"pid", getpid()},
+       {"address", options.address},
+       {"port", port},
+       {"workers", 1},
+       {"options", {{"poller", "epoll"}, {"body_bytes", options.body_bytes}, {"congestion", options.congestion}}}});
   const double start_s = cpu_s();
   const Counts counts = ceiling.serve();
-  std::cout << nlohmann::ordered_json{{"event", "statistics"},
-                                      {"total",
-                                       {{"connections", counts.connections},
-                                        {"replies", counts.replies},
-                                        {"sent_bytes", counts.sent_bytes},
-                                        {"cpu_s", cpu_s() - start_s}}}}
-                   .dump()
-            << std::endl;
+  say({{"event", "statistics"},
+       {"total",
+        {{"connections", counts.connections},
+         {"replies", counts.replies},
+         {"sent_bytes", counts.sent_bytes},
+         {"cpu_s", cpu_s() - start_s}}}});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
+  if (bakeoff::answered_version(argc, argv, "bakeoff-ceiling")) return 0;
   Options options;
   po::options_description description("bakeoff-ceiling: answers everything that arrives with one canned reply");
-  description.add_options()("help,h", "this text")                                                         //
-      ("address", po::value(&options.address)->default_value(options.address), "IPv4 address to listen on")  //
-      ("port", po::value(&options.port)->default_value(options.port), "0: any free one")                     //
+  description.add_options()("help,h", "this text")                                                               //
+      ("address", po::value(&options.address)->default_value(options.address), "IPv4 address to listen on")      //
+      ("port", po::value(&options.port)->default_value(options.port), "0: any free one")                         //
       ("body-bytes", po::value(&options.body_bytes)->default_value(options.body_bytes), "of each reply's body")  //
-      ("poller", po::value(&options.poller)->default_value(options.poller), "epoll, the only one")           //
+      ("poller", po::value(&options.poller)->default_value(options.poller), "epoll, the only one")               //
       ("congestion", po::value(&options.congestion)->default_value(options.congestion), "TCP congestion control");
   try {
     po::variables_map given;
     po::store(po::parse_command_line(argc, argv, description), given);
     po::notify(given);
     if (given.count("help") != 0) {
-      std::cout << description;
+      errno = 0;
+      std::cout << description << std::flush;
+      if (!std::cout) cannot("cannot write to standard output");
       return 0;
     }
-    if (options.poller != "epoll") throw po::error("--poller " + options.poller + " is not there; the ceiling has only epoll");
+    if (options.poller != "epoll")
+      throw po::error("--poller " + options.poller + " is not there; the ceiling has only epoll");
     run(options);
     return 0;
   } catch (const po::error& error) {

@@ -1,6 +1,6 @@
 // bakeoff-minimal-client: the least that a client on this machine can spend on a request. A closed loop over keep-alive
-// connections: one send, one recv, its share of an epoll_wait, and nothing looked at but the first reply's length. It knows no
-// time-outs, no latencies and no errors but the end of the run: what bakeoff-load costs is measured against it.
+// connections: one send, one recv and a share of an epoll_wait. It reads only the first reply's length. It has no
+// time-outs and no latencies, and any error ends the run. The cost of bakeoff-load is measured against it.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/version.h"
 namespace {
 
 struct Options {
@@ -52,7 +53,8 @@ int connect_to(const Options& options) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(options.port);
-  if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1) throw CannotRun("not an IPv4 address: " + options.address);
+  if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1)
+    throw CannotRun("not an IPv4 address: " + options.address);
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) cannot("connect");
   return fd;
 }
@@ -136,7 +138,12 @@ void run(const Options& options) {
     }
     if (now_s < end_s) continue;
     cpu_s = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
-    std::cout << nlohmann::ordered_json{{"replies", replies}, {"duration_s", now_s - start_s}, {"client", {{"cpu_s", cpu_s}}}}.dump() << std::endl;
+    std::cout << nlohmann::ordered_json{{"replies", replies},
+                                        {"duration_s", now_s - start_s},
+                                        {"client", {{"cpu_s", cpu_s}}}}
+                     .dump()
+              << std::endl;
+    if (!std::cout) cannot("cannot write to standard output");
     return;
   }
 }
@@ -145,20 +152,22 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
+  if (bakeoff::answered_version(argc, argv, "bakeoff-minimal-client")) return 0;
   Options options;
   po::options_description description("bakeoff-minimal-client: a closed loop that looks at nothing");
-  description.add_options()("help,h", "this text")                                                              //
-      ("address", po::value(&options.address)->default_value(options.address), "IPv4 address of the server")    //
-      ("port", po::value(&options.port)->required(), "of the server")                                           //
-      ("path", po::value(&options.path)->default_value(options.path), "what to ask for")                        //
-      ("connections", po::value(&options.connections)->default_value(options.connections), "at once")           //
+  description.add_options()("help,h", "this text")                                                               //
+      ("address", po::value(&options.address)->default_value(options.address), "IPv4 address of the server")     //
+      ("port", po::value(&options.port)->required(), "of the server")                                            //
+      ("path", po::value(&options.path)->default_value(options.path), "what to ask for")                         //
+      ("connections", po::value(&options.connections)->default_value(options.connections), "at once")            //
       ("duration", po::value(&options.duration_s)->default_value(options.duration_s), "measured time, seconds")  //
       ("warmup", po::value(&options.warmup_s)->default_value(options.warmup_s), "before it, seconds");
   try {
     po::variables_map given;
     po::store(po::parse_command_line(argc, argv, description), given);
     if (given.count("help") != 0) {
-      std::cout << description;
+      std::cout << description << std::flush;
+      if (!std::cout) cannot("cannot write to standard output");
       return 0;
     }
     po::notify(given);

@@ -24,13 +24,15 @@ std::vector<OptionInfo> options_of(Reactor& reactor, const SubCommand& command) 
   return options;
 }
 
-bool read_options(const std::string& command, const Arguments& arguments, po::options_description& options, std::size_t most_words, po::variables_map& given) {
+bool read_options(const std::string& command, const Arguments& arguments, po::options_description& options,
+                  std::size_t most_words, po::variables_map& given) {
   options.add_options()("help,h", "this text");
   if (told_to != nullptr) {
     for (const auto& option : options.options()) {
       const std::string value = option->semantic()->max_tokens() > 0 ? option->semantic()->name() : "";
       const std::string both = option->canonical_display_name(po::command_line_style::allow_dash_for_short);
-      told_to->push_back({option->long_name(), both.size() == 2 ? both.substr(1) : "", value.substr(0, value.find(' ')), option->description()});
+      told_to->push_back({option->long_name(), both.size() == 2 ? both.substr(1) : "", value.substr(0, value.find(' ')),
+                          option->description()});
     }
     return false;
   }
@@ -48,15 +50,19 @@ bool read_options(const std::string& command, const Arguments& arguments, po::op
   }
   if (given.count("help") == 0) return true;
   for (const SubCommand& one : sub_commands()) {
-    if (one.name == command) std::cout << "bakeoff " << command << " " << one.arguments << "\n" << one.summary << "\n\n";
+    if (one.name == command)
+      std::cout << "bakeoff " << command << " " << one.arguments << "\n" << one.summary << "\n\n";
   }
   std::cout << options;
   return false;
 }
 
-std::string word(const po::variables_map& given, std::size_t index, const std::string& command, const std::string& what) {
-  const auto words = given.count("words") == 0 ? std::vector<std::string>{} : given["words"].as<std::vector<std::string>>();
-  if (index >= words.size()) throw UsageError("bakeoff " + command + ": expected " + what + "; see bakeoff " + command + " --help");
+std::string word(const po::variables_map& given, std::size_t index, const std::string& command,
+                 const std::string& what) {
+  const auto words =
+      given.count("words") == 0 ? std::vector<std::string>{} : given["words"].as<std::vector<std::string>>();
+  if (index >= words.size())
+    throw UsageError("bakeoff " + command + ": expected " + what + "; see bakeoff " + command + " --help");
   return words[index];
 }
 

@@ -1,5 +1,5 @@
-// The sub-commands of `bakeoff`, one function each. They return the exit status, and throw UsageError (2), StartError (4)
-// and Interrupted (130).
+// The sub-commands of `bakeoff`, one function each. They return the exit status, and throw UsageError (2), StartError
+// (4) and Interrupted (130).
 #pragma once
 
 #include <filesystem>
@@ -42,12 +42,15 @@ int peak_command(Reactor& reactor, const Arguments& arguments);
 int plan_command(Reactor& reactor, const Arguments& arguments);
 int check_command(Reactor& reactor, const Arguments& arguments);
 int compare_command(Reactor& reactor, const Arguments& arguments);
+int explain_command(Reactor& reactor, const Arguments& arguments);
+int new_command(Reactor& reactor, const Arguments& arguments);
 int stats_command(Reactor& reactor, const Arguments& arguments);
 int list_command(Reactor& reactor, const Arguments& arguments);
 int serve_command(Reactor& reactor, const Arguments& arguments);
 int verify_command(Reactor& reactor, const Arguments& arguments);
 int micro_command(Reactor& reactor, const Arguments& arguments);
 int report_command(Reactor& reactor, const Arguments& arguments);
+int figures_command(Reactor& reactor, const Arguments& arguments);
 int bundle_command(Reactor& reactor, const Arguments& arguments);
 int doctor_command(Reactor& reactor, const Arguments& arguments);
 int completion_command(Reactor& reactor, const Arguments& arguments);

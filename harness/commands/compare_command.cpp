@@ -1,33 +1,51 @@
-// bakeoff compare: two builds of the same servers in the same blocks, judged by pairs; or, weaker, two stored results.
+// bakeoff compare: two builds of the same servers in pairs of trials, until it is known whether one is worse; or,
+// weaker, two stored results.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <set>
+#include <sstream>
 
 #include "core/base/errors.h"
 #include "harness/commands/command_line.h"
-#include "harness/run/experiment.h"
-#include "harness/paired_trials.h"
+#include "harness/commands/comparison_formats.h"
+#include "harness/ground/network.h"
+#include "harness/load/duration.h"
 #include "harness/plan/plan.h"
 #include "harness/processes/processor_lock.h"
+#include "harness/run/experiment.h"
+#include "harness/run/feasibility.h"
+#include "harness/run/pair_comparison.h"
+#include "harness/run/soak.h"
 #include "harness/run/stored_result.h"
+#include "harness/run/trial_runner.h"
+#include "harness/run/warm_up.h"
 #include "results/comparison.h"
 #include "results/stored_comparison.h"
+#include "results/tables.h"
 
 namespace bakeoff {
 namespace {
 
 namespace po = boost::program_options;
 
+constexpr double default_margin = 0.05;
+constexpr const char* default_figures = "replies_per_s,replies_per_cpu_s";
+
 struct CompareSettings {
   std::string baseline, candidate;
-  std::uint32_t pairs = 20;
-  double threshold = 0;
-  bool has_threshold = false;
+  std::string budget = "10min";
+  double margin = default_margin;
   std::string by;
-  bool strict = false;
+  std::string undecided = "fail";
   bool force = false;
   std::string json_file;
+  std::string format;  // on standard output, instead of the table
+  std::string soak;    // so long each server is looked at for growth; empty: not at all
 };
 
 // A build's binaries: DIR itself or DIR/bin.
@@ -35,116 +53,240 @@ std::filesystem::path binaries_of(const std::string& build) {
   for (const std::filesystem::path& dir : {std::filesystem::path(build) / "bin", std::filesystem::path(build)}) {
     if (std::filesystem::is_directory(dir)) return std::filesystem::absolute(dir);
   }
-  throw UsageError(build + " is no directory with a build's binaries");
+  throw UsageError(build + " is not a directory with a build's binaries");
 }
 
-const MetricName& metric_by_name(const std::string& name) {
-  const MetricName* metric = find_metric(name);
-  if (metric != nullptr && metric->better != Better::neither) return *metric;
-  std::string known;
-  for (const MetricName& one : metric_table) {
-    if (one.better != Better::neither) known += (known.empty() ? "" : ", ") + path_of(one);
+void check_margin(const std::string& where, double margin) {
+  if (margin > 0 && margin < 1) return;
+  throw UsageError(
+      fmt::format("bakeoff compare: {}: expected a share above 0 and below 1, 0.05 for 5 %, got {:g}", where, margin));
+}
+
+// "replies_per_cpu_s,latency_ms.p99:0.2": figures, each with a margin of its own where it has one.
+std::vector<Guard> read_guards(const std::string& text, double margin) {
+  std::vector<Guard> guards;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ',');) {
+    const std::size_t colon = word.find(':');
+    const std::string name = word.substr(0, colon);
+    const MetricName* metric = find_metric(name);
+    if (metric == nullptr || !can_be_guarded(*metric)) {
+      std::string known;
+      for (const MetricName& one : metric_table) {
+        if (can_be_guarded(one)) known += (known.empty() ? "" : ", ") + path_of(one);
+      }
+      throw UsageError("bakeoff compare: --by " + name + ": expected one of " + known);
+    }
+    Guard guard{*metric, margin};
+    if (colon != std::string::npos) {
+      char* end = nullptr;
+      guard.margin = std::strtod(word.c_str() + colon + 1, &end);
+      if (end == word.c_str() + colon + 1 || *end != '\0')
+        throw UsageError("bakeoff compare: --by " + word + ": expected FIGURE or FIGURE:MARGIN, as latency_ms.p99:0.2");
+      check_margin("--by " + word, guard.margin);
+    }
+    const bool twice = std::any_of(guards.begin(), guards.end(),
+                                   [&](const Guard& one) { return one.metric.metric == guard.metric.metric; });
+    if (twice) throw UsageError("bakeoff compare: --by: " + name + " is there twice");
+    guards.push_back(guard);
   }
-  throw UsageError("bakeoff compare: --by " + name + ": expected one of " + known);
+  if (guards.empty()) throw UsageError("bakeoff compare: --by: expected figures, as replies_per_cpu_s,latency_ms.p99");
+  return guards;
 }
 
-nlohmann::json to_json(const Comparison& comparison) {
-  return {{"pairs", comparison.pairs},
-          {"ratio", comparison.ratio},
-          {"lower", comparison.lower},
-          {"upper", comparison.upper},
-          {"p_slower", comparison.p_slower},
-          {"threshold", comparison.threshold},
-          {"verdict", to_string(comparison.verdict)},
-          {"why", comparison.why}};
+std::string names_of(const std::vector<Guard>& guards) {
+  std::string names;
+  for (const Guard& guard : guards) names += (names.empty() ? "" : ", ") + path_of(guard.metric);
+  return names;
 }
 
-void say(const std::string& what, const Comparison& comparison, const char* unit) {
-  std::fprintf(stderr, "%s: %s: candidate/baseline %.3f (%.3f .. %.3f) over %u %s; %s\n", what.c_str(),
-               to_string(comparison.verdict), comparison.ratio, comparison.lower, comparison.upper, comparison.pairs,
-               unit, comparison.why.c_str());
+void print(const std::vector<Judgement>& judgements) {
+  std::vector<std::vector<std::string>> rows;
+  const auto number = [](const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : "-"; };
+  for (const Judgement& one : judgements) {
+    rows.push_back({one.cell, path_of(one.guard.metric), number(one.ratio), number(one.lower), number(one.upper),
+                    fmt::format("{:.3g} %", one.guard.margin * 100), std::to_string(one.pairs),
+                    to_string(one.verdict)});
+  }
+  std::fputs(plain_table({"cell", "figure", "cand./base", "at least", "at most", "margin", "pairs", "verdict"}, rows, 2)
+                 .c_str(),
+             stdout);
 }
 
-int conclude(const Comparison& verdict, nlohmann::json report, const CompareSettings& settings) {
-  report["verdict"] = to_string(verdict.verdict);
-  if (settings.json_file == "-") {
+// Written beside and renamed: what was there stays until the new one is whole.
+void write_json(const nlohmann::json& report, const std::string& file) {
+  if (file.empty()) return;
+  if (file == "-") {
     std::cout << report.dump(1) << std::endl;
-  } else if (!settings.json_file.empty()) {
-    std::ofstream out(settings.json_file);
-    out << report.dump(1) << "\n";
-    if (!out.flush()) throw StartError("cannot write " + settings.json_file);
+    return;
   }
-  if (verdict.verdict == Verdict::regressed) return exit_status::policy_failed;
-  return verdict.verdict == Verdict::undecided && settings.strict ? exit_status::undecided : exit_status::fine;
+  const std::string unfinished = file + ".new";
+  std::ofstream out(unfinished);
+  out << report.dump(1) << "\n";
+  if (!out.flush() || std::rename(unfinished.c_str(), file.c_str()) != 0) throw StartError("cannot write " + file);
 }
 
-std::string most_common(const std::map<std::string, std::uint32_t>& reasons) {
-  const auto most = std::max_element(reasons.begin(), reasons.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == reasons.end() ? "" : most->first;
+void check_writable(const std::string& file) {
+  if (file.empty() || file == "-") return;
+  if (!std::ofstream(file + ".new")) throw UsageError("bakeoff compare: --json " + file + ": cannot be written");
 }
 
-int compare_builds(Reactor& reactor, Specification spec, CompareSettings settings) {
-  const MetricName& by = metric_by_name(settings.by.empty() ? "replies_per_s" : settings.by);
+bool prints_table(const CompareSettings& settings) { return settings.format.empty() && settings.json_file != "-"; }
+
+// Where it was asked to go. All that is known of the comparison is in the report.
+void write_report(const nlohmann::json& report, const CompareSettings& settings) {
+  write_json(report, settings.json_file);
+  for (const ComparisonFormat& format : comparison_formats()) {
+    if (format.name == settings.format) std::cout << format.write(report) << std::flush;
+  }
+}
+
+int status_of(Verdict verdict, const CompareSettings& settings) {
+  switch (verdict) {
+    case Verdict::fine: return exit_status::fine;
+    case Verdict::regressed: return exit_status::policy_failed;
+    case Verdict::undecided: break;
+  }
+  return settings.undecided == "pass" ? exit_status::fine : exit_status::undecided;
+}
+
+void say_verdict(const std::string& what, const char* verdict, const std::string& why) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s: %s: %s\n", what.c_str(), verdict, why.c_str());
+}
+
+// A server that is not right before anything is measured; empty when all are.
+std::string verify_all(TrialRunner& runner, const std::vector<Cell>& cells) {
+  try {
+    for (const Cell& cell : cells) runner.verify(cell);
+  } catch (const StartError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+// One cell of each server, under load for that time, of both builds. Returns how the candidate grows where the baseline
+// does not; empty: it does not.
+std::string soak_all(TrialRunner& baseline, TrialRunner& candidate, const std::vector<Cell>& cells, double soak_s,
+                     nlohmann::json& report) {
+  std::set<std::string> seen;
+  std::string why;
+  for (const Cell& cell : cells) {
+    if (!seen.insert(cell.server).second) continue;
+    std::fprintf(stderr, "soak: %s, %s of each build\n", cell.id.c_str(), duration_words(soak_s).c_str());
+    const SoakRecord before = baseline.soak(cell, soak_s), after = candidate.soak(cell, soak_s);
+    report["soak"].push_back({{"cell", cell.id}, {"baseline", to_json(before)}, {"candidate", to_json(after)}});
+    if (!before.failure.empty()) throw StartError("soak: the baseline: " + cell.id + ": " + before.failure);
+    std::vector<std::string> grown;
+    if (!after.failure.empty()) {
+      grown.push_back(after.failure);
+    } else {
+      grown = grows(growth_of(before), growth_of(after));
+    }
+    for (const std::string& one : grown) why += (why.empty() ? "" : "; ") + cell.id + ": " + one;
+  }
+  return why;
+}
+
+int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& settings) {
+  const std::vector<Guard> guards = read_guards(settings.by.empty() ? default_figures : settings.by, settings.margin);
+  const double budget_s = static_cast<double>(parse_duration_ns("bakeoff compare: --budget", settings.budget)) * 1e-9;
   // What the ceiling is there for falls out of a pair: the time is better spent on more pairs.
-  if (by.metric != Metric::relative_to_ceiling && by.metric != Metric::cpu_relative_to_ceiling) spec.ceiling_s = 0;
-  const std::vector<Cell> cells = plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name);
+  const bool by_ceiling = std::any_of(guards.begin(), guards.end(), [](const Guard& guard) {
+    return guard.metric.metric == Metric::relative_to_ceiling || guard.metric.metric == Metric::cpu_relative_to_ceiling;
+  });
+  if (!by_ceiling) spec.ceiling_s = 0;
+  const bool fixed_rates =
+      spec.keeps_log_times ||
+      std::any_of(spec.servers.begin(), spec.servers.end(), [](const ServerSpec& one) { return !one.rates.empty(); });
+  if (by_ceiling && fixed_rates)
+    throw UsageError(
+        "bakeoff compare: --by: at a fixed rate the ceiling's speed means nothing; use server_cpu_us_per_reply");
   Programs baseline(reactor, binaries_of(settings.baseline)), candidate(reactor, binaries_of(settings.candidate));
   baseline.check(spec);
-  candidate.check(spec);
-  const Materials materials(reactor, spec, cells);
-  const Placement placement = place(spec);
-  const ProcessorLock lock(measured_processors(placement));
-  TrialRunner baseline_runner(baseline, spec, materials, placement),
-      candidate_runner(candidate, spec, materials, placement);
-  for (TrialRunner* runner : {&baseline_runner, &candidate_runner}) {
-    for (const Cell& cell : cells) runner->verify(cell);
+  const std::vector<Cell> cells = feasible_cells(candidate, spec);
+  const double block_s = 2 * expected_trial_s(spec) * static_cast<double>(cells.size());
+  if (budget_s < first_look * block_s) {
+    throw UsageError(fmt::format(
+        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, about {}; allow more, or give fewer cells",
+        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells",
+        duration_words(first_look * block_s)));
   }
+  check_writable(settings.json_file);
+  const FileSets file_sets(reactor, spec, cells);
+  const Placement placement = place(spec);
+  const ProcessorLock lock(placement.occupied);
+  TrialRunner baseline_runner(baseline, spec, file_sets, placement),
+      candidate_runner(candidate, spec, file_sets, placement);
 
-  PairedTrials trials(cells, baseline_runner, candidate_runner, by, spec.seed);
-  const std::size_t steps = std::size_t{settings.pairs} * PairedTrials::trials_per_cell * cells.size();
-  Progress progress(steps, expected_trial_s(spec));
-  const PairedTrials::Ratios ratios = trials.run(settings.pairs, progress);
-  const double floor = noise_floor(ratios.self);
-  const double threshold = settings.has_threshold ? settings.threshold : floor;
-  Comparison verdict = compare_pairs(ratios.candidate, threshold);
-  nlohmann::json report = {{"schema_version", 1},
+  nlohmann::json report = {{"schema_version", 2},
                            {"evidence", "interleaved"},
                            {"baseline", baseline.dir().string()},
                            {"candidate", candidate.dir().string()},
-                           {"experiment", spec.name},
-                           {"by", path_of(by)},
-                           {"noise_floor", floor},
-                           {"first", to_json(verdict)},
-                           {"unsteady_trials", ratios.unsteady},
-                           {"trials", ratios.trials}};
-  for (const auto& [id, some] : ratios.by_cell) report["cells"][id] = to_json(compare_pairs(some, threshold));
-  if (verdict.pairs < least_pairs && !ratios.left_out.empty())
-    verdict.why += "; most trials that did not count: " + most_common(ratios.left_out);
-  if (verdict.verdict == Verdict::regressed) {
-    // An alarm that a second look does not confirm was chance.
-    progress.say("it looks worse; measuring again before that is believed");
-    progress.add_steps(steps);
-    const Comparison again = compare_pairs(trials.run(settings.pairs, progress).candidate, threshold);
-    report["second"] = to_json(again);
-    if (again.verdict == Verdict::regressed) {
-      verdict = again;
-    } else {
-      verdict.verdict = Verdict::undecided;
-      verdict.why = "worse at first, yet not when measured again";
-    }
+                           {"experiment", spec.name}};
+  const auto conclude = [&](const char* verdict, const std::string& why, int status) {
+    report["verdict"] = verdict;
+    report["why"] = why;
+    write_report(report, settings);
+    say_verdict(spec.name + " by " + names_of(guards), verdict, why);
+    return status;
+  };
+  if (const std::string note = network_note(spec); !note.empty()) std::fprintf(stderr, "%s\n", note.c_str());
+  if (const std::string wrong = verify_all(baseline_runner, cells); !wrong.empty())
+    return conclude("not comparable", "the baseline: " + wrong, exit_status::not_started);
+  if (const std::string wrong = verify_all(candidate_runner, cells); !wrong.empty())
+    return conclude("regressed", "the candidate: " + wrong, exit_status::policy_failed);
+
+  if (!settings.soak.empty()) {
+    const double soak_s = static_cast<double>(parse_duration_ns("bakeoff compare: --soak", settings.soak)) * 1e-9;
+    const std::string grown = soak_all(baseline_runner, candidate_runner, cells, soak_s, report);
+    if (!grown.empty()) return conclude("regressed", grown, exit_status::policy_failed);
   }
-  if (ratios.unsteady > 0)
-    progress.say("throughput was still changing in " + std::to_string(ratios.unsteady) + " of the " +
-                 std::to_string(ratios.trials.size()) + " trials: the machine's doing, or too short a warm-up");
+  std::vector<WarmUp> warm_ups;
+  if (needs_pilot(spec)) {
+    Progress progress(2 * pilot_cells(cells).size() * pilot_repeats, 2 * spec.longest_warmup_s + 0.3);
+    warm_ups = find_warm_ups(spec, cells, {&baseline_runner, &candidate_runner}, progress);
+  }
+  Progress progress(static_cast<std::size_t>(budget_s / block_s) * 2 * cells.size(), expected_trial_s(spec));
+  PairComparison comparison(spec, cells, baseline_runner, candidate_runner, guards);
+  const PairOutcome outcome = comparison.run(budget_s, warm_ups, progress);
   progress.finish();
-  say(spec.name + " by " + path_of(by), verdict, "pairs");
-  return conclude(verdict, std::move(report), settings);
+  for (const WarmUp& one : warm_ups) report["warm_ups"].push_back(to_json(one));
+  for (const Judgement& one : outcome.judgements) report["cells"].push_back(to_json(one));
+  report["blocks"] = outcome.blocks;
+  report["spent_s"] = outcome.spent_s;
+  report["needs_s"] = outcome.needs_s ? nlohmann::json(*outcome.needs_s) : nlohmann::json(nullptr);
+  report["void_trials"] = outcome.void_trials;
+  report["lost_pairs"] = outcome.lost_pairs;
+  report["looks"] = outcome.looks;
+  report["trials"] = outcome.trials;
+  if (prints_table(settings)) print(outcome.judgements);
+  if (outcome.void_trials > 0) {
+    std::fprintf(stderr, "%u trials were void and repeated, %u pairs lost by it: others used the machine\n",
+                 outcome.void_trials, outcome.lost_pairs);
+  }
+  if (!outcome.baseline_failure.empty())
+    return conclude("not comparable", outcome.baseline_failure, exit_status::not_started);
+  std::string why =
+      outcome.why + fmt::format(" ({} {} in {})", outcome.blocks, outcome.blocks == 1 ? "block" : "blocks",
+                                duration_words(outcome.spent_s));
+  if (outcome.needs_s)
+    why += fmt::format("; about {} more would decide it: --budget", duration_words(*outcome.needs_s));
+  return conclude(to_string(outcome.verdict), why, status_of(outcome.verdict, settings));
 }
 
 bool all_have(const ExperimentResult& result, Metric metric) {
   return std::all_of(result.cells.begin(), result.cells.end(),
                      [&](const CellResult& cell) { return !cell.valid || cell.summary[metric].median; });
+}
+
+// What was measured at different times is compared by what was measured beside it, where that is there; at a fixed rate
+// by CPU time.
+std::string figures_of_stored(const ExperimentResult& baseline, const ExperimentResult& candidate) {
+  for (const Metric metric : {Metric::relative_to_ceiling, Metric::server_cpu_us_per_reply}) {
+    if (all_have(baseline, metric) && all_have(candidate, metric)) return path_of(name_of(metric));
+  }
+  return "replies_per_s";
 }
 
 int compare_results(const std::string& before, const std::string& after, const CompareSettings& settings) {
@@ -156,30 +298,32 @@ int compare_results(const std::string& before, const std::string& after, const C
     throw UsageError(before + " and " + after + " were not measured under the same conditions (" + all +
                      "); --force compares them nevertheless");
   }
-  std::string name = settings.by;
-  // What was measured at different times is compared by what was measured beside it, where that is there.
-  if (name.empty())
-    name = all_have(baseline, Metric::relative_to_ceiling) && all_have(candidate, Metric::relative_to_ceiling)
-               ? "relative_to_ceiling"
-               : "replies_per_s";
-  const MetricName& by = metric_by_name(name);
-  constexpr double stored_threshold = 0.05;  // no pairs, no noise floor: what drifted between the runs is in the ratio
-  const StoredComparison comparison =
-      compare_stored(baseline, candidate, by, settings.has_threshold ? settings.threshold : stored_threshold);
-  nlohmann::json report = {{"schema_version", 1},         {"evidence", "stored"},
-                           {"baseline", before},          {"candidate", after},
-                           {"experiment", baseline.name}, {"by", path_of(by)},
-                           {"differences", differences},  {"first", to_json(comparison.all)}};
-  for (const auto& [id, one] : comparison.cells) {
-    report["cells"][id] = to_json(one);
-    say("  " + id, one, "cell");
-  }
+  const std::vector<Guard> guards =
+      read_guards(settings.by.empty() ? figures_of_stored(baseline, candidate) : settings.by, settings.margin);
+  check_writable(settings.json_file);
+  const StoredComparison comparison = compare_stored(baseline, candidate, guards);
+  nlohmann::json report = {{"schema_version", 2},
+                           {"evidence", "stored"},
+                           {"baseline", before},
+                           {"candidate", after},
+                           {"experiment", baseline.name},
+                           {"differences", differences},
+                           {"failures", comparison.failures},
+                           {"left_out", comparison.left_out},
+                           {"why", comparison.why}};
+  for (const Judgement& one : comparison.judgements) report["cells"].push_back(to_json(one));
+  const char* const verdict = comparison.comparable ? to_string(comparison.verdict) : "not comparable";
+  report["verdict"] = verdict;
+  write_report(report, settings);
+  if (prints_table(settings)) print(comparison.judgements);
+  for (const std::string& one : comparison.failures) std::fprintf(stderr, "worse: %s\n", one.c_str());
+  for (const std::string& one : comparison.left_out) std::fprintf(stderr, "left out: %s\n", one.c_str());
   for (const std::string& one : differences) std::fprintf(stderr, "differs: %s\n", one.c_str());
   std::fprintf(stderr,
                "stored results, measured at different times: weaker than `bakeoff compare --baseline BUILD --candidate "
                "BUILD SPEC`\n");
-  say(baseline.name + " by " + path_of(by), comparison.all, "cells");
-  return conclude(comparison.all, std::move(report), settings);
+  say_verdict(baseline.name + " by " + names_of(guards), verdict, comparison.why);
+  return comparison.comparable ? status_of(comparison.verdict, settings) : exit_status::not_started;
 }
 
 }  // namespace
@@ -187,25 +331,37 @@ int compare_results(const std::string& before, const std::string& after, const C
 int compare_command(Reactor& reactor, const Arguments& arguments) {
   po::options_description options("Options");
   CompareSettings settings;
-  options.add_options()("baseline", po::value(&settings.baseline)->value_name("DIR"),
-                        "the build to be measured against: a directory of binaries")(
-      "candidate", po::value(&settings.candidate)->value_name("DIR"), "the build in question")(
-      "pairs", po::value(&settings.pairs)->value_name("N")->default_value(settings.pairs),
-      "blocks, each with two trials of either build of every cell")(
-      "by", po::value(&settings.by)->value_name("FIGURE"),
-      "the figure that is compared, as result.json calls it (default: replies_per_s; of stored results "
-      "relative_to_ceiling)")("threshold", po::value(&settings.threshold)->value_name("SHARE"),
-                              "the least change that matters, 0.05 for 5 % (default: what equal builds differ by here "
-                              "and now; of stored results 0.05)")("strict", po::bool_switch(&settings.strict),
-                                                                  "exit status 3 when undecided")(
-      "force", po::bool_switch(&settings.force), "compare stored results of different environments nevertheless")(
-      "json", po::value(&settings.json_file)->value_name("FILE"), "write the comparison there; - for standard output");
+  const auto option = [&](const char* name, auto* value, const char* what, const char* help) {
+    options.add_options()(name, po::value(value)->value_name(what), help);
+  };
+  option("baseline", &settings.baseline, "DIR", "the build to be measured against: a directory of binaries");
+  option("candidate", &settings.candidate, "DIR", "the build in question");
+  option("by", &settings.by, "FIGURE[:MARGIN],...",
+         "the figures that are guarded, as result.json calls them (default: replies_per_s,replies_per_cpu_s; of stored "
+         "results relative_to_ceiling, at fixed rates server_cpu_us_per_reply)");
+  option("margin", &settings.margin, "SHARE", "a loss that matters, 0.05 for 5 % (the default)");
+  option("budget", &settings.budget, "TIME", "at most so long, 10min by default; most comparisons end much earlier");
+  option("undecided", &settings.undecided, "fail|pass", "pass: exit status 0 when undecided, not 3");
+  options.add_options()("force", po::bool_switch(&settings.force),
+                        "compare stored results of different environments nevertheless");
+  option("soak", &settings.soak, "TIME",
+         "first each server is under load for so long, of both builds: memory, descriptors or tasks that grow in the "
+         "candidate alone are a regression");
+  option("format", &settings.format, "json|markdown|github|junit", "on standard output, instead of the table");
+  option("json", &settings.json_file, "FILE", "write the comparison there; - for standard output");
   po::variables_map given;
   if (!read_options("compare", arguments, options, 2, given)) return exit_status::fine;
-  settings.has_threshold = given.count("threshold") != 0;
-  if (settings.has_threshold && !(settings.threshold >= 0 && settings.threshold < 1)) {
-    throw UsageError("bakeoff compare: --threshold: expected a share from 0 to 1, 0.05 for 5 %");
-  }
+  check_margin("--margin", settings.margin);
+  if (settings.undecided != "pass" && settings.undecided != "fail")
+    throw UsageError("bakeoff compare: --undecided " + settings.undecided + ": expected pass or fail");
+  const bool known_format = std::any_of(comparison_formats().begin(), comparison_formats().end(),
+                                        [&](const ComparisonFormat& one) { return one.name == settings.format; });
+  if (!settings.format.empty() && !known_format)
+    throw UsageError("bakeoff compare: --format " + settings.format + ": expected json, markdown, github or junit");
+  if (!settings.format.empty() && settings.json_file == "-")
+    throw UsageError("bakeoff compare: --json - and --format both write to standard output; give --json a file");
+  if (!settings.soak.empty() && parse_duration_ns("bakeoff compare: --soak", settings.soak) < 2'000'000'000)
+    throw UsageError("bakeoff compare: --soak " + settings.soak + ": expected 2s or more");
   const std::string first = word(given, 0, "compare", "two builds and a specification, or the folders of two runs");
   const bool has_second = given["words"].as<std::vector<std::string>>().size() > 1;
   if (settings.baseline.empty() && settings.candidate.empty()) {
@@ -216,9 +372,6 @@ int compare_command(Reactor& reactor, const Arguments& arguments) {
   if (settings.baseline.empty() || settings.candidate.empty())
     throw UsageError("bakeoff compare: expected --baseline DIR and --candidate DIR");
   if (has_second) throw UsageError("bakeoff compare: too many words; with two builds it takes one specification");
-  if (settings.pairs < least_pairs)
-    throw UsageError("bakeoff compare: --pairs " + std::to_string(settings.pairs) + ": no verdict is possible below " +
-                     std::to_string(least_pairs));
   return compare_builds(reactor, load_specification(first), settings);
 }
 

@@ -1,4 +1,6 @@
 // bakeoff doctor: the findings, and the noise floor measured.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -6,9 +8,10 @@
 #include "core/base/errors.h"
 #include "harness/commands/command_line.h"
 #include "harness/machine/doctor.h"
-#include "harness/run/experiment.h"
-#include "harness/paired_trials.h"
 #include "harness/plan/plan.h"
+#include "harness/run/experiment.h"
+#include "harness/run/trial_runner.h"
+#include "results/statistics.h"
 
 namespace bakeoff {
 namespace {
@@ -34,10 +37,10 @@ congestion = "cubic"
 [[server]]
 architecture = "sped"
 )";
-constexpr std::uint32_t noise_pairs = 20;  // short trials, many pairs: as compare's users are told to take them
+constexpr std::uint32_t noise_pairs = 40;  // short trials, many pairs: as compare takes them
 
 struct Noise {
-  double floor = 0;  // the least change of the rate that this machine can show
+  double floor = 0;  // half the interval of the ratio of equal servers after noise_pairs pairs
   double fastest_over_slowest = 1;
 };
 
@@ -45,21 +48,29 @@ Noise measure_noise(Reactor& reactor) {
   const Specification spec = parse_specification(noise_experiment, "doctor.toml");
   Programs programs(reactor);
   programs.check(spec);
-  const std::vector<Cell> cells = plan_cells(spec, load_workload(spec.workload, spec.workload_overrides).name);
-  const Materials materials(reactor, spec, cells);
-  TrialRunner runner(programs, spec, materials, place(spec));
-  Progress progress(noise_pairs * PairedTrials::trials_per_cell, expected_trial_s(spec));
-  PairedTrials trials(cells, runner, runner, *find_metric("replies_per_s"), spec.seed);
-  const PairedTrials::Ratios ratios = trials.run(noise_pairs, progress);
-  double least = HUGE_VAL, most = 0;
-  for (const nlohmann::json& trial : ratios.trials) {
-    if (!trial.at("figure").is_number()) continue;
-    least = std::min(least, trial.at("figure").get<double>());
-    most = std::max(most, trial.at("figure").get<double>());
+  const std::vector<Cell> cells = plan_cells(spec, workload_name(spec));
+  const FileSets file_sets(reactor, spec, cells);
+  TrialRunner runner(programs, spec, file_sets, place(spec));
+  Progress progress(2 * noise_pairs, expected_trial_s(spec));
+  std::vector<double> rates, differences;
+  for (std::uint32_t block = 0; block < noise_pairs; ++block) {
+    std::optional<double> before;
+    for (int i = 0; i < 2; ++i) {
+      progress.begin("noise");
+      const Trial trial = runner.run(cells.front(), {Phase::sweep, block, cells.front().id}, 0, spec.warmup_s);
+      progress.end("noise");
+      const auto& rate = trial.figures[Metric::replies_per_s];
+      if (!rate || *rate <= 0) continue;
+      rates.push_back(*rate);
+      if (before) differences.push_back(std::log(*rate / *before));
+      before = rate;
+    }
   }
-  if (ratios.self.size() < 2)
-    throw StartError("no trial counted, so the noise floor is not known; see: bakeoff run quick");
-  return {noise_floor(ratios.self, 0), most / least};
+  if (differences.size() < noise_pairs / 2)
+    throw StartError("too few trials had a rate, so the noise floor is not known; see: bakeoff run quick");
+  const Location location = location_of(differences, 0.025, 0.025);
+  const auto [least, most] = std::minmax_element(rates.begin(), rates.end());
+  return {(std::expm1(*location.upper) - std::expm1(*location.lower)) / 2, *most / *least};
 }
 
 }  // namespace
@@ -72,30 +83,29 @@ int doctor_command(Reactor& reactor, const Arguments& arguments) {
   if (!read_options("doctor", arguments, options, 0, given)) return exit_status::fine;
 
   const bool colour = may_colour();
-  Gravity worst = Gravity::fine;
+  Severity worst = Severity::fine;
   const auto tell = [&](const Finding& finding) {
     constexpr const char* marks[] = {"fine  ", "limits", "SPOILS"};
     constexpr const char* colours[] = {"\x1b[32m", "\x1b[33m", "\x1b[31m"};
-    const auto gravity = static_cast<std::size_t>(finding.gravity);
-    std::fprintf(stderr, "%s%s%s  %s\n", colour ? colours[gravity] : "", marks[gravity], colour ? "\x1b[0m" : "",
+    const auto severity = static_cast<std::size_t>(finding.severity);
+    std::fprintf(stderr, "%s%s%s  %s\n", colour ? colours[severity] : "", marks[severity], colour ? "\x1b[0m" : "",
                  finding.what.c_str());
     if (!finding.mend.empty()) std::fprintf(stderr, "          mend: %s\n", finding.mend.c_str());
-    worst = std::max(worst, finding.gravity);
+    worst = std::max(worst, finding.severity);
   };
   for (const Finding& finding : diagnose(examine_machine())) tell(finding);
   if (!fast) {
     const Noise noise = measure_noise(reactor);
-    char text[200];
-    std::snprintf(text, sizeof text,
-                  "noise floor: equal servers differ by %.1f %% over %u pairs of trials of 0.1 s, the fastest from the "
-                  "slowest trial by %.0f %%",
-                  noise.floor * 100, noise_pairs, (noise.fastest_over_slowest - 1) * 100);
+    const std::string text = fmt::format(
+        "noise floor: equal servers differ by {:.1f} % over {} pairs of trials of 0.1 s, the fastest from the slowest "
+        "trial by {:.0f} %",
+        noise.floor * 100, noise_pairs, (noise.fastest_over_slowest - 1) * 100);
     constexpr double useful = 0.05;
     const bool noisy = noise.floor > useful;
-    tell({noisy ? Gravity::spoils : Gravity::fine, text,
+    tell({noisy ? Severity::spoils : Severity::fine, text,
           noisy ? "stop what else runs; more --pairs lower it, of short trials rather than long ones" : ""});
   }
-  return worst == Gravity::spoils ? exit_status::policy_failed : exit_status::fine;
+  return worst == Severity::spoils ? exit_status::policy_failed : exit_status::fine;
 }
 
 }  // namespace bakeoff

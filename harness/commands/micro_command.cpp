@@ -5,17 +5,18 @@
 #include <map>
 
 #include "core/base/errors.h"
-#include "core/options.h"
+#include "core/base/units.h"
+#include "core/base/untrusted.h"
+#include "core/toml/strict_toml.h"
 #include "harness/commands/command_line.h"
-#include "harness/machine/environment.h"
-#include "harness/run/experiment.h"
-#include "results/histogram.h"
 #include "harness/commands/micro_experiments.h"
+#include "harness/machine/environment.h"
 #include "harness/plan/plan.h"
+#include "harness/run/experiment.h"
 #include "harness/run/progress.h"
+#include "results/histogram.h"
 #include "results/sha256.h"
 #include "results/tables.h"
-#include "core/toml/strict_toml.h"
 
 namespace bakeoff {
 namespace {
@@ -62,10 +63,12 @@ void note_figures(const json& told, bool orders, Figures& figures) {
   if (orders) return;  // an order is neither bytes nor processor time
   figures[Metric::throughput_mbps] = done / duration_s * task_megabits;
   figures[Metric::server_cpu_us_per_reply] = told.at("cpu_s").get<double>() / done * 1e6;
-  figures[Metric::context_switches_per_s] = (told.at("kernel_switches").get<double>() + told.at("user_switches").get<double>()) / duration_s;
+  figures[Metric::context_switches_per_s] =
+      (told.at("kernel_switches").get<double>() + told.at("user_switches").get<double>()) / duration_s;
 }
 
-Trial run_trial(Programs& programs, const MicroExperiment& experiment, const Cell& cell, const TrialKey& key, const std::string& duration) {
+Trial run_trial(Programs& programs, const MicroExperiment& experiment, const Cell& cell, const TrialKey& key,
+                const std::string& duration) {
   Trial trial;
   trial.key = key;
   trial.attempt = 1;
@@ -73,27 +76,30 @@ Trial run_trial(Programs& programs, const MicroExperiment& experiment, const Cel
   Command command{{programs.find(program).string(), cell.server}, {}};
   if (!makes_orders(experiment)) {
     const std::string warmup = std::to_string(static_cast<int>(warmup_s * 1000)) + "ms";
-    command.arguments.insert(command.arguments.end(), {"--tasks", std::to_string(cell.connections), "--duration", duration, "--warmup", warmup});
+    command.arguments.insert(command.arguments.end(),
+                             {"--tasks", std::to_string(cell.connections), "--duration", duration, "--warmup", warmup});
   }
   try {
     Child child(programs.reactor(), command);
     const double patience_s = static_cast<double>(parse_duration_ms(duration)) * 1e-3 + 60;
     if (!child.wait_for_end(after_s(patience_s))) {
-      trial.reasons.push_back("it did not end in time");
+      trial.failures.push_back("it did not end in time");
     } else if (child.exit_status() != 0) {
-      trial.reasons.push_back(child.errors().empty() ? child.how_it_ended() : child.errors().substr(0, child.errors().find('\n')));
+      trial.failures.push_back(child.errors().empty() ? child.how_it_ended()
+                                                      : child.errors().substr(0, child.errors().find('\n')));
     } else {
-      json told = json::parse(child.rest_of_output());
+      json told = parse_untrusted(child.rest_of_output(), "its report");
       note_figures(told, makes_orders(experiment), trial.figures);
-      if (!trial.figures[Metric::replies_per_s]) trial.reasons.push_back("not one task was done");
+      if (!trial.figures[Metric::replies_per_s]) trial.failures.push_back("not one task was done");
       trial.evidence["load"] = std::move(told);
     }
   } catch (const StartError& error) {
-    trial.reasons.push_back(error.what());
+    trial.failures.push_back(error.what());
+  } catch (const UsageError& error) {
+    trial.failures.push_back(error.what());
   } catch (const json::exception& error) {
-    trial.reasons.push_back(std::string("what it printed cannot be read: ") + error.what());
+    trial.failures.push_back("what it printed cannot be read: " + plain_words(error));
   }
-  trial.valid = trial.reasons.empty();
   return trial;
 }
 
@@ -104,29 +110,46 @@ const MicroExperiment& find_experiment(const std::string& name) {
     names.push_back(experiment.name);
   }
   const std::string near = nearest_word(name, names);
-  throw UsageError("there is no micro-experiment `" + name + "`; " + (near.empty() ? "see bakeoff list micro" : "did you mean `" + near + "`?"));
+  throw UsageError("there is no micro-experiment `" + name + "`; " +
+                   (near.empty() ? "see bakeoff list micro" : "did you mean `" + near + "`?"));
 }
 
 }  // namespace
 
 const std::vector<MicroExperiment>& micro_experiments() {
   static const std::vector<MicroExperiment> experiments = {
-      {"seda-threads", "preallocated kernel threads, 1 to 1024, each task an 8 KB read of one cached file (Welsh 2001, figure 2)",
-       "Throughput rises with the first threads, then falls as their number grows large; response time grows without bound.",
-       "tasks/s from 64 threads on: today's kernels lose less by switching than Linux 2.2 did; and p99 against the mean, which no event loop pulls so far apart.",
-       "8 KB cached read", {"kernel-threads"}, to_a_thousand},
-      {"seda-events", "one event loop, 1 to 16384 queued tasks, the same reads (Welsh 2001, figure 4)",
+      {"seda-threads",
+       "preallocated kernel threads, 1 to 1024, each task an 8 KB read of one cached file (Welsh 2001, figure 2)",
+       "Throughput rises with the first threads, then falls as their number grows large; response time grows without "
+       "bound.",
+       "tasks/s from 64 threads on: today's kernels lose less by switching than Linux 2.2 did; and p99 against the "
+       "mean, which no event loop pulls so far apart.",
+       "8 KB cached read",
+       {"kernel-threads"},
+       to_a_thousand},
+      {"seda-events",
+       "one event loop, 1 to 16384 queued tasks, the same reads (Welsh 2001, figure 4)",
        "Throughput stays constant across a huge range of load; the latency of each task increases linearly.",
        "tasks/s the same in all rows, and mean ms growing as the number of tasks does.",
-       "8 KB cached read", {"event-loop"}, {1, 4, 16, 64, 256, 1024, 4096, 16384}},
-      {"hotos-threads", "user-level threads to 100,000 against one event loop, the same reads (von Behren 2003, figure 2)",
+       "8 KB cached read",
+       {"event-loop"},
+       {1, 4, 16, 64, 256, 1024, 4096, 16384}},
+      {"hotos-threads",
+       "user-level threads to 100,000 against one event loop, the same reads (von Behren 2003, figure 2)",
        "Threads without operations that cost more the more threads there are match events up to 100,000 threads.",
-       "tasks/s of both systems in the rows of equal tasks; where the threads' stacks no longer fit the processor's caches, they fall behind.",
-       "8 KB cached read", {"user-threads", "event-loop"}, {1, 10, 100, 1000, 10'000, 100'000}},
-      {"boss-worker", "eleven toy orders of six 20 ms steps by six workers: boss and workers, or a pipeline (lecture notes on Flash)",
+       "tasks/s of both systems in the rows of equal tasks; where the threads' stacks no longer fit the processor's "
+       "caches, they fall behind.",
+       "8 KB cached read",
+       {"user-threads", "event-loop"},
+       {1, 10, 100, 1000, 10'000, 100'000}},
+      {"boss-worker",
+       "eleven toy orders of six 20 ms steps by six workers: boss and workers, or a pipeline (lecture notes on Flash)",
        "Boss-worker: 360 ms in all, 196 ms an order. Pipeline: 320 ms in all, 220 ms an order.",
-       "max ms (the last order: the time in all) and mean ms (an order's): which way is better depends on which of the two is asked for.",
-       "toy orders", {"boss-worker", "pipeline"}, {11}},
+       "max ms (the last order: the time in all) and mean ms (an order's): which way is better depends on which of the "
+       "two is asked for.",
+       "toy orders",
+       {"boss-worker", "pipeline"},
+       {11}},
   };
   return experiments;
 }
@@ -145,17 +168,19 @@ int micro_command(Reactor& reactor, const Arguments& arguments) {
   const std::int64_t duration_ms = parse_duration_ms(duration);
   if (duration_ms < 1 || duration_ms > 600'000) throw UsageError("bakeoff micro: --duration must be from 1ms to 10m");
   if (makes_orders(experiment) && given.count("duration") != 0 && !given["duration"].defaulted()) {
-    throw UsageError("bakeoff micro: --duration means nothing to boss-worker, which ends with the last order; leave it out");
+    throw UsageError(
+        "bakeoff micro: --duration means nothing to boss-worker, which ends with the last order; leave it out");
   }
 
   Programs programs(reactor);
   Specification spec;
   spec.name = "micro-" + experiment.name;
-  spec.source_text = "# What this folder is a run of:\n#     bakeoff micro " + experiment.name + " --trials " + std::to_string(trials) +
-                     (makes_orders(experiment) ? "" : " --duration " + duration) + "\n";
+  spec.source_text = "# What this folder is a run of:\n#     bakeoff micro " + experiment.name + " --trials " +
+                     std::to_string(trials) + (makes_orders(experiment) ? "" : " --duration " + duration) + "\n";
   spec.sha256 = sha256(spec.source_text);
   ServerSpec itself;
   itself.name = itself.architecture = program;
+  spec.network.own = false;        // there is no network
   spec.servers.push_back(itself);  // for its hash in the environment
 
   const std::vector<Cell> cells = cells_of(experiment);
@@ -179,16 +204,18 @@ int micro_command(Reactor& reactor, const Arguments& arguments) {
       const Trial trial = run_trial(programs, experiment, *by_id.at(key.cell_id), key, duration);
       folder.append(trial);
       measured.push_back(lean(trial));
-      progress.end(key.cell_id + (measured.back().valid ? "" : ", does not count: " + measured.back().reasons.front()));
+      progress.end(key.cell_id + (measured.back().failures.empty() ? "" : ": " + measured.back().failures.front()));
     }
   }
-  const ExperimentResult result = make_result(spec, cells, measured, environment);
+  const ExperimentResult result = make_result(spec, cells, measured, {}, environment);
   const std::string table = scaling(result);
   folder.write("result.json", to_json(result).dump(2) + "\n");
   folder.write("tables.txt", table);
-  std::fprintf(stderr, "\n%s\nThe paper: %s\nLook for: %s\n\n%s\nresult: %s/result.json\n", experiment.title.c_str(), experiment.found.c_str(),
-               experiment.look_for.c_str(), scaling(result, TableStyle{may_colour()}).c_str(), folder.path().c_str());
-  const bool all_valid = std::all_of(result.cells.begin(), result.cells.end(), [](const CellResult& cell) { return cell.valid; });
+  std::fprintf(stderr, "\n%s\nThe paper: %s\nLook for: %s\n\n%s\nresult: %s/result.json\n", experiment.title.c_str(),
+               experiment.found.c_str(), experiment.look_for.c_str(), scaling(result, TableStyle{may_colour()}).c_str(),
+               folder.path().c_str());
+  const bool all_valid =
+      std::all_of(result.cells.begin(), result.cells.end(), [](const CellResult& cell) { return cell.valid; });
   return all_valid ? exit_status::fine : exit_status::policy_failed;
 }
 

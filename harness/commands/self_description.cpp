@@ -6,6 +6,7 @@
 
 #include "core/base/errors.h"
 #include "harness/commands/command_line.h"
+#include "results/comparison.h"
 #include "results/export.h"
 
 namespace bakeoff {
@@ -26,14 +27,17 @@ std::string candidates(const std::string& placeholder) {
            "$(compgen -d -- \"$cur\")";
   if (placeholder == "PRESET|ARCHITECTURE")
     return "$(compgen -W \"$(_bakeoff_names architectures) $(_bakeoff_names presets)\" -- \"$cur\")";
-  if (placeholder == "DIR" || placeholder == "RUN") return "$(compgen -d -- \"$cur\")";
+  if (placeholder == "DIR" || placeholder == "RUN" || placeholder == "RUN...") return "$(compgen -d -- \"$cur\")";
   if (placeholder == "FILE") return "$(compgen -f -- \"$cur\")";
   std::vector<std::string> words;
   if (placeholder == "FORMAT") {
+    words.emplace_back("html");
     for (const ExportFormat& format : export_formats()) words.emplace_back(format.name);
-  } else if (placeholder == "FIGURE") {
+  } else if (placeholder == "FIGURE_FORMAT") {
+    words = {"svg", "pdf"};
+  } else if (placeholder.starts_with("FIGURE")) {
     for (const MetricName& metric : metric_table) {
-      if (metric.better != Better::neither) words.push_back(path_of(metric));
+      if (can_be_guarded(metric)) words.push_back(path_of(metric));
     }
   } else if (!placeholder.empty() && placeholder.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ.-") == std::string::npos) {
     std::istringstream in(placeholder);  // words themselves: "architectures|presets"
@@ -142,14 +146,16 @@ std::string manual_page(Reactor& reactor) {
   }
   page << ".SH EXIT STATUS\n";
   for (const auto& [status, meaning] : exit_statuses()) page << ".TP\n.B " << status << "\n" << roff(meaning) << "\n";
-  page << ".SH ENVIRONMENT\n"
-          ".TP\n.B NO_COLOR\nwhen it is set to anything, tables are not coloured.\n"
-          ".TP\n.B BAKEOFF_BIN\nwhere server binaries and the load generator are (default: beside bakeoff itself).\n"
-          ".TP\n.B BAKEOFF_FILES\nwhere file sets are made and reused (default: in the user's cache folder).\n"
-          ".SH OUTPUT\n"
-          "JSON and what another program reads goes to standard output, everything said to a person to standard error: "
-          "on a terminal one line\n"
-          "with the time left, elsewhere a line a step.\n";
+  page
+      << ".SH ENVIRONMENT\n"
+         ".TP\n.B NO_COLOR\nwhen it is set to anything, tables are not coloured.\n"
+         ".TP\n.B BAKEOFF_BIN\nwhere server binaries and the load generator are (default: beside bakeoff itself).\n"
+         ".TP\n.B BAKEOFF_FILES\nwhere file sets are made and reused (default: in the user's cache folder).\n"
+         ".TP\n.B BAKEOFF_LOCKS\nwhere the locks on processors are, for all users (default: /tmp/bakeoff-processors).\n"
+         ".SH OUTPUT\n"
+         "JSON and what another program reads goes to standard output, everything said to a person to standard error: "
+         "on a terminal one line\n"
+         "with the time left, elsewhere a line a step.\n";
   return page.str();
 }
 

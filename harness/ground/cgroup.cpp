@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "core/base/errors.h"
-#include "harness/machine/process_probe.h"
+#include "harness/processes/small_file.h"
 
 namespace bakeoff {
 namespace {
@@ -40,7 +40,9 @@ std::optional<fs::path> version_2_root(const std::string& controller, const fs::
   return std::nullopt;
 }
 
-bool is_version_1(const std::string& controller, const fs::path& root) { return access((root / controller / "cgroup.procs").c_str(), F_OK) == 0; }
+bool is_version_1(const std::string& controller, const fs::path& root) {
+  return access((root / controller / "cgroup.procs").c_str(), F_OK) == 0;
+}
 
 // 0, or errno.
 int write_to(const fs::path& file, const std::string& text) {
@@ -51,7 +53,7 @@ int write_to(const fs::path& file, const std::string& text) {
   return error;
 }
 
-void remove_stale(const fs::path& parent) {
+void remove_stale_groups(const fs::path& parent) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(parent, ignored)) {
     const std::string name = entry.path().filename();
@@ -66,11 +68,13 @@ void remove_stale(const fs::path& parent) {
 // "254:0", the disk that the files are on; of a partition, the whole disk: only that is slowed down.
 std::string disk_of(const fs::path& files) {
   struct stat status {};
-  if (stat(files.c_str(), &status) != 0) throw StartError("cannot look at " + files.string() + ": " + std::strerror(errno));
+  if (stat(files.c_str(), &status) != 0)
+    throw StartError("cannot look at " + files.string() + ": " + std::strerror(errno));
   const std::string number = std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
   const fs::path device = "/sys/dev/block/" + number;
   if (!fs::exists(device)) {
-    throw StartError("reads_per_s and read_bytes_per_s need files on a block device, and " + files.string() + " is on none; set BAKEOFF_FILES to a directory that is");
+    throw StartError("reads_per_s and read_bytes_per_s need files on a block device, and " + files.string() +
+                     " is on none; set BAKEOFF_FILES to a directory that is");
   }
   if (!fs::exists(device / "partition")) return number;
   std::string whole = read_small_file(fs::canonical(device).parent_path() / "dev").value_or(number);
@@ -88,14 +92,17 @@ ServerLimits::ServerLimits(const DiskSpec& disk, const fs::path& files, fs::path
   try {
     if (disk.memory_bytes > 0) {
       const fs::path group = make_group("memory", "memory");
-      bound(group / (cgroup_version("memory", root_) == 1 ? "memory.limit_in_bytes" : "memory.max"), std::to_string(disk.memory_bytes));
+      bound(group / (cgroup_version("memory", root_) == 1 ? "memory.limit_in_bytes" : "memory.max"),
+            std::to_string(disk.memory_bytes));
     }
     if (disk.reads_per_s > 0 || disk.read_bytes_per_s > 0) {
       const std::string device = disk_of(files);
       const fs::path group = make_group("blkio", "io");
       if (cgroup_version("blkio", root_) == 1) {
-        if (disk.reads_per_s > 0) bound(group / "blkio.throttle.read_iops_device", device + " " + std::to_string(disk.reads_per_s));
-        if (disk.read_bytes_per_s > 0) bound(group / "blkio.throttle.read_bps_device", device + " " + std::to_string(disk.read_bytes_per_s));
+        if (disk.reads_per_s > 0)
+          bound(group / "blkio.throttle.read_iops_device", device + " " + std::to_string(disk.reads_per_s));
+        if (disk.read_bytes_per_s > 0)
+          bound(group / "blkio.throttle.read_bps_device", device + " " + std::to_string(disk.read_bytes_per_s));
       } else {
         std::string value = device;
         if (disk.reads_per_s > 0) value += " riops=" + std::to_string(disk.reads_per_s);
@@ -124,15 +131,19 @@ fs::path ServerLimits::make_group(const std::string& controller, const std::stri
   if (!is_version_1(controller, root_)) {
     const auto unified = version_2_root(controller_v2, root_);
     if (!unified) {
-      throw StartError("[disk] needs the kernel's " + controller_v2 + " control group, and " + root_.string() + " has none of either version; a [disk] model needs none");
+      throw StartError("[disk] needs the kernel's " + controller_v2 + " control group, and " + root_.string() +
+                       " has none of either version; a [disk] model needs none");
     }
     parent = *unified;
-    const int error = lists(parent / "cgroup.subtree_control", controller_v2) ? 0 : write_to(parent / "cgroup.subtree_control", "+" + controller_v2);
+    const int error = lists(parent / "cgroup.subtree_control", controller_v2)
+                          ? 0
+                          : write_to(parent / "cgroup.subtree_control", "+" + controller_v2);
     if (error != 0) {
-      throw StartError("cannot turn on the " + controller_v2 + " control group in " + parent.string() + ": " + std::strerror(error) + "; run as root, outside of a container");
+      throw StartError("cannot turn on the " + controller_v2 + " control group in " + parent.string() + ": " +
+                       std::strerror(error) + "; run as root, outside of a container");
     }
   }
-  remove_stale(parent);
+  remove_stale_groups(parent);
   const fs::path group = parent / (prefix + std::to_string(getpid()));
   if (mkdir(group.c_str(), 0755) != 0 && errno != EEXIST) {
     throw StartError("cannot make the control group " + group.string() + ": " + std::strerror(errno) + "; run as root");
@@ -145,7 +156,8 @@ fs::path ServerLimits::make_group(const std::string& controller, const std::stri
 }
 
 void ServerLimits::bound(const fs::path& file, const std::string& value) {
-  if (const int error = write_to(file, value); error != 0) throw StartError("cannot write " + value + " to " + file.string() + ": " + std::strerror(error));
+  if (const int error = write_to(file, value); error != 0)
+    throw StartError("cannot write " + value + " to " + file.string() + ": " + std::strerror(error));
 }
 
 }  // namespace bakeoff

@@ -1,5 +1,5 @@
-// Bounds on a server's memory and on its reads, by control groups of either version: for experiments where a machine's own
-// disk is to matter. They are root's.
+// Bounds on a server's memory and on its reads, by control groups of either version: for experiments where a machine's
+// own disk is to matter. They are root's.
 #pragma once
 
 #include <sys/types.h>
@@ -17,8 +17,8 @@ namespace bakeoff {
 // Made for one server, removed with it; those of processes that have died are removed when the next is made.
 class ServerLimits {
  public:
-  // files: where the file set is, whose disk is to be slowed down. StartError in one sentence when the kernel has no such groups,
-  // or they may not be made, or the files are on no block device. `root`: where the groups are mounted.
+  // files: where the file set is, whose disk is to be slowed down. StartError in one sentence when the kernel has no
+  // such groups, or they may not be made, or the files are on no block device. `root`: where the groups are mounted.
   ServerLimits(const DiskSpec& disk, const std::filesystem::path& files, std::filesystem::path root = "/sys/fs/cgroup");
   // REQUIRES: the server has ended.
   ~ServerLimits();

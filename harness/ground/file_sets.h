@@ -5,8 +5,8 @@
 #include <map>
 #include <vector>
 
-#include "harness/processes/reactor.h"
 #include "harness/plan/specification.h"
+#include "harness/processes/reactor.h"
 #include "results/model.h"
 #include "workloads/workload.h"
 
@@ -15,24 +15,25 @@ namespace bakeoff {
 // "key=value" for load_workload(): those of the specification, then what the cell's axes set.
 std::vector<std::string> workload_overrides(const Specification& spec, const Cell& cell);
 
-class Materials {
+class FileSets {
  public:
-  // Loads every workload that the cells ask for, and makes their files or finds them. UsageError for an override that the
-  // workload does not know. BLOCKS: disk.
-  Materials(Reactor& reactor, const Specification& spec, const std::vector<Cell>& cells);
+  // Loads every workload that the cells ask for, and makes their files or finds them. UsageError for an override that
+  // the workload does not know. BLOCKS: disk.
+  FileSets(Reactor& reactor, const Specification& spec, const std::vector<Cell>& cells);
 
-  struct Material {
+  struct Made {
     Workload workload;
     std::filesystem::path root;
   };
   // Of a cell that it was made for.
-  const Material& of(const Cell& cell) const;
+  const Made& of(const Cell& cell) const;
 
  private:
-  std::map<std::string, Material> by_contest_;
+  std::map<std::string, Made> by_contest_;
 };
 
-// Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or ~/.cache, else in /var/tmp.
+// Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or in ~/.cache if there is
+// a home, else in /var/tmp.
 std::filesystem::path file_sets_dir();
 
 // Makes the workload's files, or finds them, and returns where they are; with a slow disk, where that will be mounted.

@@ -13,22 +13,13 @@
 
 namespace bakeoff {
 
-const char* to_string(PageCache state) {
-  switch (state) {
-    case PageCache::warm: return "warm";
-    case PageCache::cold: return "cold";
-    case PageCache::as_is: return "as-is";
-  }
-  return "?";
-}
-
 std::uint64_t bring_page_cache(Reactor& reactor, const std::filesystem::path& root, PageCache state) {
   if (state == PageCache::as_is) return 0;
   std::vector<char> piece(256 << 10);
   std::uint64_t bytes = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
     if (!entry.is_regular_file()) continue;
-    reactor.wait_until([] { return true; }, after_s(0));  // a signal is heard between two files
+    reactor.wait_until([] { return true; }, after_s(0));  // a signal is handled between two files
     const int fd = open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) throw StartError("cannot read " + entry.path().string() + ": " + std::strerror(errno));
     if (state == PageCache::cold) {

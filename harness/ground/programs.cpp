@@ -4,17 +4,19 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <sstream>
 
 #include "core/base/errors.h"
-#include "harness/plan/outside.h"
+#include "core/base/untrusted.h"
 #include "core/toml/strict_toml.h"
+#include "harness/plan/architectures.h"
+#include "harness/plan/outside.h"
 
 namespace bakeoff {
 namespace {
 
 std::filesystem::path program_dir() {
-  if (const char* chosen = std::getenv("BAKEOFF_BIN"); chosen != nullptr && *chosen != '\0') return std::filesystem::absolute(chosen);
+  if (const char* chosen = std::getenv("BAKEOFF_BIN"); chosen != nullptr && *chosen != '\0')
+    return std::filesystem::absolute(chosen);
   return std::filesystem::read_symlink("/proc/self/exe").parent_path();
 }
 
@@ -27,14 +29,12 @@ std::string joined(const std::vector<std::string>& words) {
 }  // namespace
 
 Programs::Programs(Reactor& reactor) : Programs(reactor, program_dir()) {}
-Programs::Programs(Reactor& reactor, std::filesystem::path dir) : reactor_(reactor), dir_(std::move(dir)), own_dir_(program_dir()) {}
+Programs::Programs(Reactor& reactor, std::filesystem::path dir)
+    : reactor_(reactor), dir_(std::move(dir)), own_dir_(program_dir()) {}
 
 std::vector<std::string> Programs::architectures() {
   std::vector<std::string> names;
-  std::istringstream registered(BAKEOFF_ARCHITECTURES);  // harness/CMakeLists.txt: whatever add_architecture() was called for
-  for (std::string name; std::getline(registered, name, ',');) {
-    if (!name.empty()) names.push_back(name);
-  }
+  for (const ArchitectureEntry& one : architecture_entries()) names.push_back(one.name);
   return names;
 }
 
@@ -46,7 +46,8 @@ std::filesystem::path Programs::find(const std::string& name) const {
     throw StartError(program.string() + " is not there; build it first");
   }
   const std::string near = nearest_word(name, known);
-  throw UsageError("there is no architecture `" + name + "`; " + (near.empty() ? "there are " + joined(known) : "did you mean `" + near + "`?"));
+  throw UsageError("there is no architecture `" + name + "`; " +
+                   (near.empty() ? "there are " + joined(known) : "did you mean `" + near + "`?"));
 }
 
 const nlohmann::json& Programs::describe(const std::string& architecture) {
@@ -54,33 +55,39 @@ const nlohmann::json& Programs::describe(const std::string& architecture) {
   if (known != described_.end()) return known->second;
   const std::string text = output_of(reactor_, {{find(architecture).string(), "--describe"}, {}}, 10);
   try {
-    nlohmann::json description = nlohmann::json::parse(text);
+    nlohmann::json description = parse_untrusted(text, "");
     description.at("workers").at("max").get<std::uint32_t>();  // nothing but a description has that
     return described_.emplace(architecture, std::move(description)).first->second;
   } catch (const nlohmann::json::exception&) {
-    throw StartError(architecture + " --describe does not print a description: " + text.substr(0, text.find('\n')));
+  } catch (const UsageError&) {
   }
+  throw StartError(architecture + " --describe does not print a description: " +
+                   visible(text.substr(0, text.find('\n')).substr(0, 200)));
 }
 
 std::filesystem::path Programs::program_of(const ServerSpec& server) const {
-  return server.outside ? load_outside(server.architecture).program() : find(server.architecture);
+  return server.outside ? load_outside(server.definition).program() : find(server.architecture);
 }
 
 nlohmann::json Programs::description_of(const ServerSpec& server) {
   if (!server.outside) return describe(server.architecture);
-  const OutsideServer outside = load_outside(server.architecture);
+  const OutsideServer outside = load_outside(server.definition);
   nlohmann::json options = outside.options;
-  return {{"workers", {{"min", outside.least_workers}, {"max", outside.most_workers}}}, {"options", std::move(options)}};
+  return {{"workers", {{"min", outside.least_workers}, {"max", outside.most_workers}}},
+          {"connections_are_workers", outside.connections_are_workers},
+          {"options", std::move(options)}};
 }
 
 void Programs::check(const Specification& spec) {
   std::vector<OutsideServer> outside;
   for (const ServerSpec& server : spec.servers) {
-    if (server.outside) outside.push_back(load_outside(server.architecture));
+    if (server.outside) outside.push_back(load_outside(server.definition));
   }
   require_installed(outside);
   for (const ServerSpec& server : spec.servers) {
-    const auto fail = [&](const std::string& what) { throw UsageError(server.where + ": server `" + server.name + "`: " + what); };
+    const auto fail = [&](const std::string& what) {
+      throw UsageError(server.where + ": server `" + server.name + "`: " + what);
+    };
     try {
       program_of(server);
     } catch (const UsageError& error) {
@@ -93,7 +100,8 @@ void Programs::check(const Specification& spec) {
       for (const std::uint32_t connections : server.connections) {
         const auto count = workers == "connections" ? connections : static_cast<std::uint32_t>(std::stoul(workers));
         if (count < least || count > most) {
-          fail("workers: " + server.architecture + " takes " + (least == most ? std::to_string(least) : std::to_string(least) + " to " + std::to_string(most)) +
+          fail("workers: " + server.architecture + " takes " +
+               (least == most ? std::to_string(least) : std::to_string(least) + " to " + std::to_string(most)) +
                ", got " + std::to_string(count));
         }
       }
@@ -101,13 +109,26 @@ void Programs::check(const Specification& spec) {
     const auto& factors = description.value("options", nlohmann::json::object());
     for (const auto& [key, values] : server.options) {
       const auto factor = factors.find(key);
-      // Ours judge numbers and the like themselves; an outside server knows no more than its file says, and congestion
-      // control, which the harness sets for it. What is common to all servers is not its business.
+      if (server.outside && factor == factors.end() && key != congestion_option) {
+        std::vector<std::string> known = {congestion_option};
+        for (const auto& [name, ignored] : factors.items()) known.push_back(name);
+        fail(server.architecture + " has no option " + key + "; it has " + joined(known));
+      }
+      if (!server.outside && factor == factors.end()) {
+        std::vector<std::string> known;
+        for (const auto& [name, ignored] : factors.items()) known.push_back(name);
+        const std::string near = nearest_word(key, known);
+        fail(server.architecture + " has no option " + key +
+             (near.empty() ? "; " + server.architecture + " --help lists those it has"
+                           : "; did you mean " + near + "?"));
+      }
+      // Ours judge numbers and the like themselves.
       if (factor == factors.end() || !factor->is_array()) continue;
       const auto allowed = factor->get<std::vector<std::string>>();
       for (const std::string& value : values) {
         if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) continue;
-        fail(allowed.empty() ? server.architecture + " has no option " + key : key + ": expected " + joined(allowed) + ", got " + value);
+        fail(allowed.empty() ? server.architecture + " has no option " + key
+                             : key + ": expected " + joined(allowed) + ", got " + value);
       }
     }
   }

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "harness/processes/child.h"
 #include "harness/plan/specification.h"
+#include "harness/processes/child.h"
 
 namespace bakeoff {
 
@@ -30,12 +30,12 @@ class Programs {
 
   // The program of a server, ours or an outside one.
   std::filesystem::path program_of(const ServerSpec& server) const;
-  // UsageError for the first server whose options or workers its binary would refuse.
+  // What a server says of itself: its binary, or an outside one's definition.
+  nlohmann::json description_of(const ServerSpec& server);
+  // UsageError for the first server whose options or workers do not fit what it says of itself.
   void check(const Specification& spec);
 
  private:
-  nlohmann::json description_of(const ServerSpec& server);
-
   Reactor& reactor_;
   std::filesystem::path dir_;      // of servers
   std::filesystem::path own_dir_;  // of clients

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,8 +22,8 @@ namespace {
 constexpr std::size_t buffer_bytes = 64 * 1024;
 // Of full buffers from one connection, before the others have their turn.
 constexpr std::uint32_t most_reads_at_once = 64;
-// More connections at once than this overflow the accept queue of most servers, and a dropped SYN costs a second. On loopback
-// a connection is open before the server has taken it, so that the queue fills all the same if it is given no time.
+// More connections at once than this overflow the accept queue of most servers, and a dropped SYN costs a second. On
+// loopback a connection is open before the server accepts it, so the queue also fills if the server gets no time.
 constexpr std::uint32_t most_connecting = 256;
 constexpr std::int64_t opening_pause_ns = 6'000'000;  // 256 in 6 ms: 43,000 a second
 // Opening that makes no progress for so long will not make any: the run begins with what is open.
@@ -31,7 +32,7 @@ constexpr std::int64_t first_backoff_ns = 10'000'000;
 constexpr std::uint8_t most_backoffs = 6;  // 10 ms, doubled up to 640 ms
 constexpr std::int64_t second_ns = 1'000'000'000;
 // A sleeping thread is woken some tens of microseconds late. A schedule is kept better: its thread sleeps until shortly
-// before, and looks for replies without sleeping until the moment has come. That time is told apart from work.
+// before, and looks for replies without sleeping until the moment has come. That time is counted apart from work.
 constexpr std::int64_t spin_before_due_ns = 60'000;
 // Between looks whether further arrivals can be handed over.
 constexpr std::int64_t full_pause_ns = 1'000'000;
@@ -61,12 +62,16 @@ LoadError error_of(int number, bool connecting) {
 }
 
 // What a slow reader takes at once: small enough to look even, large enough that wake-ups stay rare.
-std::size_t slow_bite_bytes(std::uint64_t bytes_per_s) { return static_cast<std::size_t>(std::clamp<std::uint64_t>(bytes_per_s / 50, 1, buffer_bytes)); }
+std::size_t slow_bite_bytes(std::uint64_t bytes_per_s) {
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(bytes_per_s / 50, 1, buffer_bytes));
+}
 
 // No slot's.
 constexpr std::uint64_t bell_token = ~std::uint64_t{0};
 
-std::uint64_t token_of(std::uint32_t slot, std::uint32_t generation) { return (std::uint64_t{generation} << 32) | slot; }
+std::uint64_t token_of(std::uint32_t slot, std::uint32_t generation) {
+  return (std::uint64_t{generation} << 32) | slot;
+}
 
 }  // namespace
 
@@ -81,10 +86,19 @@ Client::Client(const ClientOptions& options, Source& source, Model& model, Recor
       bursts_(model.bursts() ? options.connections : 0),
       parked_(options.connections),
       // A time-out is found late by at most a 64th of itself.
-      timeouts_(options.connections, std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000, 50'000'000)),
+      timeouts_(options.connections,
+                std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000,
+                                         50'000'000)),
       buffer_(new char[buffer_bytes]) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) throw StartError(std::string("epoll_create1: ") + std::strerror(errno));
+  // Open-loop requests leave to the microsecond, which no older call can wait for.
+  epoll_event none{};
+  const timespec at_once{};
+  if (epoll_pwait2(epoll_, &none, 1, &at_once, nullptr) < 0) {
+    throw StartError(std::string("this kernel or sandbox lacks epoll_pwait2 (") + std::strerror(errno) +
+                     "); the load generator needs Linux 5.11 or later");
+  }
   if (options_.waiting == nullptr) return;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
@@ -100,10 +114,10 @@ Client::~Client() {
 }
 
 void Client::run() {
-  prctl(PR_SET_TIMERSLACK, 1UL);  // a schedule of microseconds is not to be rounded to the default's 50
+  prctl(PR_SET_TIMERSLACK, 1UL);  // the default slack of 50 us would round a schedule of microseconds
   std::array<epoll_event, 512> events;
   std::int64_t now_ns = last_progress_ns_ = monotonic_ns();
-  for (;;) {
+  for (;; begun_in_turn_ = 0) {
     if (!begun_) {
       open_some();
       begin();
@@ -138,6 +152,7 @@ void Client::run() {
     if (!measuring_ && now_ns >= recorder_.start_ns()) {
       measuring_ = true;
       cpu_at_start_s_ = thread_cpu_s();
+      account(-1);
       spin_at_start_ns_ = spin_ns_;
     }
     publish();
@@ -200,7 +215,8 @@ void Client::open_some() {
   }
   settled_ = true;
   phases_.opened.fetch_add(static_cast<std::uint32_t>(
-      std::count_if(connections_.begin(), connections_.end(), [](const Connection& connection) { return connection.state == State::open; })));
+      std::count_if(connections_.begin(), connections_.end(),
+                    [](const Connection& connection) { return connection.state == State::open; })));
   phases_.settled.fetch_add(1, std::memory_order_release);
 }
 
@@ -229,9 +245,10 @@ void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_
       connection.in_flight = connection.unsent = action.count;
       connection.close_after = action.close_after;
       for (std::uint32_t i = 0; i < action.count; ++i) {
-        const Request& request = source_.next(slot);
-        const bool verify = options_.verify_every != 0 && request.has_content && ++verify_counter_ % options_.verify_every == 0;
-        in_flight(slot, i) = {{action.at_ns, now_ns}, &request, verify, false};
+        const ClientRequest& request = source_.next(slot);
+        const bool verify =
+            options_.verify_every != 0 && request.has_content && ++verify_counter_ % options_.verify_every == 0;
+        in_flight(slot, i) = {{action.at_ns, now_ns}, &request, verify, false, false};
         if (recorder_.own_schedule()) recorder_.offered(action.at_ns);
       }
       if (connection.state == State::open) {
@@ -240,14 +257,9 @@ void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_
         connect_slot(slot, now_ns);
       }
       return;
-    case Action::Kind::wait:
-      return wake_at(slot, action.at_ns);
-    case Action::Kind::park:
-      parked_.push(slot);
-      return;
-    case Action::Kind::end:
-      close_connection(slot);
-      return;
+    case Action::Kind::wait: return wake_at(slot, action.at_ns);
+    case Action::Kind::park: parked_.push(slot); return;
+    case Action::Kind::end: close_connection(slot, now_ns); return;
   }
 }
 
@@ -263,7 +275,7 @@ void Client::wake(std::uint64_t token, std::int64_t now_ns) {
   if (const auto generation = static_cast<std::uint32_t>(token >> 32); generation != 0) {
     if (connection.generation != generation) return;
     connection.reading_later = false;
-    return receive(slot, 0);
+    return receive(slot);
   }
   connection.waiting = false;
   if (begun_) {
@@ -280,7 +292,8 @@ int Client::new_socket(std::uint32_t slot) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (options_.receive_buffer_bytes != 0) {
     const int bytes = static_cast<int>(options_.receive_buffer_bytes);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);  // before connect: it bounds the window that is offered
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes,
+               sizeof bytes);  // before connect: it bounds the window that is offered
   }
   if (options_.source_addresses > 1) {
     // Without this option bind() would look for a port that is free for every target.
@@ -304,6 +317,7 @@ void Client::connect_slot(std::uint32_t slot, std::int64_t now_ns) {
   connection.opening_ns = now_ns;
   connection.fd = new_socket(slot);
   if (connection.fd < 0) return fail(slot, error_of(errno, true), now_ns);
+  recorder_.connecting(++sockets_, ++begun_in_turn_);
   connection.served = false;
   if (connect(connection.fd, options_.target.get(), options_.target.length) != 0 && errno != EINPROGRESS) {
     if (!begun_) phases_.opening_errno.store(errno);
@@ -325,6 +339,8 @@ void Client::connected(std::uint32_t slot, std::int64_t now_ns) {
   last_progress_ns_ = now_ns;
   timeouts_.clear(slot);
   recorder_.opened(slot, now_ns);
+  recorder_.connected(connection.opening_ns, now_ns);
+  model_.connected(slot);
   if (connection.in_flight != 0) {
     transmit(slot, now_ns);
   } else if (begun_ && !connection.waiting) {
@@ -339,18 +355,28 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
   connection.unsent = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     InFlight& request = in_flight(slot, i);
+    if (request.again) continue;  // for its user it is one attempt, which began when it went out first
     request.times.sent_ns = now_ns;
     recorder_.attempted(request.request->class_index, now_ns);
   }
   connection.body_bytes = 0;
-  const Request& first = *in_flight(slot, 0).request;
+  const ClientRequest& first = *in_flight(slot, 0).request;
   connection.parser.begin(first.head);
   // Requests that had to wait for this connection count from when it began to open.
-  const bool opened_for_them = !connection.served && !options_.timeout_by_phase && begun_ && connection.opening_ns >= phases_.begin_ns.load(std::memory_order_relaxed);
-  timeouts_.set(slot, (opened_for_them ? connection.opening_ns : now_ns) + options_.timeout_ns);
-  if (count == 1) return send_text(slot, {first.text, first.text_bytes}, now_ns);
+  const bool opened_for_them = !connection.served && !options_.timeout_by_phase && begun_ &&
+                               connection.opening_ns >= phases_.begin_ns.load(std::memory_order_relaxed);
+  const std::int64_t began_ns = in_flight(slot, 0).again ? in_flight(slot, 0).times.sent_ns
+                                : opened_for_them        ? connection.opening_ns
+                                                         : now_ns;
+  timeouts_.set(slot, began_ns + options_.timeout_ns);
+  if (count == 1) {
+    recorder_.sent(1, first.text_bytes, now_ns);
+    return send_text(slot, {first.text, first.text_bytes}, now_ns);
+  }
   burst_text_.clear();
-  for (std::uint32_t i = 0; i < count; ++i) burst_text_.append(in_flight(slot, i).request->text, in_flight(slot, i).request->text_bytes);
+  for (std::uint32_t i = 0; i < count; ++i)
+    burst_text_.append(in_flight(slot, i).request->text, in_flight(slot, i).request->text_bytes);
+  recorder_.sent(count, burst_text_.size(), now_ns);
   send_text(slot, burst_text_, now_ns);
 }
 
@@ -361,7 +387,11 @@ void Client::send_text(std::uint32_t slot, std::string_view text, std::int64_t n
     connection.unsent_text.reset();
     return;
   }
-  if (sent < 0 && errno != EAGAIN) return fail(slot, error_of(errno, false), now_ns);
+  if (sent < 0 && errno != EAGAIN) {
+    const LoadError error = error_of(errno, false);
+    if (error == LoadError::reset && may_reissue(slot)) return reissue(slot, now_ns);
+    return fail(slot, error, now_ns);
+  }
   auto rest = std::make_unique<std::string>(text.substr(sent < 0 ? 0 : static_cast<std::size_t>(sent)));
   connection.unsent_text = std::move(rest);
 }
@@ -385,22 +415,25 @@ void Client::handle(std::uint32_t slot, std::uint32_t events) {
     send_text(slot, std::string(*connection.unsent_text), monotonic_ns());
     if (connection.generation != generation) return;
   }
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 && !connection.reading_later) receive(slot, events);
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.ended = true;
+  if ((connection.ended || (events & EPOLLIN) != 0) && !connection.reading_later) receive(slot);
 }
 
-void Client::receive(std::uint32_t slot, std::uint32_t events) {
+void Client::receive(std::uint32_t slot) {
   Connection& connection = connections_[slot];
   const std::uint32_t generation = connection.generation;
-  const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   const bool slow = options_.reader_bytes_per_s != 0;
   for (std::uint32_t reads = 1;; ++reads) {
     // What is left of a body with a told length can be dropped where it is, unless its bytes are to be looked at.
-    const bool discard = options_.discard && connection.in_flight != 0 && connection.parser.remaining_bytes() != 0 && !in_flight(slot, 0).verify;
-    std::size_t room = discard ? static_cast<std::size_t>(std::min<std::uint64_t>(connection.parser.remaining_bytes(), 1u << 30))
-                       : options_.discard ? head_read_bytes
-                                          : buffer_bytes;
+    const bool discard = options_.discard && connection.in_flight != 0 && connection.parser.remaining_bytes() != 0 &&
+                         !in_flight(slot, 0).verify;
+    std::size_t room =
+        discard ? static_cast<std::size_t>(std::min<std::uint64_t>(connection.parser.remaining_bytes(), 1u << 30))
+        : options_.discard ? head_read_bytes
+                           : buffer_bytes;
     if (slow) room = std::min(room, slow_bite_bytes(options_.reader_bytes_per_s));
-    // Discarding writes nothing, so `room` may be more than the buffer has; the bare call, as recv() would be checked for it.
+    // Discarding writes nothing, so `room` may be more than the buffer has; the bare call, as recv() would be checked
+    // for it.
     const ssize_t got = discard ? syscall(SYS_recvfrom, connection.fd, buffer_.get(), room, MSG_TRUNC, nullptr, nullptr)
                                 : recv(connection.fd, buffer_.get(), room, 0);
     const std::int64_t now_ns = monotonic_ns();
@@ -409,14 +442,15 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
       recorder_.received(bytes, now_ns);
       if (discard) {
         connection.body_bytes += bytes;
-        if (connection.parser.skipped(bytes) == ReplyParser::State::complete && !finish_reply(slot, false, now_ns)) return;
+        if (connection.parser.skipped(bytes) == ReplyParser::State::complete && !finish_reply(slot, false, now_ns))
+          return;
       } else if (!take(slot, {buffer_.get(), bytes}, now_ns)) {
         return;
       }
       if (connection.generation != generation) return;
       if (slow) return read_slowly(slot, bytes, now_ns);
       // Less than there was room for: the socket is empty, and what comes next makes a new event.
-      if (bytes < room && !ended) return;
+      if (bytes < room && !connection.ended) return;
       // One that sends faster than it can be read would keep the others, and its own time-out, waiting for ever.
       if (reads == most_reads_at_once) return read_later(slot, now_ns);
     } else if (got == 0) {
@@ -426,6 +460,7 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
     } else if (errno != EINTR) {
       const LoadError error = error_of(errno, false);
       if (connection.in_flight == 0) return ended_by_peer(slot, now_ns);
+      if (error == LoadError::reset && may_reissue(slot)) return reissue(slot, now_ns);
       return fail(slot, error, now_ns);
     }
   }
@@ -434,7 +469,8 @@ void Client::receive(std::uint32_t slot, std::uint32_t events) {
 // A slow reader has read its share: the next one is due when the time for this one has passed.
 void Client::read_slowly(std::uint32_t slot, std::size_t got, std::int64_t now_ns) {
   Connection& connection = connections_[slot];
-  const auto pause_ns = static_cast<std::int64_t>(static_cast<double>(got) * 1e9 / static_cast<double>(options_.reader_bytes_per_s));
+  const auto pause_ns =
+      static_cast<std::int64_t>(static_cast<double>(got) * 1e9 / static_cast<double>(options_.reader_bytes_per_s));
   connection.may_read_ns = std::max(connection.may_read_ns, now_ns) + pause_ns;
   read_later(slot, connection.may_read_ns);
 }
@@ -452,10 +488,12 @@ bool Client::take(std::uint32_t slot, std::string_view data, std::int64_t now_ns
       fail(slot, LoadError::malformed, now_ns);  // nothing was asked for
       return false;
     }
+    if (connection.parser.idle()) connection.first_byte_ns = now_ns;
     const ReplyParser::Step step = connection.parser.next(data);
     if (!step.body.empty()) {
       InFlight& request = in_flight(slot, 0);
-      if (request.verify && !content_matches(request.request->content_seed, connection.body_bytes, step.body)) request.wrong = true;
+      if (request.verify && !content_matches(request.request->content_seed, connection.body_bytes, step.body))
+        request.wrong = true;
       connection.body_bytes += step.body.size();
     }
     data.remove_prefix(step.consumed);
@@ -473,19 +511,21 @@ bool Client::take(std::uint32_t slot, std::string_view data, std::int64_t now_ns
 bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_ns) {
   Connection& connection = connections_[slot];
   const InFlight done = in_flight(slot, 0);
-  const Request& request = *done.request;
+  const ClientRequest& request = *done.request;
   const auto body_bytes = static_cast<std::int64_t>(connection.body_bytes);
   const std::uint16_t status = connection.parser.status();
   const bool keep_alive = connection.parser.keep_alive();
 
   std::int64_t expected_bytes = request.head ? 0 : request.expected_bytes;
-  if (expected_bytes == Request::length_of_first && status / 100 == 2) {
-    if (first_length_ == Request::any_length) first_length_ = body_bytes;
+  if (expected_bytes == ClientRequest::length_of_first && status / 100 == 2) {
+    if (first_length_ == ClientRequest::any_length) first_length_ = body_bytes;
     expected_bytes = first_length_;
   }
+  recorder_.completed(status, connection.parser.head_bytes(), connection.body_bytes, connection.parser.footer_bytes(),
+                      done.times.sent_ns, connection.first_byte_ns, now_ns);
   if (status / 100 != 2) {
     recorder_.failed(request.class_index, done.times.sent_ns, LoadError::bad_status, now_ns);
-  } else if (expected_bytes != Request::any_length && expected_bytes != body_bytes) {
+  } else if (expected_bytes != ClientRequest::any_length && expected_bytes != body_bytes) {
     recorder_.failed(request.class_index, done.times.sent_ns, LoadError::wrong_length, now_ns);
   } else if (done.wrong) {
     recorder_.failed(request.class_index, done.times.sent_ns, LoadError::wrong_bytes, now_ns);
@@ -512,9 +552,10 @@ bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_n
     recorder_.failed(request.class_index, now_ns, LoadError::malformed, now_ns);
   }
   const std::uint32_t generation = connection.generation;
-  if (more_data || !keep_alive || connection.close_after) close_connection(slot);
+  if (more_data || !keep_alive || connection.close_after) close_connection(slot, now_ns);
   const Action action = model_.next(slot, now_ns);
-  if (recorder_.own_schedule() && action.kind == Action::Kind::send && action.at_ns < now_ns && parked_.empty()) recorder_.found_no_connection(action.at_ns);
+  if (recorder_.own_schedule() && action.kind == Action::Kind::send && action.at_ns < now_ns && parked_.empty())
+    recorder_.found_no_connection(action.at_ns);
   perform(slot, action, now_ns);
   return connection.generation == generation;
 }
@@ -526,17 +567,32 @@ void Client::ended_by_peer(std::uint32_t slot, std::int64_t now_ns) {
       finish_reply(slot, false, now_ns);
       return;
     }
-    if (connection.served && connection.parser.idle() && model_.reissues()) return reissue(slot, now_ns);
+    if (may_reissue(slot)) return reissue(slot, now_ns);
     return fail(slot, LoadError::closed_early, now_ns);
   }
   // An idle connection may be closed at any time; the next request opens a new one.
-  close_connection(slot);
+  close_connection(slot, now_ns);
 }
 
-// The connection ended between two replies: the requests behind the last one were not taken, and go out again
-// (RFC 9112, section 9.3.2; httperf does the same).
+// Whether the connection ended between two replies: a server may close an idle one at any time, and then has not
+// processed the request on its way. The request may be sent again if it is idempotent (RFC 9112, section 9.3.1). A new
+// connection must give at least one reply before its end is forgiven, so that a server that never answers is not asked
+// for ever.
+bool Client::may_reissue(std::uint32_t slot) {
+  const Connection& connection = connections_[slot];
+  if (!connection.served || !connection.parser.idle()) return false;
+  for (std::uint32_t i = 0; i < connection.in_flight; ++i)
+    if (!in_flight(slot, i).request->idempotent) return false;
+  return true;
+}
+
+// Sends what the connection left unanswered on a new one.
 void Client::reissue(std::uint32_t slot, std::int64_t now_ns) {
-  close_connection(slot);
+  close_connection(slot, now_ns);
+  for (std::uint32_t i = 0; i < connections_[slot].in_flight; ++i) {
+    in_flight(slot, i).again = true;
+    recorder_.reissued(now_ns);
+  }
   connections_[slot].unsent = connections_[slot].in_flight;
   connect_slot(slot, now_ns);
 }
@@ -558,7 +614,7 @@ void Client::fail(std::uint32_t slot, LoadError error, std::int64_t now_ns) {
   for (std::uint32_t i = 0; i < connection.in_flight; ++i) {
     const InFlight& request = in_flight(slot, i);
     // One whose connection was never there did not become an attempt when it was sent.
-    const bool sent = connection.unsent == 0;
+    const bool sent = connection.unsent == 0 || request.again;
     if (!sent) recorder_.attempted(request.request->class_index, now_ns);
     recorder_.failed(request.request->class_index, sent ? request.times.sent_ns : now_ns, error, now_ns);
   }
@@ -566,26 +622,32 @@ void Client::fail(std::uint32_t slot, LoadError error, std::int64_t now_ns) {
   // An open connection without a request belongs to a slot that is parked, waits, or has ended: nothing to start again.
   const bool was_idle = begun_ && connection.in_flight == 0 && connection.state == State::open;
   const bool served = connection.served;
+  const std::uint32_t unanswered = connection.in_flight;
   connection.in_flight = connection.unsent = 0;
-  close_connection(slot);
+  close_connection(slot, now_ns);
   if (was_idle) return;
-  model_.failed(slot);
+  model_.failed(slot, unanswered, now_ns);
   if (served) return wake_at(slot, now_ns);
   const std::int64_t backoff_ns = first_backoff_ns << connection.failures;
   if (connection.failures < most_backoffs) ++connection.failures;
+  if (is_of_server(error)) recorder_.held_back(now_ns, now_ns + backoff_ns);
   wake_at(slot, now_ns + backoff_ns);
 }
 
-void Client::close_connection(std::uint32_t slot) {
+void Client::close_connection(std::uint32_t slot, std::int64_t now_ns) {
   Connection& connection = connections_[slot];
   if (connection.state == State::connecting) {
     --connecting_;
-    last_progress_ns_ = monotonic_ns();
+    last_progress_ns_ = now_ns;
   }
-  if (connection.fd >= 0) close(connection.fd);
+  if (connection.served) recorder_.connection_ended(connection.opening_ns, now_ns);
+  if (connection.fd >= 0) {
+    close(connection.fd);
+    --sockets_;
+  }
   connection.fd = -1;
   connection.state = State::closed;
-  connection.served = connection.reading_later = false;
+  connection.served = connection.reading_later = connection.ended = false;
   connection.may_read_ns = 0;
   connection.unsent_text.reset();
   ++connection.generation;
@@ -603,16 +665,30 @@ void Client::publish() {
   add(phases_.errors, published_errors_, recorder_.errors());
 }
 
-// The window is over: what is still in flight is told, and nothing more is sent.
+// Adds what this thread has used so far in user and in kernel mode, or with -1 takes it off.
+void Client::account(int sign) {
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  const auto seconds = [&](const timeval& time) {
+    return sign * (static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6);
+  };
+  user_s_ += seconds(used.ru_utime);
+  system_s_ += seconds(used.ru_stime);
+}
+
+// The window is over: requests in flight are counted, and nothing more is sent.
 void Client::finish() {
   if (measuring_) {
     cpu_s_ = thread_cpu_s() - cpu_at_start_s_;
+    account(1);
     spin_s_ = static_cast<double>(spin_ns_ - spin_at_start_ns_) * 1e-9;
   }
   for (std::uint32_t slot = 0; slot < options_.connections; ++slot) {
     const Connection& connection = connections_[slot];
-    if (connection.unsent != 0) continue;
-    for (std::uint32_t i = 0; i < connection.in_flight; ++i) recorder_.unfinished(in_flight(slot, i).times.sent_ns);
+    if (connection.served) recorder_.connection_ended(connection.opening_ns, recorder_.end_ns());
+    for (std::uint32_t i = 0; i < connection.in_flight; ++i)
+      if (const InFlight& request = in_flight(slot, i); connection.unsent == 0 || request.again)
+        recorder_.unfinished(request.times.sent_ns);
   }
   // Arrivals that were due and found no free connection.
   while (recorder_.own_schedule() && model_.next_due_ns() < recorder_.end_ns()) {

@@ -1,9 +1,9 @@
 // The transport of the load generator: one worker, one epoll, any number of connections. It moves requests and replies;
-// when to send is the model's business, what to ask the source's, what happened the recorder's.
+// the model decides when to send, the source what to ask, and the recorder records what happened.
 //
-// A reply costs one epoll event, one recv and the send of the next request. What makes that so: descriptors are registered
-// once, edge-triggered, for both directions; a read that does not fill the buffer has emptied the socket; heads are read
-// where they lie; moving a time-out is one store.
+// A reply costs one epoll event, one recv and the send of the next request, because descriptors are registered once,
+// edge-triggered, for both directions; a read that does not fill the buffer has emptied the socket; heads are parsed in
+// place; moving a time-out is one store.
 #pragma once
 
 #include <atomic>
@@ -23,14 +23,18 @@
 
 namespace bakeoff {
 
-// What the workers of a run and their parent tell each other, in memory that they share. Times are never_ns until they are known.
+// What the workers of a run and their parent tell each other, in memory that they share. Times are never_ns until they
+// are known.
 struct Phases {
-  std::atomic<std::uint32_t> settled{0};            // workers that have tried to open all their connections
-  std::atomic<std::uint32_t> opened{0};             // connections, by the settled workers
-  std::atomic<int> opening_errno{0};                // why one of them failed, 0 for none
-  std::atomic<std::int64_t> begin_ns{never_ns};     // first requests
-  std::atomic<std::int64_t> start_ns{never_ns};     // the measured window
+  std::atomic<std::uint32_t> settled{0};         // workers that have tried to open all their connections
+  std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
+  std::atomic<int> opening_errno{0};             // why one of them failed, 0 for none
+  std::atomic<std::int64_t> begin_ns{never_ns};  // first requests
+  std::atomic<std::int64_t> start_ns{never_ns};  // the measured window
   std::atomic<std::int64_t> end_ns{never_ns};
+  // Where connections stay open after the end:
+  std::atomic<std::uint32_t> done{0};  // workers that have measured
+  std::atomic<bool> released{false};   // they may close
   // For whoever watches: sums over the window so far.
   std::atomic<std::uint64_t> replies{0};
   std::atomic<std::uint64_t> received_bytes{0};
@@ -50,8 +54,8 @@ struct ClientOptions {
   std::uint32_t receive_buffer_bytes = 0;    // SO_RCVBUF; 0: the kernel's choice
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
-  WaitingArrivals* waiting = nullptr;        // of all workers with a schedule; nullptr: there is one worker, or no schedule
-  std::uint32_t worker = 0;                  // its number
+  WaitingArrivals* waiting = nullptr;  // of all workers with a schedule; nullptr: there is one worker, or no schedule
+  std::uint32_t worker = 0;            // its number
 };
 
 // Slots that wait for the model, each at most once. The longest-parked one is next, so that all get their share.
@@ -90,32 +94,37 @@ class Client {
 
   double cpu_s() const { return cpu_s_; }    // in the window
   double spin_s() const { return spin_s_; }  // of it: spent waiting for a moment that was too near to sleep
+  double user_s() const { return user_s_; }  // in the window, in user and in kernel mode
+  double system_s() const { return system_s_; }
 
  private:
   enum class State : std::uint8_t { closed, connecting, open };
 
   struct InFlight {
     RequestTimes times;
-    const Request* request = nullptr;
+    const ClientRequest* request = nullptr;
     bool verify = false;
     bool wrong = false;  // a byte of its body was not what it must be
+    bool again = false;  // it went out before, on a connection that its server closed
   };
 
   struct Connection {
     int fd = -1;
     std::uint32_t generation = 1;  // changes with every descriptor: events of an earlier one are recognised; never 0
     State state = State::closed;
-    bool waiting = false;          // for a wake-up that will ask the model
-    bool reading_later = false;    // it has had its share: a wake-up will read on
+    bool waiting = false;        // for a wake-up that will ask the model
+    bool reading_later = false;  // it has had its share: a wake-up will read on
+    bool ended = false;          // the peer sends no more: no further event will tell what is left to read
     bool close_after = false;
-    bool served = false;           // this connection has had a reply
-    std::uint8_t failures = 0;     // in a row, without a reply between them
-    std::uint32_t first = 0;       // of the burst, how many have their replies
+    bool served = false;        // this connection has had a reply
+    std::uint8_t failures = 0;  // in a row, without a reply between them
+    std::uint32_t first = 0;    // of the burst, how many have their replies
     std::uint32_t in_flight = 0;
-    std::uint32_t unsent = 0;      // of them, how many have not gone out at all
-    std::uint64_t body_bytes = 0;  // of the reply at hand
-    std::int64_t opening_ns = 0;   // when it began to open, for the first requests on it
-    std::int64_t may_read_ns = 0;  // a slow reader's next turn
+    std::uint32_t unsent = 0;        // of them, how many have not gone out at all
+    std::uint64_t body_bytes = 0;    // of the reply at hand
+    std::int64_t opening_ns = 0;     // when it began to open, for the first requests on it
+    std::int64_t first_byte_ns = 0;  // of the reply at hand, when it came
+    std::int64_t may_read_ns = 0;    // a slow reader's next turn
     ReplyParser parser;
     std::unique_ptr<std::string> unsent_text;
   };
@@ -134,12 +143,13 @@ class Client {
   void transmit(std::uint32_t slot, std::int64_t now_ns);
   void send_text(std::uint32_t slot, std::string_view text, std::int64_t now_ns);
   void handle(std::uint32_t slot, std::uint32_t events);
-  void receive(std::uint32_t slot, std::uint32_t events);
+  void receive(std::uint32_t slot);
   bool take(std::uint32_t slot, std::string_view data, std::int64_t now_ns);
   bool finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_ns);
   void ended_by_peer(std::uint32_t slot, std::int64_t now_ns);
   void fail(std::uint32_t slot, LoadError error, std::int64_t now_ns);
-  void close_connection(std::uint32_t slot);
+  void close_connection(std::uint32_t slot, std::int64_t now_ns);
+  bool may_reissue(std::uint32_t slot);
   void reissue(std::uint32_t slot, std::int64_t now_ns);
   void time_out(std::uint32_t slot, std::int64_t now_ns);
   void read_slowly(std::uint32_t slot, std::size_t got, std::int64_t now_ns);
@@ -151,6 +161,7 @@ class Client {
   std::int64_t send_due(std::int64_t now_ns);
   bool may_take() const { return options_.waiting != nullptr && !parked_.empty() && !options_.waiting->empty(); }
   void share_schedule(std::int64_t now_ns);
+  void account(int sign);
   void finish();
 
   ClientOptions options_;
@@ -161,10 +172,11 @@ class Client {
 
   int epoll_ = -1;
   std::vector<Connection> connections_;
-  // By slot. Only a model that sends several requests at once needs the second one, which grows to what a slot has sent.
+  // By slot. Only a model that sends several requests at once needs the second one, which grows to what a slot
+  // has sent.
   std::vector<InFlight> in_flight_;
   std::vector<std::vector<InFlight>> bursts_;
-  std::int64_t first_length_ = Request::any_length;  // of the run's first reply
+  std::int64_t first_length_ = ClientRequest::any_length;  // of the run's first reply
   ParkedSlots parked_;
   TimeoutWheel timeouts_;
   WakeQueue wakes_;
@@ -187,6 +199,10 @@ class Client {
   std::int64_t spin_at_start_ns_ = 0;
   double spin_s_ = 0;
   double cpu_s_ = 0;
+  double user_s_ = 0;
+  double system_s_ = 0;
+  std::uint32_t sockets_ = 0;        // that are open or being opened
+  std::uint32_t begun_in_turn_ = 0;  // connections, since the loop came round
 };
 
 }  // namespace bakeoff

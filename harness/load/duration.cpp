@@ -1,30 +1,32 @@
 #include "harness/load/duration.h"
 
-#include <array>
 #include <charconv>
-#include <string_view>
-#include <utility>
 
 #include "core/base/errors.h"
+#include "core/base/units.h"
 
 namespace bakeoff {
 
 std::int64_t parse_duration_ns(const std::string& option, const std::string& text) {
-  static constexpr std::array<std::pair<std::string_view, double>, 6> units = {
-      {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}, {"m", 60e9}}};
-  double value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit(stop, static_cast<std::size_t>(text.data() + text.size() - stop));
-  if (error == std::errc{} && value >= 0 && value <= 864'000)
-    for (const auto& [name, ns] : units)
-      if (name == unit) return static_cast<std::int64_t>(value * ns);
-  throw UsageError(option + " " + text + ": expected a duration such as 10s, 250ms or 80us");
+  constexpr double most_s = 864'000;
+  std::optional<double> value_s = parse_duration_s(text);
+  if (!value_s) value_s = parse_duration_s(text + "s");
+  if (value_s && *value_s <= most_s) return static_cast<std::int64_t>(*value_s * 1e9);
+  throw UsageError(option + " " + text + ": expected a duration such as 10s, 250ms or 5min, at most ten days");
+}
+
+std::int64_t parse_size(const std::string& option, const std::string& text, std::int64_t most) {
+  const std::optional<std::int64_t> bytes = parse_bytes(text);
+  if (bytes && *bytes <= most) return *bytes;
+  throw UsageError(option + " " + text + ": expected a size such as 4096, 64KB (1000) or 64KiB (1024), at most " +
+                   std::to_string(most));
 }
 
 std::int64_t parse_count(const std::string& option, const std::string& text) {
   std::int64_t value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || stop != text.data() + text.size() || value < 0) throw UsageError(option + " " + text + ": expected a whole number");
+  if (error != std::errc{} || stop != text.data() + text.size() || value < 0)
+    throw UsageError(option + " " + text + ": expected a whole number");
   return value;
 }
 

@@ -29,8 +29,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint32_t spare_descriptors = 64;
-// Beyond some 10,000 connections between one pair of addresses the kernel's search for a free port takes most of the time
-// that connecting takes (19,900 connections: 5.0 s from one address, 0.7 s from eight).
+// Beyond some 10,000 connections between one pair of addresses the kernel's search for a free port takes most of the
+// time that connecting takes (19,900 connections: 5.0 s from one address, 0.7 s from eight).
 constexpr std::uint32_t connections_per_address = 2500;
 // Streams of random numbers: the sources' are numbered by slots from 0, the models' by workers from here.
 constexpr std::uint64_t first_model_stream = std::uint64_t{1} << 40;
@@ -38,7 +38,9 @@ constexpr std::uint64_t schedule_stream = std::uint64_t{1} << 41;
 
 // How many workers it takes to have all connections; raises the limit on descriptors as far as it may.
 std::uint32_t choose_workers(const LoadSpec& spec) {
-  const auto needed = [&](std::uint32_t workers) { return rlim_t{(spec.connections + workers - 1) / workers} + spare_descriptors; };
+  const auto needed = [&](std::uint32_t workers) {
+    return rlim_t{(spec.connections + workers - 1) / workers} + spare_descriptors;
+  };
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur < needed(spec.threads)) {
@@ -51,32 +53,22 @@ std::uint32_t choose_workers(const LoadSpec& spec) {
     }
   }
   if (limit.rlim_cur <= 2 * spare_descriptors)
-    throw StartError("a process may have only " + std::to_string(limit.rlim_cur) + " descriptors here; raise the limit (ulimit -n)");
+    throw StartError("a process may have only " + std::to_string(limit.rlim_cur) +
+                     " descriptors here; raise the limit (ulimit -n)");
   std::uint32_t workers = spec.threads;
   while (needed(workers) > limit.rlim_cur) ++workers;
   return workers;
 }
 
 std::uint32_t choose_source_addresses(const LoadSpec& spec, const SocketAddress& target) {
-  if (spec.source_addresses > 1 && !target.is_loopback_ipv4()) throw UsageError("--source-addresses needs a target in 127.0.0.0/8");
+  if (spec.source_addresses > 1 && !target.is_loopback_ipv4())
+    throw UsageError("--source-addresses needs a target in 127.0.0.0/8");
   if (spec.source_addresses != 0) return spec.source_addresses;
   // Ports of closed connections stay taken for a while, so closing often needs more addresses too.
-  const bool many = spec.connections > 4 * connections_per_address || spec.requests_per_connection != 0 || spec.model >= LoadModel::sessions;
+  const bool many = spec.connections > 4 * connections_per_address || spec.requests_per_connection != 0 ||
+                    spec.model >= LoadModel::sessions;
   if (!many || !target.is_loopback_ipv4()) return 1;
   return std::max(8u, (spec.connections + connections_per_address - 1) / connections_per_address);
-}
-
-void check(const LoadSpec& spec) {
-  if (spec.connections == 0) throw UsageError("--connections 0 asks for nothing; at least 1");
-  if (spec.threads == 0 || spec.threads > 1024) throw UsageError("--threads must be from 1 to 1024");
-  if (spec.threads > spec.connections) throw UsageError("there are fewer connections than threads; each thread needs at least one");
-  if (spec.duration_ns <= 0 && spec.model != LoadModel::log) throw UsageError("--duration must be more than 0");
-  if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("a time-out of 0 lets nothing succeed");
-  if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
-  if (spec.model == LoadModel::open && spec.requests_per_connection > 1) throw UsageError("with --rate, --requests-per-connection can only be 0 or 1");
-  if (spec.model == LoadModel::open && !spec.rate && !spec.times_s) throw UsageError("an open loop needs a rate or a trace's times");
-  if (spec.model == LoadModel::sessions && !spec.workload) throw UsageError("--sessions needs a --workload that describes them");
-  if (spec.model == LoadModel::log && spec.log_sessions == 0) throw UsageError("--wsesslog with 0 sessions asks for nothing");
 }
 
 // What one worker of all the run's does: its number, and its share of the connections.
@@ -103,22 +95,27 @@ struct Parts {
   std::unique_ptr<Source> source;
 };
 
-Parts make_parts(const LoadSpec& spec, const RequestTable& requests, const Share& share, WaitingArrivals* waiting) {
+Parts make_parts(const LoadSpec& spec, const RequestFields& fields, const RequestTable& requests, const Share& share,
+                 WaitingArrivals* waiting) {
   Parts parts;
   const Random random(spec.seed, first_model_stream + share.number);
   switch (spec.model) {
     case LoadModel::closed:
-      parts.model = std::make_unique<ClosedModel>(ClosedModel::Options{spec.requests_per_connection, spec.pipeline, spec.think_s}, share.slots, random);
+      parts.model = std::make_unique<ClosedModel>(
+          ClosedModel::Options{spec.requests_per_connection, spec.pipeline, spec.think_s}, share.slots, random);
       break;
     case LoadModel::open:
-      parts.model = std::make_unique<OpenModel>(*make_schedule(spec, share, waiting), spec.requests_per_connection == 1);
+      parts.model =
+          std::make_unique<OpenModel>(*make_schedule(spec, share, waiting), spec.requests_per_connection == 1);
       break;
     case LoadModel::sessions:
-      parts.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share, waiting), share.slots, random);
+      parts.model = std::make_unique<SessionModel>(spec.workload->clients, make_schedule(spec, share, waiting),
+                                                   share.slots, random);
       break;
     case LoadModel::log: {
-      auto model = std::make_unique<LogModel>(LogModel::Options{spec.log_file, spec.log_think_s, spec.log_sessions, share.number, share.of}, spec.url,
-                                              spec.workload ? &*spec.workload : nullptr, make_schedule(spec, share, waiting), share.slots);
+      auto model = std::make_unique<LogModel>(
+          LogModel::Options{spec.log->path(), spec.log_think_s, spec.log_sessions, share.number, share.of}, fields,
+          spec.workload ? &*spec.workload : nullptr, make_schedule(spec, share, waiting), share.slots);
       parts.source = std::make_unique<LogSource>(*model);
       parts.model = std::move(model);
       return parts;
@@ -134,41 +131,47 @@ Parts make_parts(const LoadSpec& spec, const RequestTable& requests, const Share
   return parts;
 }
 
-std::unique_ptr<RequestTable> make_requests(const LoadSpec& spec) {
+std::unique_ptr<RequestTable> make_requests(const LoadSpec& spec, const RequestFields& fields) {
   const bool close_each = spec.requests_per_connection == 1;
-  if (spec.workload) return std::make_unique<RequestTable>(spec.url, *spec.workload, close_each);
-  return std::make_unique<RequestTable>(spec.url, spec.expected_bytes, close_each);
+  if (spec.workload) return std::make_unique<RequestTable>(spec.url, fields, *spec.workload, close_each);
+  return std::make_unique<RequestTable>(spec.url, fields, spec.expected_bytes, close_each);
 }
 
-// One worker's run, and what came of it. BLOCKS: network, for the whole run.
-Json work(const LoadSpec& spec, ClientOptions options, const RequestTable& requests, const Share& share, Phases& phases) {
+// One worker's run and its results. BLOCKS: network, for the whole run.
+Json work(const LoadSpec& spec, ClientOptions options, const RequestFields& fields, const RequestTable& requests,
+          const Share& share, Phases& phases) {
   options.connections = share.slots;
   options.first_slot = share.first_slot;
   options.worker = share.number;
-  const Parts parts = make_parts(spec, requests, share, options.waiting);
+  const Parts parts = make_parts(spec, fields, requests, share, options.waiting);
   const auto classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
   Recorder recorder(share.slots, std::max(classes, 1u), spec.rate.has_value() || spec.times_s != nullptr);
   Client client(options, *parts.source, *parts.model, recorder, phases);
   client.run();
-  const SessionCounts sessions = parts.model->sessions();
-  return {{"recorder", recorder.to_json()},
-          {"cpu_s", std::max(0.0, client.cpu_s() - client.spin_s())},
-          {"spin_s", client.spin_s()},
-          {"sessions", {sessions.started, sessions.completed, sessions.failed}}};
+  if (spec.hold_ns > 0) {
+    ++phases.done;
+    while (!phases.released) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return {{"recorder", recorder.to_json()}, {"cpu_s", std::max(0.0, client.cpu_s() - client.spin_s())},
+          {"spin_s", client.spin_s()},      {"user_s", client.user_s()},
+          {"system_s", client.system_s()},  {"sessions", parts.model->sessions().to_json()}};
 }
 
 void merge(LoadResult& result, const Json& json) {
   result.recorder.merge(Recorder::from_json(json.at("recorder")));
   result.worker_cpu_s.push_back(json.at("cpu_s"));
   result.spin_s += json.at("spin_s").get<double>();
-  result.sessions.started += json.at("sessions").at(0).get<std::uint64_t>();
-  result.sessions.completed += json.at("sessions").at(1).get<std::uint64_t>();
-  result.sessions.failed += json.at("sessions").at(2).get<std::uint64_t>();
+  result.user_s += json.at("user_s").get<double>();
+  result.system_s += json.at("system_s").get<double>();
+  result.sessions.merge(SessionCounts::from_json(json.at("sessions")));
 }
 
-// The processes that drive the connections; each sends what it recorded through a pipe. They are processes, not threads,
-// because the kernel looks up a descriptor faster in a process that does not share its table, by about a twentieth of a
-// request; and because each has its own limit on descriptors.
+// With a replacement for bytes that are no UTF-8: a message may hold any name.
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+// The processes that drive the connections; each sends its records through a pipe. They are processes, not threads,
+// because the kernel looks up a descriptor faster in a table that is not shared (about 5 % of a request), and because
+// each has its own limit on descriptors.
 class Workers {
  public:
   Workers() = default;
@@ -198,15 +201,14 @@ class Workers {
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
-    std::signal(SIGINT, SIG_IGN);  // the parent ends the run for all
-    std::signal(SIGTERM, SIG_IGN);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);  // the parent ends the run for all
     std::string text;
     try {
       text = task().dump();
     } catch (const UsageError& error) {
-      text = Json{{"usage_error", error.what()}}.dump();
+      text = text_of({{"usage_error", error.what()}});
     } catch (const std::exception& error) {
-      text = Json{{"error", error.what()}}.dump();
+      text = text_of({{"error", error.what()}});
     }
     for (std::size_t at = 0; at < text.size();) {
       const ssize_t written = write(ends[1], text.data() + at, text.size() - at);
@@ -223,6 +225,7 @@ class Workers {
     return static_cast<std::size_t>(std::max(0, poll(pipes.data(), pipes.size(), 0)));
   }
   bool all_ended() const { return ended() == workers_.size(); }
+  std::size_t count() const { return workers_.size(); }
 
   // BLOCKS: until all have ended.
   void collect(LoadResult& result) {
@@ -237,7 +240,7 @@ class Workers {
       waitpid(worker.pid, nullptr, 0);
       worker.pid = 0;
       const Json json = Json::parse(text, nullptr, false);
-      if (json.is_discarded()) throw StartError("a worker of the load generator died before it told its results");
+      if (json.is_discarded()) throw StartError("a worker of the load generator died before it reported its results");
       if (json.contains("usage_error")) throw UsageError(json.at("usage_error").get<std::string>());
       if (json.contains("error")) throw StartError(json.at("error").get<std::string>());
       merge(result, json);
@@ -265,13 +268,17 @@ struct SharedPhases {
   Phases* phases;
 };
 
-void nap(std::int64_t most_ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(most_ns, 50'000'000))); }
+void nap(std::int64_t most_ns) {
+  std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::int64_t>(most_ns, 50'000'000)));
+}
 
 // From the first request to the end. Returns when the run's time is over, its work is done, or it is to stop.
-void watch(Phases& phases, const Workers& workers, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
+void watch(Phases& phases, const Workers& workers, const std::atomic<bool>& stop,
+           const std::function<void(const LoadProgress&)>& progress) {
   const std::int64_t start_ns = phases.start_ns, end_ns = phases.end_ns;
   std::int64_t next_report_ns = start_ns + 1'000'000'000;
-  for (std::int64_t now_ns = monotonic_ns(); now_ns < end_ns && !stop && !workers.all_ended(); now_ns = monotonic_ns()) {
+  for (std::int64_t now_ns = monotonic_ns();
+       now_ns < end_ns && !stop && !workers.all_ended() && phases.done < workers.count(); now_ns = monotonic_ns()) {
     nap(end_ns - now_ns);
     if (progress && now_ns >= next_report_ns) {
       progress({static_cast<double>(now_ns - start_ns) * 1e-9, phases.replies, phases.received_bytes, phases.errors});
@@ -279,6 +286,15 @@ void watch(Phases& phases, const Workers& workers, const std::atomic<bool>& stop
     }
   }
   if (stop) phases.end_ns = std::min(end_ns, monotonic_ns());
+}
+
+// The workers have measured, or are about to; their connections are open.
+void hold(const LoadSpec& spec, Phases& phases, const Workers& workers, const std::atomic<bool>& stop) {
+  const std::int64_t until_ns = monotonic_ns() + spec.hold_ns;
+  const auto over = [&] { return stop || (spec.released != nullptr && *spec.released) || monotonic_ns() >= until_ns; };
+  while ((phases.done < workers.count() || !over()) && !workers.all_ended())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  phases.released = true;
 }
 
 }  // namespace
@@ -293,11 +309,31 @@ std::string_view name_of(LoadModel model) {
   return "closed";
 }
 
-LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress) {
-  check(spec);
+void check_load(const LoadSpec& spec) {
+  if (spec.connections == 0) throw UsageError("--connections must be at least 1");
+  if (spec.threads == 0 || spec.threads > 1024) throw UsageError("--threads must be from 1 to 1024");
+  if (spec.threads > spec.connections)
+    throw UsageError("there are fewer connections than threads; each thread needs at least one");
+  if (spec.duration_ns <= 0 && spec.model != LoadModel::log) throw UsageError("--duration must be more than 0");
+  if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("time-outs must be more than 0");
+  if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
+  if (spec.model == LoadModel::open && spec.requests_per_connection > 1)
+    throw UsageError("with --rate, --requests-per-connection can only be 0 or 1");
+  if (spec.model == LoadModel::open && !spec.rate && !spec.times_s)
+    throw UsageError("an open loop needs a rate or a trace's times");
+  if (spec.model == LoadModel::sessions && !spec.workload)
+    throw UsageError("--sessions needs a --workload that describes them");
+  if (spec.model == LoadModel::log && spec.log_sessions == 0) throw UsageError("--wsesslog needs at least 1 session");
+}
+
+LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
+                    const std::function<void(const LoadProgress&)>& progress,
+                    const std::function<void(const MeasuredTime&)>& announce) {
+  check_load(spec);
+  const RequestFields fields(spec.url, spec.headers);
   const std::uint32_t worker_count = choose_workers(spec);
   ClientOptions options;
-  options.target = resolve(spec.url);
+  options.target = first_that_accepts(resolve(spec.url), spec.url, spec.connect_timeout_ns, stop);
   options.timeout_ns = spec.timeout_ns;
   options.connect_timeout_ns = spec.connect_timeout_ns;
   options.timeout_by_phase = spec.timeout_by_phase;
@@ -308,18 +344,19 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   options.source_addresses = choose_source_addresses(spec, options.target);
 
   // What a log or a trace asks for, and in which order, is dealt out with its times.
-  const bool one_schedule = worker_count > 1 && spec.rate && (spec.model == LoadModel::open || spec.model == LoadModel::sessions);
+  const bool one_schedule =
+      worker_count > 1 && spec.rate && (spec.model == LoadModel::open || spec.model == LoadModel::sessions);
   std::unique_ptr<WaitingArrivals> waiting;
   if (one_schedule) waiting = std::make_unique<WaitingArrivals>(worker_count);
   options.waiting = waiting.get();
 
   SharedPhases shared;
   Phases& phases = *shared.phases;
-  const std::unique_ptr<RequestTable> requests = make_requests(spec);
+  const std::unique_ptr<RequestTable> requests = make_requests(spec, fields);
   const std::int64_t opening_start_ns = monotonic_ns();
   Workers workers;
   for (std::uint32_t number = 0; number < worker_count; ++number)
-    workers.start([&] { return work(spec, options, *requests, share_of(spec, number, worker_count), phases); });
+    workers.start([&] { return work(spec, options, fields, *requests, share_of(spec, number, worker_count), phases); });
   while (phases.settled < worker_count && !stop && workers.ended() == 0) nap(1'000'000);
 
   const bool opens_first = phases.opened != 0 || phases.opening_errno != 0;
@@ -329,13 +366,17 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   phases.start_ns = start_ns;
   phases.end_ns = unreachable ? begin_ns : spec.duration_ns > 0 ? start_ns + spec.duration_ns : never_ns;
   phases.begin_ns.store(begin_ns, std::memory_order_release);
+  if (announce && !unreachable) announce({start_ns, phases.end_ns});
   watch(phases, workers, stop, progress);
+  if (spec.hold_ns > 0) hold(spec, phases, workers, stop);
   LoadResult result;
   workers.collect(result);
   if (unreachable)
-    throw StartError("no connection to " + spec.url.authority + " could be opened: " + std::strerror(phases.opening_errno) + "; is the server running there?");
+    throw StartError("no connection to " + spec.url.authority +
+                     " could be opened: " + std::strerror(phases.opening_errno) + "; is the server running there?");
   if (spec.workload) {
-    for (const FileClass& group : spec.workload->classes) result.class_sizes_bytes.push_back(static_cast<std::int64_t>(group.size_bytes));
+    for (const FileClass& group : spec.workload->classes)
+      result.class_sizes_bytes.push_back(static_cast<std::int64_t>(group.size_bytes));
   } else {
     result.class_sizes_bytes.push_back(spec.expected_bytes);
   }
@@ -343,6 +384,7 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const s
   result.opening_s = opens_first ? static_cast<double>(begin_ns - opening_start_ns) * 1e-9 : 0;
   result.workers = worker_count;
   result.source_addresses = options.source_addresses;
+  result.address = options.target.text();
   result.interrupted = stop;
   return result;
 }

@@ -18,6 +18,8 @@
 
 namespace bakeoff {
 
+class RereadableLog;
+
 enum class LoadModel : std::uint8_t {
   closed,    // each connection sends when its last reply is there, or some time after
   open,      // requests by a schedule, on whichever connection is free
@@ -30,7 +32,9 @@ struct LoadSpec {
   std::string url_text;
   Url url;
   std::optional<Workload> workload;  // without one, the URL names the one file to ask for
+  std::vector<std::string> headers;  // "Name: value", of every request
   std::uint64_t seed = 1;
+  std::vector<std::string> notes;  // what a person should know of how it came about: sentences, for the report
 
   LoadModel model = LoadModel::closed;
   std::uint32_t requests_per_connection = 0;  // closed and open (there 0 or 1); 0: as many as the server allows
@@ -40,7 +44,7 @@ struct LoadSpec {
   std::optional<RateProfile> rate;            // of requests (open) or sessions, per second
   Arrivals arrivals = Arrivals::poisson;
   std::shared_ptr<const std::vector<double>> times_s;  // open, instead of a rate: a trace's own times
-  std::string log_file;                       // log
+  std::shared_ptr<const RereadableLog> log;            // log
   double log_think_s = 0;
   std::uint64_t log_sessions = 0;
 
@@ -51,24 +55,31 @@ struct LoadSpec {
   std::int64_t timeout_ns = 15'000'000'000;
   std::int64_t connect_timeout_ns = 15'000'000'000;
   bool timeout_by_phase = false;
-  std::int64_t expected_bytes = Request::length_of_first;  // of each reply, where no workload says it
+  std::int64_t expected_bytes = ClientRequest::length_of_first;  // of each reply, where no workload says it
   std::uint32_t verify_every = 100;
   bool discard = false;
   std::uint64_t reader_bytes_per_s = 0;
   std::uint32_t receive_buffer_bytes = 0;
   std::uint32_t source_addresses = 0;  // 0: as many as it takes
+  // After the measured time the connections stay open, unused, until *released or at most so long: the harness reads
+  // the server's use meanwhile.
+  std::int64_t hold_ns = 0;
+  const std::atomic<bool>* released = nullptr;
 };
 
 struct LoadResult {
   Recorder recorder{0, 0, false};               // merged over workers
   std::vector<std::int64_t> class_sizes_bytes;  // -1: not known
   std::vector<double> worker_cpu_s;             // in the window, without spin_s
-  double spin_s = 0;                            // all workers': processor time spent waiting for a schedule's next moment
+  double spin_s = 0;  // all workers': processor time spent waiting for a schedule's next moment
+  double user_s = 0;  // all workers' processor time in the window, spin_s included
+  double system_s = 0;
   SessionCounts sessions;
-  double duration_s = 0;                        // of the window, as it was
-  double opening_s = 0;                         // until all connections were open
+  double duration_s = 0;  // of the window, as it was
+  double opening_s = 0;   // until all connections were open
   std::uint32_t workers = 1;
   std::uint32_t source_addresses = 1;
+  std::string address;  // of the server: the one of its host's that was used
   bool interrupted = false;
 };
 
@@ -80,8 +91,21 @@ struct LoadProgress {
   std::uint64_t errors;
 };
 
-// BLOCKS: network, for the whole run. It forks its workers; the calling process opens no connection. `stop`, once set, ends it early: what was measured until then stands.
-// UsageError for what cannot be; StartError when no connection could be opened at all, or the descriptors do not suffice.
-LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const std::function<void(const LoadProgress&)>& progress = {});
+// When the measured time begins and ends, by CLOCK_MONOTONIC.
+struct MeasuredTime {
+  std::int64_t from_ns;
+  std::int64_t to_ns;
+};
+
+// UsageError for what cannot be, whatever the server.
+void check_load(const LoadSpec& spec);
+
+// BLOCKS: network, for the whole run. It forks its workers; the calling process opens no connection. Setting `stop`
+// ends it early and keeps what was measured. `announce` is called once, when the connections are open and the warm-up
+// begins. UsageError for an impossible load; StartError when no connection could be opened, or the limit on descriptors
+// is too low.
+LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
+                    const std::function<void(const LoadProgress&)>& progress = {},
+                    const std::function<void(const MeasuredTime&)>& announce = {});
 
 }  // namespace bakeoff

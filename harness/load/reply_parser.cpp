@@ -57,8 +57,10 @@ bool parse_length(std::string_view text, ReplyHead& head) {
 
 // "HTTP/1.x NNN reason"; the reason and the space before it may be missing.
 bool parse_status_line(std::string_view line, ReplyHead& head) {
-  if (line.size() < 12 || std::memcmp(line.data(), "HTTP/1.", 7) != 0 || !is_digit(line[7]) || line[8] != ' ') return false;
-  if (line[9] < '1' || line[9] > '5' || !is_digit(line[10]) || !is_digit(line[11])) return false;
+  if (line.size() < 12 || std::memcmp(line.data(), "HTTP/1.", 7) != 0 || !is_digit(line[7]) || line[8] != ' ')
+    return false;
+  // 600 to 999 mean nothing, and are a server's error like 5xx (RFC 9110, section 15).
+  if (line[9] < '1' || !is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11])) return false;
   if (line.size() > 12 && line[12] != ' ') return false;
   head.status = static_cast<std::uint16_t>((line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0'));
   head.keep_alive = line[7] != '0';
@@ -80,22 +82,37 @@ bool parse_field(std::string_view line, ReplyHead& head) {
         });
       }
       return true;
-    case 14:
-      return !same(name, "content-length") || parse_length(trim(line.substr(name.size() + 1)), head);
+    case 14: return !same(name, "content-length") || parse_length(trim(line.substr(name.size() + 1)), head);
     case 17:
       if (same(name, "transfer-encoding")) {
         // Chunked has to be the last coding; without it only the end of the connection ends the body.
-        head.chunked = false;
-        for_each_member(line.substr(name.size() + 1), [&](std::string_view member) { head.chunked = same(member, "chunked"); });
-        return head.chunked;
+        for_each_member(line.substr(name.size() + 1), [&](std::string_view member) {
+          head.chunked = same(member, "chunked");
+          head.coded = !head.chunked;
+        });
       }
       return true;
-    default:
-      return true;
+    default: return true;
   }
 }
 
-// Replies to one file have the same head for as long as its Date holds: what was read of the last head need not be read again.
+// A field whose first line is `line` and which goes on at data[at]: in one line, with a space for each end of line (RFC
+// 9112, section 5.2). `at` goes behind it. Empty when its end is not there yet.
+std::string unfold(std::string_view line, std::string_view data, std::size_t& at) {
+  std::string whole(line);
+  while (data[at] == ' ' || data[at] == '\t') {
+    const std::size_t end = data.find('\n', at);
+    if (end == std::string_view::npos || end + 1 == data.size()) return {};
+    std::string_view more = data.substr(at, end - at);
+    if (more.back() == '\r') more.remove_suffix(1);
+    whole.append(" ").append(trim(more));
+    at = end + 1;
+  }
+  return whole;
+}
+
+// Replies to one file have the same head for as long as its Date holds: what was read of the last head need not be
+// read again.
 struct HeadMemo {
   std::array<char, 512> text;
   std::size_t bytes = 0;
@@ -143,8 +160,15 @@ std::ptrdiff_t parse_reply_head(std::string_view data, ReplyHead& head) {
       first = false;
     } else if (line.empty()) {
       return at > most_head_bytes ? -1 : static_cast<std::ptrdiff_t>(at);
-    } else if (!parse_field(line, head)) {
-      return -1;
+    } else {
+      if (at == data.size()) break;  // the next line may belong to this field
+      std::string whole;
+      if (data[at] == ' ' || data[at] == '\t') [[unlikely]] {
+        whole = unfold(line, data, at);
+        if (whole.empty()) break;
+        line = whole;
+      }
+      if (!parse_field(line, head)) return -1;
     }
     if (at == data.size()) break;
   }
@@ -157,6 +181,7 @@ std::ptrdiff_t parse_reply_head(std::string_view data, ReplyHead& head) {
 void ReplyParser::begin(bool to_head_request) {
   phase_ = Phase::head;
   to_head_request_ = to_head_request;
+  head_bytes_ = footer_bytes_ = 0;
   partial_.reset();
 }
 
@@ -176,7 +201,7 @@ ReplyParser::State ReplyParser::take_head(const ReplyHead& head) {
     phase_ = Phase::chunk_size;
     remaining_bytes_ = 0;
     chunk_digits_ = chunk_extension_ = false;
-  } else if (head.has_length) {
+  } else if (head.has_length && !head.coded) {
     if (head.content_bytes == 0) return State::complete;
     phase_ = Phase::counted;
     remaining_bytes_ = head.content_bytes;
@@ -207,6 +232,7 @@ ReplyParser::Step ReplyParser::next(std::string_view data) {
       return {State::more, data.size(), {}};
     }
     consumed += static_cast<std::size_t>(length);
+    head_bytes_ += static_cast<std::uint32_t>(length);
     if (const State state = take_head(head); state != State::more) return finish(state, consumed);
   }
   const std::string_view rest = data.substr(consumed);
@@ -218,8 +244,7 @@ ReplyParser::Step ReplyParser::next(std::string_view data) {
       if (remaining_bytes_ == 0) return finish(State::complete, consumed + piece, rest.substr(0, piece));
       return {State::more, consumed + piece, rest.substr(0, piece)};
     }
-    case Phase::until_close:
-      return {State::more, data.size(), rest};
+    case Phase::until_close: return {State::more, data.size(), rest};
     default: {
       Step step = chunked(rest);
       step.consumed += consumed;
@@ -235,7 +260,8 @@ ReplyParser::Step ReplyParser::partial_head(std::string_view data) {
   partial_->append(data.substr(0, room));
   // Look for the end only where it may newly be, so that a head that drips in costs no more than its length.
   const std::size_t from = had < 3 ? 0 : had - 3;
-  const bool may_end = partial_->find("\n\n", from) != std::string::npos || partial_->find("\n\r\n", from) != std::string::npos;
+  const bool may_end =
+      partial_->find("\n\n", from) != std::string::npos || partial_->find("\n\r\n", from) != std::string::npos;
   if (!may_end) {
     if (partial_->size() > most_head_bytes) return finish(State::malformed, 0);
     return {State::more, data.size(), {}};
@@ -244,6 +270,7 @@ ReplyParser::Step ReplyParser::partial_head(std::string_view data) {
   const std::ptrdiff_t length = parse_reply_head(*partial_, head);
   if (length <= 0) return finish(State::malformed, 0);
   const std::size_t consumed = static_cast<std::size_t>(length) - had;
+  head_bytes_ += static_cast<std::uint32_t>(length);
   partial_.reset();
   const State state = take_head(head);
   if (state != State::more) return finish(state, consumed);
@@ -288,6 +315,7 @@ ReplyParser::Step ReplyParser::chunked(std::string_view data) {
         break;
       default:  // trailer
         ++at;
+        ++footer_bytes_;
         if (c == '\n') {
           if (!line_has_text_) return finish(State::complete, at);
           line_has_text_ = false;

@@ -1,5 +1,5 @@
-// What a run has to say: the JSON document for programs, a few lines for people, and the verdict whether the figures are
-// about the server at all.
+// What a run has to say: the JSON document for programs, a few lines for people, and the verdict whether the figures
+// are about the server at all.
 #pragma once
 
 #include <iosfwd>
@@ -12,15 +12,24 @@
 
 namespace bakeoff {
 
+enum class VerdictKind : std::uint8_t {
+  valid,
+  invalid,         // neither side is the cause
+  client_limited,  // the client, not the server, set the figures
+  server_failed,   // the server ended, or what it answered was wrong
+};
+std::string_view name_of(VerdictKind kind);
+
 struct Verdict {
-  bool valid = true;
-  bool client_limited = false;  // the client, not the server, set the figures
+  VerdictKind kind = VerdictKind::valid;  // the last of those that the reasons are of
   std::vector<std::string> reasons;
+  bool valid() const { return kind == VerdictKind::valid; }
 };
 
-// The client must not have been out of processor time (more than 95 % of a core in any worker), requests in flight must
-// agree with the connections by Little's law within 5 % (closed loops on kept connections), the connections asked for
-// must have been open, and no reply's bytes may have been wrong.
+// The server must have answered, correctly, and must not have refused connections once it had accepted some. The client
+// must have had CPU time left (no worker above 95 % of a core). Requests in flight must agree with the connections by
+// Little's law within 5 % (closed loops on kept connections). An open loop must have got 99 % of what it offered, and
+// the requested connections must have been open. Failures of the server excuse the client.
 Verdict judge(const LoadSpec& spec, const LoadResult& result);
 
 // HdrHistogram's percentile file, in ms.

@@ -15,7 +15,8 @@ double parse_rate(const std::string& option, const std::string& text, std::strin
   double rate = 0;
   const auto [stop, error] = std::from_chars(number.data(), number.data() + number.size(), rate);
   if (error != std::errc{} || stop != number.data() + number.size() || !(rate >= 0 && rate <= 1e9))
-    throw UsageError(option + " " + text + ": expected a rate per second (5000), steps (1000,2000,4000) or a ramp (1000..8000)");
+    throw UsageError(option + " " + text +
+                     ": expected a rate per second (5000), steps (1000,2000,4000) or a ramp (1000..8000)");
   return rate;
 }
 
@@ -46,7 +47,8 @@ RateProfile RateProfile::parse(const std::string& option, const std::string& tex
     for (Segment& segment : segments) segment.duration_s = duration_s / static_cast<double>(segments.size());
     segments.insert(segments.begin(), {warmup_s, segments.front().from_per_s, segments.front().from_per_s});
   }
-  if (std::all_of(segments.begin(), segments.end(), [](const Segment& segment) { return segment.from_per_s + segment.to_per_s == 0; }))
+  if (std::all_of(segments.begin(), segments.end(),
+                  [](const Segment& segment) { return segment.from_per_s + segment.to_per_s == 0; }))
     throw UsageError(option + " " + text + ": a rate of 0 sends nothing");
   return RateProfile(std::move(segments));
 }
@@ -82,7 +84,12 @@ std::string_view name_of(Arrivals arrivals) {
 
 Schedule::Schedule(RateProfile profile, Arrivals arrivals, Random random, std::size_t first, std::size_t stride,
                    WaitingArrivals* waiting)
-    : next_(first), stride_(stride), profile_(std::move(profile)), arrivals_(arrivals), random_(random), waiting_(waiting) {}
+    : next_(first),
+      stride_(stride),
+      profile_(std::move(profile)),
+      arrivals_(arrivals),
+      random_(random),
+      waiting_(waiting) {}
 
 Schedule::Schedule(std::shared_ptr<const std::vector<double>> times_s, std::size_t first, std::size_t stride)
     : times_s_(std::move(times_s)), next_(first), stride_(stride), profile_({}), random_(0) {}
@@ -135,12 +142,15 @@ void Schedule::advance(double gap) {
   for (;;) {
     const bool last = segment_ == profile_.segments().size();
     const RateProfile::Segment segment =
-        last ? RateProfile::Segment{std::numeric_limits<double>::infinity(), profile_.segments().back().to_per_s, profile_.segments().back().to_per_s}
+        last ? RateProfile::Segment{std::numeric_limits<double>::infinity(), profile_.segments().back().to_per_s,
+                                    profile_.segments().back().to_per_s}
              : profile_.segments()[segment_];
-    const double slope = segment.from_per_s == segment.to_per_s ? 0 : (segment.to_per_s - segment.from_per_s) / segment.duration_s;
+    const double slope =
+        segment.from_per_s == segment.to_per_s ? 0 : (segment.to_per_s - segment.from_per_s) / segment.duration_s;
     const double rate = segment.from_per_s + slope * in_segment_s_;
     const double left_s = segment.duration_s - in_segment_s_;
-    const double left = last ? (rate > 0 ? std::numeric_limits<double>::infinity() : 0) : left_s * (rate + segment.to_per_s) / 2;
+    const double left =
+        last ? (rate > 0 ? std::numeric_limits<double>::infinity() : 0) : left_s * (rate + segment.to_per_s) / 2;
     if (gap <= left) {
       // The positive root of slope/2 t^2 + rate t = gap, in the form that is exact for a slope of 0, too.
       in_segment_s_ += 2 * gap / (rate + std::sqrt(std::max(0.0, rate * rate + 2 * slope * gap)));

@@ -8,14 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "core/base/random.h"
 #include "harness/load/timers.h"
 #include "harness/load/waiting_arrivals.h"
-#include "core/base/random.h"
 
 namespace bakeoff {
 
-// Rates per second over consecutive stretches of time, each constant or changing evenly. The last one's final rate holds
-// for ever after.
+// Rates per second over consecutive stretches of time, each constant or changing evenly. The last one's final rate
+// holds for ever after.
 class RateProfile {
  public:
   struct Segment {
@@ -44,20 +44,22 @@ enum class Arrivals : std::uint8_t {
 Arrivals parse_arrivals(const std::string& text);  // UsageError
 std::string_view name_of(Arrivals arrivals);
 
-// The arrivals one after another. The gaps are drawn at unit rate and stretched by the profile, so that a change of rate
-// takes effect at its time, also within a gap.
+// The arrivals one after another. The gaps are drawn at unit rate and stretched by the profile, so that a change of
+// rate takes effect at its time, also within a gap.
 class Schedule {
  public:
-  // Every `stride`-th arrival from `first` on: workers that begin with the same `random` deal out one schedule, and draw
-  // all of it. waiting: of all these workers; nullptr where there is one.
+  // Every `stride`-th arrival from `first` on: workers that begin with the same `random` deal out one schedule, and
+  // draw all of it. waiting: of all these workers; nullptr where there is one.
   Schedule(RateProfile profile, Arrivals arrivals, Random random, std::size_t first = 0, std::size_t stride = 1,
            WaitingArrivals* waiting = nullptr);
   // Given times, rising, in seconds from begin(), dealt out likewise; then nothing more.
   Schedule(std::shared_ptr<const std::vector<double>> times_s, std::size_t first, std::size_t stride);
 
-  void begin(std::int64_t now_ns);                // the profile's time 0; nothing is due before
-  std::int64_t next_ns() const { return next_ns_; }  // never_ns before begin(), when the rate stays 0, and behind given times
-  void pop();                                     // goes on to the next arrival
+  void begin(std::int64_t now_ns);  // the profile's time 0; nothing is due before
+  std::int64_t next_ns() const {
+    return next_ns_;
+  }            // never_ns before begin(), when the rate stays 0, and behind given times
+  void pop();  // goes on to the next arrival
   // An arrival that is due, its own or another worker's that waits; goes on to the next.
   std::optional<std::int64_t> take(std::int64_t now_ns);
   // Lets other workers have what is due; false when nothing was.
@@ -69,7 +71,7 @@ class Schedule {
   std::int64_t given_ns() const;
 
   std::shared_ptr<const std::vector<double>> times_s_;  // with them, `next_` and `stride_` alone matter
-  std::size_t next_;  // of times_s_; before begin(): the first arrival
+  std::size_t next_;                                    // of times_s_; before begin(): the first arrival
   std::size_t stride_;
   RateProfile profile_;
   Arrivals arrivals_ = Arrivals::fixed;
@@ -78,8 +80,8 @@ class Schedule {
   std::int64_t begin_ns_ = 0;
   std::int64_t next_ns_ = never_ns;
   std::size_t segment_ = 0;
-  double in_segment_s_ = 0;      // of the next arrival, since its segment began
-  double segment_start_s_ = 0;   // since begin
+  double in_segment_s_ = 0;     // of the next arrival, since its segment began
+  double segment_start_s_ = 0;  // since begin
 };
 
 }  // namespace bakeoff

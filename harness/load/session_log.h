@@ -1,7 +1,7 @@
 // httperf's session logs (--wsesslog), read and written as httperf 0.9 does (src/gen/wsesslog.c, src/gen/session.c):
-// one request a line; a blank line ends a session; a line that begins with white space joins the burst before it, any
-// other begins one; '#' in the first column makes a comment, which ends nothing. Behind the URI: method=M, think=S (seconds
-// after this burst), contents=C, bare or in quotes.
+// one request per line; a blank line ends a session; a line that begins with white space joins the burst before it,
+// any other begins one; '#' in the first column begins a comment, which ends nothing. After the URI: method=M, think=S
+// (seconds after this burst), contents=C, bare or in quotes.
 #pragma once
 
 #include <fstream>
@@ -38,9 +38,10 @@ struct LogSession {
 class SessionLogReader {
  public:
   // name: for messages. think_s: of bursts that do not say it. The stream must outlive the reader.
-  SessionLogReader(std::istream& in, std::string name, double think_s) : in_(in), name_(std::move(name)), think_s_(think_s) {}
+  SessionLogReader(std::istream& in, std::string name, double think_s)
+      : in_(in), name_(std::move(name)), think_s_(think_s) {}
 
-  // Empty at the end. UsageError, with file and line, for an argument that is none.
+  // Empty at the end. UsageError, with file and line, for an invalid argument and for a line above 16 MiB.
   std::optional<LogSession> next();
 
  private:
@@ -56,28 +57,53 @@ class SessionLogReader {
 // think_s: bursts that have this one do not say it.
 void write_session(std::ostream& out, const LogSession& session, double think_s);
 
-// Draws a session from a workload, as SessionModel would run it; what the format cannot say (active off-periods) is left out.
+// Draws a session from a workload, as SessionModel would run it; what the format cannot say (active off-periods) is
+// left out.
 LogSession draw_session(const Workload& workload, RequestSource& source);
 
-// Replays a log: both when to send and what. Sessions begin by a schedule (httperf's --rate), or each slot runs one after
-// another. The templates of the log are used in turn until `sessions` were begun.
+// A log as it can be read as often as it takes, by any number of processes: a file as it is, anything else (a pipe, a
+// terminal, a device) as a copy that is made once.
+class RereadableLog {
+ public:
+  // Reads the first `sessions` of it, so that what is wrong with them is told before a run. UsageError when it cannot
+  // be opened, has no session or does not parse, and for more than 256 MiB from a pipe. BLOCKS: disk.
+  RereadableLog(const std::string& file, double think_s, std::uint64_t sessions);
+  ~RereadableLog();
+  RereadableLog(const RereadableLog&) = delete;
+  RereadableLog& operator=(const RereadableLog&) = delete;
+
+  // Where to open it, good as long as this object lives and for children forked meanwhile.
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  int copy_ = -1;
+};
+
+// Replays a log: both when to send and what. Sessions begin by a schedule (httperf's --rate), or each slot runs one
+// after another. The templates of the log are used in turn until `sessions` were begun.
 class LogModel : public Model {
  public:
   struct Options {
-    std::string file;
+    std::string file;  // as RereadableLog::path() has it
     double think_s = 0;
     std::uint64_t sessions = 0;
-    std::uint32_t part = 0;   // this worker takes the sessions part, part + parts, part + 2 parts ...
+    std::uint32_t part = 0;  // this worker takes the sessions part, part + parts, part + 2 parts ...
     std::uint32_t parts = 1;
   };
-  // workload, where given, says what the URIs of its files must return. All references must outlive the model.
-  // BLOCKS: disk. UsageError when the log cannot be read, has no session or does not parse at its beginning.
-  LogModel(Options options, const Url& url, const Workload* workload, std::optional<Schedule> schedule, std::uint32_t slots);
+  // workload, if given, says what the URIs of its files must return. All references must outlive the model. BLOCKS:
+  // disk. UsageError when the log cannot be opened. If the log changes during the replay and has no session left, or
+  // one that does not parse, no further session begins.
+  LogModel(Options options, const RequestFields& fields, const Workload* workload, std::optional<Schedule> schedule,
+           std::uint32_t slots);
 
   void begin(std::int64_t now_ns) override;
   Action next(std::uint32_t slot, std::int64_t now_ns) override;
-  void failed(std::uint32_t slot) override;
-  std::int64_t next_due_ns() const override { return schedule_ && begun_sessions_ < mine_ ? schedule_->next_ns() : never_ns; }
+  void failed(std::uint32_t slot, std::uint32_t unanswered, std::int64_t now_ns) override;
+  void connected(std::uint32_t slot) override { ledger_.connected(slot); }
+  std::int64_t next_due_ns() const override {
+    return schedule_ && begun_sessions_ < mine_ ? schedule_->next_ns() : never_ns;
+  }
   void skip() override {
     schedule_->pop();
     ++begun_sessions_;
@@ -85,15 +111,14 @@ class LogModel : public Model {
   // httperf puts no more than 32 requests on one connection and opens up to three more; here all go on one.
   bool bursts() const override { return true; }
   bool opens_first() const override { return false; }
-  bool finished() const override { return begun_sessions_ == mine_ && counts_.completed + counts_.failed == counts_.started; }
-  bool reissues() const override { return true; }
-  SessionCounts sessions() const override { return counts_; }
+  bool finished() const override { return begun_sessions_ == mine_ && ledger_.all_ended(); }
+  SessionCounts sessions() const override { return ledger_.counts(); }
 
-  const Request& take(std::uint32_t slot);  // the slot's next request, in order
+  const ClientRequest& take(std::uint32_t slot);  // the slot's next request, in order
 
  private:
   struct Slot {
-    std::vector<Request> requests;        // of the session, all bursts
+    std::vector<ClientRequest> requests;  // of the session, all bursts
     std::string texts;
     std::vector<std::uint32_t> burst_ends;  // indexes into requests
     std::vector<std::int64_t> think_ns;
@@ -103,11 +128,12 @@ class LogModel : public Model {
     bool running = false;
     bool thought = true;
   };
-  LogSession read();
+  std::optional<LogSession> read();
+  void rewind();
   void prepare(Slot& slot, const LogSession& session);
 
   Options options_;
-  const Url& url_;
+  const RequestFields& fields_;
   const Workload* workload_;
   std::optional<Schedule> schedule_;
   std::vector<Slot> slots_;
@@ -116,13 +142,13 @@ class LogModel : public Model {
   std::uint64_t mine_ = 0;  // sessions of this part
   std::uint64_t begun_sessions_ = 0;
   bool first_read_ = true;
-  SessionCounts counts_;
+  SessionLedger ledger_;
 };
 
 class LogSource : public Source {
  public:
   explicit LogSource(LogModel& model) : model_(model) {}
-  const Request& next(std::uint32_t slot) override { return model_.take(slot); }
+  const ClientRequest& next(std::uint32_t slot) override { return model_.take(slot); }
 
  private:
   LogModel& model_;

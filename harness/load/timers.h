@@ -1,6 +1,5 @@
-// The two kinds of waiting of a load client, told apart because they need different things. Time-outs: one a request,
-// nearly all of them cancelled, so that setting one must cost next to nothing. Wake-ups: few, and exact.
-// Times are in ns of whatever clock the caller uses; nothing here reads one.
+// The two kinds of timers of a load client. Time-outs: one per request, nearly all cancelled, so setting one must be
+// cheap. Wake-ups: few, and exact. Times are in ns of the caller's clock; nothing here reads one.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +11,8 @@ namespace bakeoff {
 
 constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
 
-// One deadline for each of a fixed number of ids, in a hashed wheel. Moving a deadline further away, which is what every
-// request does, only stores the new time: the wheel finds out when it comes by, and moves the entry then.
+// One deadline for each of a fixed number of ids, in a hashed wheel. Moving a deadline further away, which is what
+// every request does, only stores the new time: the wheel finds out when it comes by, and moves the entry then.
 class TimeoutWheel {
  public:
   // granularity_ns: how late a deadline may be found.
@@ -75,7 +74,8 @@ class TimeoutWheel {
   // Rounded up, so that an entry is due when its slot comes by; no further than one turn of the wheel.
   std::int64_t tick_of(std::int64_t deadline_ns) const {
     if (deadline_ns == never_ns) return current_tick_ + slot_count - 1;
-    return std::clamp((deadline_ns + granularity_ns_ - 1) / granularity_ns_, current_tick_, current_tick_ + slot_count - 1);
+    return std::clamp((deadline_ns + granularity_ns_ - 1) / granularity_ns_, current_tick_,
+                      current_tick_ + slot_count - 1);
   }
   static std::size_t slot_of(std::int64_t tick) { return static_cast<std::size_t>(tick & (slot_count - 1)); }
   void link(std::uint32_t id, std::int64_t tick) {

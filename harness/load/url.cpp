@@ -1,9 +1,15 @@
 #include "harness/load/url.h"
 
 #include <netdb.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 
+#include "core/base/clock.h"
 #include "core/base/errors.h"
 
 namespace bakeoff {
@@ -38,7 +44,8 @@ Url parse_url(std::string_view text) {
   if (!port.empty()) {
     port.remove_prefix(1);
     const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), url.port);
-    if (error != std::errc{} || stop != port.data() + port.size() || url.port == 0) throw refuse("the port is not a number from 1 to 65535");
+    if (error != std::errc{} || stop != port.data() + port.size() || url.port == 0)
+      throw refuse("the port is not a number from 1 to 65535");
   }
 
   rest = rest.substr(0, rest.find('#'));
@@ -60,18 +67,73 @@ bool SocketAddress::is_loopback_ipv4() const {
   return (ntohl(reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr.s_addr) >> 24) == 127;
 }
 
-SocketAddress resolve(const Url& url) {
+std::string SocketAddress::text() const {
+  char host[NI_MAXHOST], port[NI_MAXSERV];
+  if (getnameinfo(get(), length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    return "?";
+  std::string text;
+  if (storage.ss_family == AF_INET6) {
+    text.append("[").append(host).append("]");
+  } else {
+    text = host;
+  }
+  return text.append(":").append(port);
+}
+
+std::vector<SocketAddress> resolve(const Url& url) {
   addrinfo wanted{};
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   if (const int error = getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &wanted, &found); error != 0)
     throw StartError("cannot find the address of " + url.host + ": " + gai_strerror(error));
-  SocketAddress address;
-  address.length = found->ai_addrlen;
-  const auto* bytes = reinterpret_cast<const char*>(found->ai_addr);
-  std::copy(bytes, bytes + found->ai_addrlen, reinterpret_cast<char*>(&address.storage));
+  std::vector<SocketAddress> addresses;
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    SocketAddress& address = addresses.emplace_back();
+    address.length = each->ai_addrlen;
+    const auto* bytes = reinterpret_cast<const char*>(each->ai_addr);
+    std::copy(bytes, bytes + each->ai_addrlen, reinterpret_cast<char*>(&address.storage));
+  }
   freeaddrinfo(found);
-  return address;
+  return addresses;
+}
+
+namespace {
+
+// 0, or why no connection could be opened. BLOCKS: network.
+int try_to_connect(const SocketAddress& address, std::int64_t timeout_ns, const std::atomic<bool>& stop) {
+  const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return errno;
+  int error = connect(fd, address.get(), address.length) == 0 ? 0 : errno;
+  if (error == EINPROGRESS) {
+    const std::int64_t end_ns = monotonic_ns() + timeout_ns;
+    pollfd ready{fd, POLLOUT, 0};
+    int count = 0;
+    do {
+      const std::int64_t left_ns = std::max<std::int64_t>(0, end_ns - monotonic_ns());
+      count = poll(&ready, 1, static_cast<int>(std::min<std::int64_t>(left_ns / 1'000'000 + 1, 1'000'000)));
+    } while (count < 0 && errno == EINTR && !stop);
+    error = count == 0 ? ETIMEDOUT : EINTR;
+    socklen_t length = sizeof error;
+    if (count > 0) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+  }
+  close(fd);
+  return error;
+}
+
+}  // namespace
+
+SocketAddress first_that_accepts(const std::vector<SocketAddress>& addresses, const Url& url, std::int64_t timeout_ns,
+                                 const std::atomic<bool>& stop) {
+  if (addresses.size() == 1) return addresses.front();
+  std::string tried;
+  for (const SocketAddress& address : addresses) {
+    const int error = try_to_connect(address, timeout_ns, stop);
+    if (error == 0) return address;
+    tried += (tried.empty() ? "" : ", ") + address.text() + ": " + std::strerror(error);
+    if (stop) break;
+  }
+  throw StartError("no connection to " + url.authority + " could be opened (" + tried +
+                   "); is the server running there?");
 }
 
 }  // namespace bakeoff

@@ -37,7 +37,8 @@ bool WaitingArrivals::add(std::int64_t scheduled_ns) { return shared_->queue.bou
 
 // One of the two sees what the other did: who sleeps has told before it looked, who adds has added before it looks.
 void WaitingArrivals::tell_free(std::uint32_t worker, bool has_free) {
-  if (has_free_[worker].load(std::memory_order_relaxed) != has_free) has_free_[worker].store(has_free, std::memory_order_relaxed);
+  if (has_free_[worker].load(std::memory_order_relaxed) != has_free)
+    has_free_[worker].store(has_free, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 

@@ -1,5 +1,6 @@
 #include "harness/machine/doctor.h"
 
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -7,23 +8,19 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
 
-#include "harness/plan/outside.h"
+#include "harness/ground/network.h"
 #include "harness/machine/process_probe.h"
+#include "harness/plan/outside.h"
 
 namespace bakeoff {
 namespace {
 
-std::string text_of(double value) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
-}
+std::string text_of(double value) { return fmt::format("{:.2g}", value); }
 
 std::optional<std::string> first_line(const std::string& file) {
   const auto text = read_small_file(file);
@@ -94,7 +91,8 @@ void watch_clocks(const cpu_set_t& allowed, Machine& machine) {
   std::vector<std::thread> watchers;
   for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
     if (CPU_ISSET(static_cast<std::size_t>(processor), &allowed))
-      watchers.emplace_back([&found, processor] { found[static_cast<std::size_t>(processor)] = watch_clock(processor); });
+      watchers.emplace_back(
+          [&found, processor] { found[static_cast<std::size_t>(processor)] = watch_clock(processor); });
   }
   for (std::thread& watcher : watchers) watcher.join();
   machine.away_share = 0;
@@ -121,18 +119,47 @@ bool has_word(const std::string& text, const std::string& wanted) {
   return false;
 }
 
-// Of version 2: "max 100000" or "150000 100000".
-std::optional<double> processor_quota() {
-  const auto membership = first_line("/proc/self/cgroup");
-  if (!membership || !membership->starts_with("0::")) return std::nullopt;
-  const auto line = first_line("/sys/fs/cgroup" + membership->substr(3) + "/cpu.max");
-  if (!line) return std::nullopt;
-  std::istringstream in(*line);
+// Of a group's folder, in processors; empty where it has no quota.
+std::optional<double> quota_of(const std::filesystem::path& folder) {
   double quota = 0, period = 0;
-  return in >> quota >> period && period > 0 ? std::optional(quota / period) : std::nullopt;
+  if (const auto line = first_line((folder / "cpu.max").string())) {  // "max 100000" or "150000 100000"
+    std::istringstream in(*line);
+    if (in >> quota >> period && quota > 0 && period > 0) return quota / period;
+  }
+  const auto quota_us = first_line((folder / "cpu.cfs_quota_us").string()),
+             period_us = first_line((folder / "cpu.cfs_period_us").string());
+  if (!quota_us || !period_us) return std::nullopt;
+  quota = std::strtod(quota_us->c_str(), nullptr);  // -1: none
+  period = std::strtod(period_us->c_str(), nullptr);
+  return quota > 0 && period > 0 ? std::optional(quota / period) : std::nullopt;
 }
 
 }  // namespace
+
+std::optional<double> processor_quota(const std::string& membership, const std::filesystem::path& mount) {
+  std::optional<double> least;
+  std::istringstream lines(membership);
+  for (std::string line; std::getline(lines, line);) {  // "0::/user.slice" or "3:cpu,cpuacct:/docker/1a2b"
+    const std::size_t first = line.find(':'), second = line.find(':', first == std::string::npos ? first : first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    std::vector<std::filesystem::path> roots;
+    if (controllers.empty()) {
+      roots = {mount, mount / "unified"};
+    } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
+      roots = {mount / controllers, mount / "cpu"};
+    }
+    for (const std::filesystem::path& root : roots) {
+      // Every group above has its word. In a container the path may be that of the host: then only the root is there.
+      for (std::filesystem::path group = std::filesystem::path(line.substr(second + 1)).relative_path();;
+           group = group.parent_path()) {
+        if (const auto quota = quota_of(root / group); quota && (!least || *quota < *least)) least = quota;
+        if (group.empty()) break;
+      }
+    }
+  }
+  return least;
+}
 
 Machine examine_machine() {
   Machine machine;
@@ -140,6 +167,7 @@ Machine examine_machine() {
   CPU_ZERO(&allowed);
   sched_getaffinity(0, sizeof allowed, &allowed);
   machine.processors = static_cast<std::uint32_t>(CPU_COUNT(&allowed));
+  machine.placement = place(Specification());
 
   const auto before = processor_use();
   std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -150,7 +178,7 @@ Machine examine_machine() {
     machine.stolen_share = (after->stolen - before->stolen) * share;
   }
   watch_clocks(allowed, machine);
-  machine.processor_quota = processor_quota();
+  machine.processor_quota = processor_quota(read_small_file("/proc/self/cgroup").value_or(""));
   machine.governor = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   machine.clock_source = first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource");
   rlimit limit{};
@@ -172,6 +200,7 @@ Machine examine_machine() {
       machine.waiting_sockets = number(line->substr(at + 4)).value_or(0);
   }
   machine.has_perf = is_in_path("perf");
+  machine.network_obstacle = Network::obstacle();
   machine.has_fuse_device = access("/dev/fuse", R_OK | W_OK) == 0;
   machine.has_fusermount = geteuid() == 0 || is_in_path("fusermount3");
   machine.has_pressure_information = access("/proc/pressure/io", R_OK) == 0;
@@ -181,31 +210,34 @@ Machine examine_machine() {
 
 std::vector<Finding> diagnose(const Machine& machine) {
   std::vector<Finding> findings;
-  const auto say = [&](Gravity gravity, std::string what, std::string mend = "") {
-    findings.push_back({gravity, std::move(what), std::move(mend)});
+  const auto say = [&](Severity severity, std::string what, std::string mend = "") {
+    findings.push_back({severity, std::move(what), std::move(mend)});
   };
   const auto setting = [&](const char* name) {
     const auto found = machine.sysctls.find(name);
     return found == machine.sysctls.end() ? std::nullopt : std::optional(found->second);
   };
 
-  if (machine.processors < 2) {
-    say(Gravity::spoils, "one processor for server and client: they take it from each other",
-        "run on a machine with two or more, or allow more: taskset -c 0,1 bakeoff ...");
+  if (machine.placement.server_shares_core) {
+    say(Severity::spoils, machine.placement.note,
+        "run on a machine with more cores, or allow more processors: taskset -c 0,1 bakeoff ...");
+  } else if (machine.placement.client_shares_core) {
+    say(Severity::limits, machine.placement.note,
+        "run on a machine with three cores or more; until then the client is slower by what the harness takes");
   } else {
-    say(Gravity::fine, std::to_string(machine.processors) + " processors: server and client get one of their own");
+    say(Severity::fine, machine.placement.note);
   }
   if (machine.busy_processors) {
     constexpr double quiet = 0.1;
     const std::string busy = "others keep " + text_of(*machine.busy_processors) + " processors busy";
     if (*machine.busy_processors > quiet) {
-      say(Gravity::spoils, busy, "see who: top -b -n 1 -o %CPU | head -15; wait for them, or stop them");
+      say(Severity::spoils, busy, "see who: top -b -n 1 -o %CPU | head -15; wait for them, or stop them");
     } else {
-      say(Gravity::fine, busy);
+      say(Severity::fine, busy);
     }
   }
   if (machine.stolen_share && *machine.stolen_share > 0.01) {
-    say(Gravity::spoils,
+    say(Severity::spoils,
         "the host gives " + text_of(*machine.stolen_share * 100) + " % of the processors' time to other guests",
         "use dedicated processors, or another hour: compare with more --pairs");
   }
@@ -214,44 +246,45 @@ std::vector<Finding> diagnose(const Machine& machine) {
     const std::string away = "processors were away for " + text_of(*machine.away_share * 100) +
                              " % of a second, for up to " + text_of(machine.longest_away_ms) + " ms at a stretch";
     if (*machine.away_share > much) {
-      say(Gravity::spoils, away + ": taken by the host or by others, in rates and in latencies alike",
+      say(Severity::spoils, away + ": taken by the host or by others, in rates and in latencies alike",
           "use dedicated processors, or another hour; judge by medians, and by many short trials");
     } else if (*machine.away_share > 0) {
-      say(Gravity::limits, away + ": percentiles beyond the 99th tell of this, not of servers",
+      say(Severity::limits, away + ": percentiles beyond the 99th show this, not the servers",
           "use dedicated processors, or another hour");
     } else {
-      say(Gravity::fine, "processors are never away for a millisecond");
+      say(Severity::fine, "processors are never away for a millisecond");
     }
   }
   if (machine.processor_quota && *machine.processor_quota < machine.processors) {
-    say(Gravity::spoils,
+    say(Severity::spoils,
         "a control group allows " + text_of(*machine.processor_quota) + " processors of " +
             std::to_string(machine.processors) + ", and stops everything when they are used up",
-        "echo max > /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/cpu.max, or start the container without --cpus");
+        "raise cpu.max (version 1: cpu.cfs_quota_us) of the group or of one above it, or start the container without "
+        "--cpus");
   }
   if (!machine.governor) {
-    say(Gravity::fine, "clock frequency: not this machine's to set (virtual, or fixed)");
+    say(Severity::fine, "clock frequency: this machine cannot set it (virtual, or fixed)");
   } else if (*machine.governor != "performance") {
-    say(Gravity::spoils, "clock frequency follows the load (governor " + *machine.governor + ")",
+    say(Severity::spoils, "clock frequency follows the load (governor " + *machine.governor + ")",
         "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor");
   } else {
-    say(Gravity::fine, "governor performance");
+    say(Severity::fine, "governor performance");
   }
   if (machine.clock_source && *machine.clock_source != "tsc" && *machine.clock_source != "kvm-clock" &&
       *machine.clock_source != "arch_sys_counter") {
-    say(Gravity::spoils, "reading the clock is a slow system call (clock source " + *machine.clock_source + ")",
+    say(Severity::spoils, "reading the clock is a slow system call (clock source " + *machine.clock_source + ")",
         "echo tsc | sudo tee /sys/devices/system/clocksource/clocksource0/current_clocksource");
   }
   constexpr std::uint64_t wanted_files = 65'536;
   if (machine.open_files && *machine.open_files < wanted_files) {
-    say(Gravity::limits,
+    say(Severity::limits,
         "a process may have " + std::to_string(*machine.open_files) + " descriptors: that many connections less a few",
         "ulimit -Hn " + std::to_string(wanted_files) + " as root, then start bakeoff from that shell");
   } else if (machine.open_files) {
-    say(Gravity::fine, "descriptors for " + std::to_string(*machine.open_files) + " connections");
+    say(Severity::fine, "descriptors for " + std::to_string(*machine.open_files) + " connections");
   }
   if (const auto backlog = setting("net.core.somaxconn"); backlog && number(*backlog).value_or(0) < 4096) {
-    say(Gravity::limits,
+    say(Severity::limits,
         "the accept queue holds " + *backlog + " connections: bursts of new ones wait a second for their second SYN",
         "sudo sysctl -w net.core.somaxconn=65535");
   }
@@ -260,65 +293,74 @@ std::vector<Finding> diagnose(const Machine& machine) {
     std::uint64_t first = 0, last = 0;
     constexpr std::uint64_t wanted_ports = 25'000;
     if (in >> first >> last && last - first < wanted_ports) {
-      say(Gravity::limits, std::to_string(last - first + 1) + " local ports: that many connections from one address",
+      say(Severity::limits, std::to_string(last - first + 1) + " local ports: that many connections from one address",
           "sudo sysctl -w net.ipv4.ip_local_port_range='10240 65535'");
     }
   }
   constexpr std::uint64_t many_sockets = 20'000;
-  if (machine.waiting_sockets > many_sockets) {
-    say(Gravity::spoils,
+  if (!machine.network_obstacle.empty() && machine.waiting_sockets > many_sockets) {
+    say(Severity::spoils,
         std::to_string(machine.waiting_sockets) + " sockets in TIME_WAIT: connecting gets slow, and then fails",
         "wait a minute, or sudo sysctl -w net.ipv4.tcp_tw_reuse=1");
   }
   if (const auto congestion = setting("net.ipv4.tcp_available_congestion_control");
       congestion && !has_word(*congestion, "cubic")) {
-    say(Gravity::spoils,
+    say(Severity::spoils,
         "congestion control cubic is not there, which the shipped experiments set for all servers (there is: " +
             *congestion + ")",
         "sudo modprobe tcp_cubic");
   }
   constexpr std::uint64_t wanted_memory = std::uint64_t{1} << 30;
   if (machine.free_memory_bytes && *machine.free_memory_bytes < wanted_memory) {
-    say(Gravity::spoils,
+    say(Severity::spoils,
         std::to_string(*machine.free_memory_bytes >> 20) +
-            " MiB of memory to be had: file sets will not stay in the page cache",
+            " MiB of memory are free: file sets will not stay in the page cache",
         "free -h; stop what holds it");
   }
   constexpr std::uint64_t much_swapped = std::uint64_t{64} << 20;
   if (machine.swapped_bytes && *machine.swapped_bytes > much_swapped) {
-    say(Gravity::spoils,
+    say(Severity::spoils,
         std::to_string(*machine.swapped_bytes >> 20) + " MiB are swapped out: a server may wait for its own memory",
         "sudo swapoff -a");
   }
   if (!machine.has_pressure_information)
-    say(Gravity::limits, "no /proc/pressure: how long servers were blocked is not told", "boot with psi=1");
+    say(Severity::limits, "no /proc/pressure: how long servers were blocked is unknown", "boot with psi=1");
   if (const auto accounting = setting("kernel.task_delayacct"); accounting && *accounting == "0") {
-    say(Gravity::limits, "no delay accounting: how long a single task waited for the disk is not told",
+    say(Severity::limits, "no delay accounting: how long a single task waited for the disk is unknown",
         "sudo sysctl -w kernel.task_delayacct=1");
   }
   if (!machine.has_perf) {
-    say(Gravity::limits, "perf is not installed: no profiles, no counts of system calls", "apt-get install linux-perf");
+    say(Severity::limits, "perf is not installed: no profiles, no counts of system calls",
+        "apt-get install linux-perf");
   } else if (const auto paranoid = setting("kernel.perf_event_paranoid");
              paranoid && std::atoi(paranoid->c_str()) > 1 && geteuid() != 0) {
-    say(Gravity::limits, "perf may not look into the kernel (perf_event_paranoid " + *paranoid + ")",
+    say(Severity::limits, "perf may not look into the kernel (perf_event_paranoid " + *paranoid + ")",
         "sudo sysctl -w kernel.perf_event_paranoid=1");
   } else {
-    say(Gravity::fine, "perf is there");
+    say(Severity::fine, "perf is there");
   }
   if (!machine.has_fuse_device) {
-    say(Gravity::limits, "no /dev/fuse for this user: no slow disks",
+    say(Severity::limits, "no /dev/fuse for this user: no slow disks",
         "sudo modprobe fuse; in a container: start it with --device /dev/fuse --cap-add SYS_ADMIN");
   } else if (!machine.has_fusermount) {
-    say(Gravity::limits, "fusermount3 is not installed: no slow disks", "apt-get install fuse3");
+    say(Severity::limits, "fusermount3 is not installed: no slow disks", "apt-get install fuse3");
   } else {
-    say(Gravity::fine, "FUSE is there");
+    say(Severity::fine, "FUSE is there");
+  }
+  if (machine.network_obstacle.empty()) {
+    say(Severity::fine, "each trial has a network namespace of its own");
+  } else {
+    say(Severity::limits,
+        "trials share ports, TIME_WAIT and packet filters with other programs: no network of a run's own (" +
+            machine.network_obstacle + ")",
+        "run as root, or allow user namespaces: sudo sysctl -w user.max_user_namespaces=1000");
   }
   if (machine.missing_packages.empty()) {
-    say(Gravity::fine, "the outside servers are installed");
+    say(Severity::fine, "the outside servers are installed");
   } else {
     std::string packages;
     for (const std::string& one : machine.missing_packages) packages.append(" ").append(one);
-    say(Gravity::limits, "not all outside servers are installed: no `bakeoff run peers`",
+    say(Severity::limits, "not all outside servers are installed: no `bakeoff run peers`",
         std::string("apt-get install").append(packages));
   }
   return findings;

@@ -2,20 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "harness/machine/topology.h"
 
 namespace bakeoff {
 
 // What was found out about the machine. Empty: could not be found out.
 struct Machine {
   std::uint32_t processors = 0;           // that this process may use
+  Placement placement;                    // that a run would have without [resources]
   std::optional<double> busy_processors;  // kept busy by others just now, in whole processors
   std::optional<double> stolen_share;     // of the time, by other guests of the host, as far as the host tells
-  // Of a program that only looks at the clock, on every processor at once: the share of the time for which it did not run,
-  // a millisecond or more at a stretch, and the longest stretch. The worst of the processors.
+  // Of a program that only looks at the clock, on every processor at once: the share of the time for which it did not
+  // run, a millisecond or more at a stretch, and the longest stretch. The worst of the processors.
   std::optional<double> away_share;
   double longest_away_ms = 0;
   std::optional<double> processor_quota;  // of a control group, in whole processors
@@ -30,20 +34,26 @@ struct Machine {
   bool has_fuse_device = false;
   bool has_fusermount = false;
   bool has_pressure_information = false;      // /proc/pressure
+  std::string network_obstacle;               // why a run can have no network of its own; empty: it can
   std::vector<std::string> missing_packages;  // of outside servers
 };
 
-enum class Gravity {
+enum class Severity {
   fine,
   limits,  // something cannot be measured, or not as far
   spoils,  // comparisons will be wrong, or come to no verdict
 };
 
 struct Finding {
-  Gravity gravity = Gravity::fine;
+  Severity severity = Severity::fine;
   std::string what;
   std::string mend;  // the command, or what to do; empty when all is well
 };
+
+// The processors that control groups allow, the least of all levels, of both versions; empty: no level has a quota.
+// `membership`: as /proc/self/cgroup has it. BLOCKS: disk (/sys)
+std::optional<double> processor_quota(const std::string& membership,
+                                      const std::filesystem::path& mount = "/sys/fs/cgroup");
 
 // Takes two seconds: in the first it watches the processors, in the second it uses them. BLOCKS: disk (/proc).
 Machine examine_machine();

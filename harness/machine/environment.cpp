@@ -1,19 +1,19 @@
 #include "harness/machine/environment.h"
 
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
-#include <set>
 
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
 #include "harness/ground/cgroup.h"
-#include "harness/machine/process_probe.h"
+#include "harness/ground/network.h"
 #include "harness/ground/slow_disk.h"
+#include "harness/machine/process_probe.h"
+#include "harness/processes/affinity.h"
 #include "results/sha256.h"
 
 namespace bakeoff {
@@ -38,9 +38,11 @@ json cpu_model() {
 
 json sysctls() {
   json values = json::object();
-  for (const char* name : {"net.core.somaxconn", "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_max_syn_backlog", "net.ipv4.ip_local_port_range",
-                           "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem", "net.core.rmem_max", "net.core.wmem_max",
-                           "net.ipv4.tcp_slow_start_after_idle", "fs.file-max", "fs.nr_open", "vm.swappiness", "kernel.task_delayacct"}) {
+  for (const char* name :
+       {"net.core.somaxconn", "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_max_syn_backlog",
+        "net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+        "net.core.rmem_max", "net.core.wmem_max", "net.ipv4.tcp_slow_start_after_idle", "fs.file-max", "fs.nr_open",
+        "vm.swappiness", "kernel.task_delayacct"}) {
     std::string path = name;
     std::replace(path.begin(), path.end(), '.', '/');
     values[name] = first_line_of("/proc/sys/" + path);
@@ -59,8 +61,10 @@ json disk(const Specification& spec) {
   if (!spec.disk) return nullptr;
   const DiskSpec& asked = *spec.disk;
   json used = {{"kind", asked.model.empty() ? "own" : "slowdisk"}};
-  if (!asked.model.empty()) used.update({{"model", asked.model}, {"set", asked.model_overrides}, {"cache_bytes", asked.cache_bytes}});
-  if (asked.memory_bytes > 0) used.update({{"memory_bytes", asked.memory_bytes}, {"memory_cgroup_version", cgroup_version("memory")}});
+  if (!asked.model.empty())
+    used.update({{"model", asked.model}, {"set", asked.model_overrides}, {"cache_bytes", asked.cache_bytes}});
+  if (asked.memory_bytes > 0)
+    used.update({{"memory_bytes", asked.memory_bytes}, {"memory_cgroup_version", cgroup_version("memory")}});
   if (asked.reads_per_s > 0) used["reads_per_s"] = asked.reads_per_s;
   if (asked.read_bytes_per_s > 0) used["read_bytes_per_s"] = asked.read_bytes_per_s;
   if (asked.reads_per_s > 0 || asked.read_bytes_per_s > 0) used["io_cgroup_version"] = cgroup_version("blkio");
@@ -71,7 +75,9 @@ json git_revision(Reactor& reactor) {
   for (const char* git : {"/usr/bin/git", "/usr/local/bin/git"}) {
     if (access(git, X_OK) != 0) continue;
     try {
-      std::string revision = output_of(reactor, {{git, "-C", data_dir().string(), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"}, {}}, 5);
+      std::string revision = output_of(
+          reactor,
+          {{git, "-C", data_dir().string(), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"}, {}}, 5);
       while (!revision.empty() && revision.back() == '\n') revision.pop_back();
       return revision;
     } catch (const StartError&) {
@@ -81,45 +87,7 @@ json git_revision(Reactor& reactor) {
   return nullptr;
 }
 
-std::vector<int> usable_processors() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  sched_getaffinity(0, sizeof allowed, &allowed);
-  std::vector<int> numbers;
-  for (int number = 0; number < CPU_SETSIZE; ++number) {
-    if (CPU_ISSET(static_cast<std::size_t>(number), &allowed)) numbers.push_back(number);
-  }
-  return numbers;
-}
-
 }  // namespace
-
-Placement place(const Specification& spec) {
-  const std::vector<int> usable = usable_processors();
-  Placement placement{spec.server_processors, spec.client_processors};
-  for (const auto* asked : {&placement.server_processors, &placement.client_processors}) {
-    for (const int number : *asked) {
-      if (std::find(usable.begin(), usable.end(), number) == usable.end()) {
-        throw UsageError(spec.name + ": resources: processor " + std::to_string(number) + " is not there, or not for this process; there are " +
-                         std::to_string(usable.size()));
-      }
-    }
-  }
-  if (usable.size() >= 2 && placement.server_processors.empty() && placement.client_processors.empty()) {
-    placement.server_processors = {usable[0]};
-    placement.client_processors = {usable[1]};
-  }
-  return placement;
-}
-
-std::vector<int> measured_processors(const Placement& placement) {
-  std::set<int> all(placement.server_processors.begin(), placement.server_processors.end());
-  all.insert(placement.client_processors.begin(), placement.client_processors.end());
-  if (placement.server_processors.empty() || placement.client_processors.empty()) {
-    for (const int number : usable_processors()) all.insert(number);
-  }
-  return {all.begin(), all.end()};
-}
 
 json capture_environment(const Specification& spec, const Programs& programs, const Placement& placement) {
   utsname names{};
@@ -128,8 +96,20 @@ json capture_environment(const Specification& spec, const Programs& programs, co
   for (const char* name : {"bakeoff-load", "bakeoff-ceiling"}) binaries[name] = sha256_of_file(programs.find(name));
   if (has_slow_disk(spec)) binaries["bakeoff-slowdisk"] = sha256_of_file(slow_disk_program(programs));
   for (const ServerSpec& server : spec.servers) {
-    if (!binaries.contains(server.architecture)) binaries[server.architecture] = sha256_of_file(programs.program_of(server));
+    if (!binaries.contains(server.architecture))
+      binaries[server.architecture] = sha256_of_file(programs.program_of(server));
   }
+  const json outer_sysctls = sysctls();
+  // Sysctls and the interface are those that the trials will have.
+  const bool own_network = has_own_network(spec);
+  const std::optional<Network> network =
+      own_network ? std::optional<Network>(std::in_place, spec.network) : std::nullopt;
+  const Network::Inside inside(network ? &*network : nullptr);
+  json trial_sysctls = sysctls();
+  for (auto& [name, value] : trial_sysctls.items())
+    if (value.is_null()) value = outer_sysctls.at(name);  // of the whole machine, and only seen outside
+  json described = describe_network();
+  described["own"] = own_network;
   return {{"captured", utc_now()},
           {"kernel", std::string(names.sysname) + " " + names.release + " " + names.machine},
           {"cpu", cpu_model()},
@@ -137,12 +117,21 @@ json capture_environment(const Specification& spec, const Programs& programs, co
           {"governor", first_line_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")},
           {"memory_bytes", static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE)},
           {"transparent_hugepage", first_line_of("/sys/kernel/mm/transparent_hugepage/enabled")},
-          {"sysctls", sysctls()},
-          {"limits", {{"open_files", limit(RLIMIT_NOFILE)}, {"processes", limit(RLIMIT_NPROC)}, {"locked_memory_bytes", limit(RLIMIT_MEMLOCK)}}},
+          {"sysctls", trial_sysctls},
+          {"limits",
+           {{"open_files", limit(RLIMIT_NOFILE)},
+            {"processes", limit(RLIMIT_NPROC)},
+            {"locked_memory_bytes", limit(RLIMIT_MEMLOCK)}}},
           {"git_revision", git_revision(programs.reactor())},
           {"binaries", binaries},
           {"disk", disk(spec)},
-          {"placement", {{"server_processors", placement.server_processors}, {"client_processors", placement.client_processors}}}};
+          {"network", described},
+          {"topology", to_json(read_topology(usable_processors()))},
+          {"placement",
+           {{"server_processors", placement.server_processors},
+            {"client_processors", placement.client_processors},
+            {"harness_processors", placement.harness_processors},
+            {"note", placement.note.empty() ? json() : json(placement.note)}}}};
 }
 
 std::string utc_now() {

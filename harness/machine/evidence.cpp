@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <sstream>
 
 #include "harness/machine/process_probe.h"
@@ -50,7 +51,20 @@ std::vector<std::string> stat_words(const std::string& stat) {
   return words;
 }
 
-double ticks(const std::vector<std::string>& words, std::size_t number) { return number - 3 < words.size() ? std::strtod(words[number - 3].c_str(), nullptr) : 0; }
+double ticks(const std::vector<std::string>& words, std::size_t number) {
+  return number - 3 < words.size() ? std::strtod(words[number - 3].c_str(), nullptr) : 0;
+}
+
+// What the threads that a process has now have used, to the nanosecond.
+double cpu_s_of_tasks(pid_t pid) {
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  double sum_s = 0;
+  for (const pid_t task : numbers_in(tasks)) {
+    if (const auto schedstat = read_small_file(tasks + "/" + std::to_string(task) + "/schedstat"))
+      sum_s += static_cast<double>(std::strtoull(schedstat->c_str(), nullptr, 10)) * 1e-9;
+  }
+  return sum_s;
+}
 
 std::map<std::string, double> processors_since_boot(const std::vector<int>& processors) {
   std::map<std::string, double> sums;
@@ -91,11 +105,13 @@ SideUse SideProbe::sample(bool memory) {
   std::uint64_t resident = 0, proportional = 0, descriptors = 0;
   bool has_resident = false, has_proportional = false, has_descriptors = false;
   for (const pid_t pid : processes()) {
+    ++use.processes;
     const std::string process = "/proc/" + std::to_string(pid);
     for (const pid_t id : numbers_in(process + "/task")) {
       const std::string dir = process + "/task/" + std::to_string(id);
       const auto schedstat = read_small_file(dir + "/schedstat");
       if (!schedstat) continue;
+      ++use.tasks;
       Task& task = seen_[id];
       char* rest = nullptr;
       task.cpu_s = static_cast<double>(std::strtoull(schedstat->c_str(), &rest, 10)) * 1e-9;
@@ -147,9 +163,55 @@ SideUse SideProbe::sample(bool memory) {
   if (has_descriptors) use.descriptors = descriptors;
   use.processors_s = processors_since_boot(processors_);
   if (const auto pressure = read_small_file("/proc/pressure/io")) {
-    if (const auto total_us = number_after(*pressure, "total=")) use.stalled_on_disk_s = static_cast<double>(*total_us) * 1e-6;
+    if (const auto total_us = number_after(*pressure, "total="))
+      use.stalled_on_disk_s = static_cast<double>(*total_us) * 1e-6;
   }
   return use;
+}
+
+ProcessorSeconds SideProbe::processors() const { return processors_since_boot(processors_); }
+
+double taken_by_others_s(const ProcessorSeconds& from, const ProcessorSeconds& to, double own_s) {
+  double busy_s = 0;
+  for (const auto& [state, value] : to) {
+    if (state == "idle" || state == "iowait") continue;
+    const auto before = from.find(state);
+    busy_s += value - (before == from.end() ? 0 : before->second);
+  }
+  return std::max(0.0, busy_s - own_s);
+}
+
+double measurement_cpu_s() {
+  constexpr pid_t kthreadd = 2;  // the parent of the kernel's threads; there is none in a container
+  struct Process {
+    pid_t parent;
+    double own_s, ended_children_s;
+  };
+  std::map<pid_t, Process> all;
+  for (const pid_t pid : numbers_in("/proc")) {
+    const auto stat = read_small_file("/proc/" + std::to_string(pid) + "/stat");
+    if (!stat) continue;
+    const auto words = stat_words(*stat);
+    all[pid] = {static_cast<pid_t>(ticks(words, 4)), (ticks(words, 14) + ticks(words, 15)) * tick_s(),
+                (ticks(words, 16) + ticks(words, 17)) * tick_s()};
+  }
+  const pid_t self = getpid();
+  double sum_s = 0;
+  for (const auto& [pid, process] : all) {
+    pid_t ancestor = pid;
+    for (std::size_t steps = 0; ancestor != self && ancestor != kthreadd && steps < all.size(); ++steps) {
+      const auto found = all.find(ancestor);
+      if (found == all.end()) break;
+      ancestor = found->second.parent;
+    }
+    if (ancestor != self && ancestor != kthreadd) continue;
+    // By ticks, a process that has used less than one has used none, and a server may have hundreds of them.
+    // Threads that have ended are in the ticks alone.
+    sum_s += std::max(process.own_s, cpu_s_of_tasks(pid));
+    // Whoever has ended is in the account of the one that waited for it.
+    if (ancestor == self) sum_s += process.ended_children_s;
+  }
+  return sum_s;
 }
 
 json use_between(const SideUse& from, const SideUse& to) {
@@ -170,12 +232,14 @@ json use_between(const SideUse& from, const SideUse& to) {
   const double cpu_s = to.cpu_s - from.cpu_s;
   use["cpu_s_per_s"] = rate(cpu_s);
   // How the nanoseconds divide is known in ticks alone.
-  const double user_s = to.user_s.value_or(0) - from.user_s.value_or(0), system_s = to.system_s.value_or(0) - from.system_s.value_or(0);
+  const double user_s = to.user_s.value_or(0) - from.user_s.value_or(0),
+               system_s = to.system_s.value_or(0) - from.system_s.value_or(0);
   if (user_s + system_s >= least_ticks * tick_s()) {
     use["user_s_per_s"] = rate(cpu_s * user_s / (user_s + system_s));
     use["system_s_per_s"] = rate(cpu_s * system_s / (user_s + system_s));
   } else {
-    for (const char* name : {"user_s_per_s", "system_s_per_s"}) missing(name, "too few clock ticks to divide the CPU time by");
+    for (const char* name : {"user_s_per_s", "system_s_per_s"})
+      missing(name, "too few clock ticks to divide the CPU time by");
   }
   use["run_queue_s_per_s"] = rate(to.run_queue_s - from.run_queue_s);
   use["voluntary_switches_per_s"] = rate(static_cast<double>(to.voluntary_switches - from.voluntary_switches));
@@ -194,10 +258,12 @@ json use_between(const SideUse& from, const SideUse& to) {
   count_or_missing("proportional_bytes", to.proportional_bytes, "/proc/PID/smaps_rollup cannot be read");
   count_or_missing("descriptors", to.descriptors, "/proc/PID/fd cannot be read");
   double all_s = 0;
-  for (const auto& [state, value] : to.processors_s) all_s += value - (from.processors_s.contains(state) ? from.processors_s.at(state) : 0);
+  for (const auto& [state, value] : to.processors_s)
+    all_s += value - (from.processors_s.contains(state) ? from.processors_s.at(state) : 0);
   if (all_s > 0) {
     for (const auto& [state, value] : to.processors_s) {
-      use["processors"][state] = (value - (from.processors_s.contains(state) ? from.processors_s.at(state) : 0)) / all_s;
+      use["processors"][state] =
+          (value - (from.processors_s.contains(state) ? from.processors_s.at(state) : 0)) / all_s;
     }
   } else {
     missing("processors", to.processors_s.empty() ? "/proc/stat cannot be read" : "no clock tick passed");
@@ -230,8 +296,10 @@ TcpCounters read_tcp_counters() {
 
 json tcp_between(const TcpCounters& from, const TcpCounters& to) {
   json tcp = json::object(), unavailable = json::object();
-  for (const auto& [name, counter] : {std::pair{"retransmits", "RetransSegs"}, std::pair{"listen_overflows", "ListenOverflows"}, std::pair{"listen_drops", "ListenDrops"},
-                                      std::pair{"timeouts", "TCPTimeouts"}, std::pair{"resets_sent", "OutRsts"}, std::pair{"backlog_drops", "TCPBacklogDrop"}}) {
+  for (const auto& [name, counter] :
+       {std::pair{"retransmits", "RetransSegs"}, std::pair{"listen_overflows", "ListenOverflows"},
+        std::pair{"listen_drops", "ListenDrops"}, std::pair{"timeouts", "TCPTimeouts"},
+        std::pair{"resets_sent", "OutRsts"}, std::pair{"backlog_drops", "TCPBacklogDrop"}}) {
     const auto before = from.counts.find(counter), after = to.counts.find(counter);
     if (before != from.counts.end() && after != to.counts.end()) {
       tcp[name] = after->second - before->second;
@@ -249,7 +317,8 @@ json tcp_between(const TcpCounters& from, const TcpCounters& to) {
 
 std::uint64_t local_ports() {
   std::uint64_t first = 32768, last = 60999;
-  if (const auto range = read_small_file("/proc/sys/net/ipv4/ip_local_port_range")) std::istringstream(*range) >> first >> last;
+  if (const auto range = read_small_file("/proc/sys/net/ipv4/ip_local_port_range"))
+    std::istringstream(*range) >> first >> last;
   return last >= first ? last - first + 1 : 0;
 }
 
@@ -258,25 +327,13 @@ bool reuses_ports() {
   return value && !value->starts_with('0');
 }
 
-std::optional<bool> has_settled(const std::vector<double>& spans, double margin) {
+std::optional<double> drift_of(const std::vector<double>& spans) {
   if (spans.size() < 6) return std::nullopt;
-  const auto half = static_cast<std::ptrdiff_t>(spans.size() / 2);
-  const auto mean = [](auto begin, auto end) {
-    double sum = 0;
-    for (auto it = begin; it != end; ++it) sum += *it;
-    return sum / static_cast<double>(end - begin);
-  };
-  const auto deviation = [](auto begin, auto end, double middle) {
-    double sum = 0;
-    for (auto it = begin; it != end; ++it) sum += (*it - middle) * (*it - middle);
-    return sum / static_cast<double>(end - begin - 1);
-  };
-  const double first = mean(spans.begin(), spans.begin() + half), second = mean(spans.end() - half, spans.end());
-  if (first + second <= 0) return std::nullopt;
-  // A drift counts when it is large and more than the spans' own spread explains (two standard errors).
-  const double spread = std::sqrt((deviation(spans.begin(), spans.begin() + half, first) + deviation(spans.end() - half, spans.end(), second)) / static_cast<double>(half));
-  const double change = std::fabs(second - first);
-  return change <= margin * std::max(first, second) || change <= 2 * spread;
+  const auto middle = spans.begin() + static_cast<std::ptrdiff_t>(spans.size() / 2);
+  const double first = std::accumulate(spans.begin(), middle, 0.0) / static_cast<double>(middle - spans.begin());
+  const double second = std::accumulate(middle, spans.end(), 0.0) / static_cast<double>(spans.end() - middle);
+  if (first <= 0 || second <= 0) return std::nullopt;
+  return std::log(second / first);
 }
 
 std::optional<double> bytes_sent() {

@@ -1,18 +1,18 @@
 #include "harness/machine/profile.h"
 
+#include <fmt/format.h>
 #include <fnmatch.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
-#include "harness/processes/child.h"
-#include "harness/machine/process_probe.h"
 #include "core/toml/strict_toml.h"
+#include "harness/machine/process_probe.h"
+#include "harness/processes/child.h"
 
 namespace bakeoff {
 namespace {
@@ -26,7 +26,8 @@ constexpr const char* no_perf = "perf is not installed; on Debian: apt-get insta
 constexpr double patience_s = 60;  // beyond the time asked for
 
 bool matches(const std::vector<std::string>& patterns, const std::string& symbol) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) { return fnmatch(pattern.c_str(), symbol.c_str(), 0) == 0; });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return fnmatch(pattern.c_str(), symbol.c_str(), 0) == 0; });
 }
 
 // Empty when it is not installed.
@@ -45,13 +46,9 @@ std::string list_of(const std::vector<pid_t>& processes) {
   return list;
 }
 
-std::string text_of(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f", seconds);
-  return text;
-}
+std::string seconds_text(double seconds) { return fmt::format("{:.3f}", seconds); }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line_in(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 }  // namespace
 
@@ -71,12 +68,16 @@ std::vector<Stack> parse_perf_script(const std::string& text) {
       if (!is_frame) continue;  // the sample's own line: who it was
     }
     // "    ffffffff821ef666 do_syscall_64 ([kernel.kallsyms])"; a symbol may have blanks, the object may not
-    const std::size_t address = line.find_first_not_of(" \t"), symbol = line.find(' ', address), object = line.rfind(" (");
+    const std::size_t address = line.find_first_not_of(" \t"), symbol = line.find(' ', address),
+                      object = line.rfind(" (");
     if (symbol == std::string::npos || object == std::string::npos || object <= symbol) continue;
     const std::string of = line.substr(object + 2);
-    stacks.back().push_back({line.substr(symbol + 1, object - symbol - 1), of.starts_with("[kernel") || of.starts_with("[guest") || of.find(".ko") != std::string::npos});
+    stacks.back().push_back({line.substr(symbol + 1, object - symbol - 1), of.starts_with("[kernel") ||
+                                                                               of.starts_with("[guest") ||
+                                                                               of.find(".ko") != std::string::npos});
   }
-  stacks.erase(std::remove_if(stacks.begin(), stacks.end(), [](const Stack& stack) { return stack.empty(); }), stacks.end());
+  stacks.erase(std::remove_if(stacks.begin(), stacks.end(), [](const Stack& stack) { return stack.empty(); }),
+               stacks.end());
   return stacks;
 }
 
@@ -87,7 +88,8 @@ SymbolTable SymbolTable::parse(const std::string& text, const std::string& name)
   table.skid_ = root.strings("skid", {});
   for (const TomlTable& one : root.tables("category")) {
     table.categories_.push_back({one.string("name"), one.strings("symbols", {}), one.boolean("user", false)});
-    if (table.categories_.back().patterns.empty() && !table.categories_.back().user) one.fail("symbols", "expected patterns of symbols, or user = true");
+    if (table.categories_.back().patterns.empty() && !table.categories_.back().user)
+      one.fail("symbols", "expected patterns of symbols, or user = true");
   }
   document.finish();
   return table;
@@ -115,7 +117,9 @@ SymbolTable::Charge SymbolTable::charge(const Stack& stack) const {
   return {no_category, innermost.empty() ? stack.front().symbol : innermost};
 }
 
-std::string SymbolTable::category_of(const Stack& stack) const { return stack.empty() ? no_category : charge(stack).category; }
+std::string SymbolTable::category_of(const Stack& stack) const {
+  return stack.empty() ? no_category : charge(stack).category;
+}
 std::string SymbolTable::charged_symbol(const Stack& stack) const { return stack.empty() ? "" : charge(stack).symbol; }
 
 std::vector<std::string> SymbolTable::categories() const {
@@ -134,7 +138,9 @@ json breakdown(const SymbolTable& table, const std::vector<Stack>& stacks) {
     ++categories[category];
     ++symbols[{table.charged_symbol(stack), category}];
   }
-  const auto share = [&](std::size_t count) { return static_cast<double>(count) / static_cast<double>(std::max<std::size_t>(stacks.size(), 1)); };
+  const auto share = [&](std::size_t count) {
+    return static_cast<double>(count) / static_cast<double>(std::max<std::size_t>(stacks.size(), 1));
+  };
   json shares = json::object(), dearest = json::array();
   for (const auto& [name, count] : categories) shares[name] = share(count);
   std::vector<std::pair<std::size_t, std::pair<std::string, std::string>>> by_count;
@@ -146,7 +152,8 @@ json breakdown(const SymbolTable& table, const std::vector<Stack>& stacks) {
   return {{"samples", stacks.size()}, {"shares", shares}, {"dearest", dearest}};
 }
 
-void sample_stacks(Reactor& reactor, const std::vector<pid_t>& processes, double seconds, const std::filesystem::path& scratch, json& profile) {
+void sample_stacks(Reactor& reactor, const std::vector<pid_t>& processes, double seconds,
+                   const std::filesystem::path& scratch, json& profile) {
   profile.update({{"samples", nullptr}, {"shares", nullptr}, {"dearest", nullptr}});
   const std::string perf = find_program("perf");
   if (perf.empty()) {
@@ -155,9 +162,13 @@ void sample_stacks(Reactor& reactor, const std::vector<pid_t>& processes, double
   }
   const std::string file = (scratch / "perf.data").string();
   try {
-    output_of(reactor, {{perf, "record", "-q", "-e", "cpu-clock", "-F", std::to_string(samples_per_s), "-g", "-p", list_of(processes), "-o", file, "--", "sleep", text_of(seconds)}, {}},
+    output_of(reactor,
+              {{perf, "record", "-q", "-e", "cpu-clock", "-F", std::to_string(samples_per_s), "-g", "-p",
+                list_of(processes), "-o", file, "--", "sleep", seconds_text(seconds)},
+               {}},
               seconds + patience_s);
-    const std::string script = output_of(reactor, {{perf, "script", "-i", file, "-F", "comm,tid,ip,sym,dso"}, {}}, patience_s);
+    const std::string script =
+        output_of(reactor, {{perf, "script", "-i", file, "-F", "comm,tid,ip,sym,dso"}, {}}, patience_s);
     const std::vector<Stack> stacks = parse_perf_script(script);
     if (stacks.empty()) {
       profile["unavailable"]["shares"] = "perf took no samples";
@@ -165,11 +176,12 @@ void sample_stacks(Reactor& reactor, const std::vector<pid_t>& processes, double
       profile.update(breakdown(SymbolTable::load(), stacks));
     }
   } catch (const StartError& error) {
-    profile["unavailable"]["shares"] = first_line(error.what());
+    profile["unavailable"]["shares"] = first_line_in(error.what());
   }
 }
 
-void count_system_calls(Reactor& reactor, const std::vector<pid_t>& processes, double seconds, const std::filesystem::path& scratch, json& profile) {
+void count_system_calls(Reactor& reactor, const std::vector<pid_t>& processes, double seconds,
+                        const std::filesystem::path& scratch, json& profile) {
   profile["system_calls_per_s"] = nullptr;
   const std::string perf = find_program("perf");
   if (perf.empty()) {
@@ -178,25 +190,32 @@ void count_system_calls(Reactor& reactor, const std::vector<pid_t>& processes, d
   }
   const std::string file = (scratch / "perf.stat").string();
   try {
-    output_of(reactor, {{perf, "stat", "-x", ";", "-o", file, "-e", "raw_syscalls:sys_enter", "-p", list_of(processes), "--", "sleep", text_of(seconds)}, {}}, seconds + patience_s);
+    output_of(reactor,
+              {{perf, "stat", "-x", ";", "-o", file, "-e", "raw_syscalls:sys_enter", "-p", list_of(processes), "--",
+                "sleep", seconds_text(seconds)},
+               {}},
+              seconds + patience_s);
     std::istringstream lines(read_small_file(file).value_or(""));
     for (std::string line; std::getline(lines, line);) {
       char* end = nullptr;
       const double count = std::strtod(line.c_str(), &end);  // "12345;;raw_syscalls:sys_enter;..."
-      if (line.find("raw_syscalls") != std::string::npos && end != line.c_str()) profile["system_calls_per_s"] = count / seconds;
+      if (line.find("raw_syscalls") != std::string::npos && end != line.c_str())
+        profile["system_calls_per_s"] = count / seconds;
     }
     if (profile["system_calls_per_s"].is_null()) profile["unavailable"]["system_calls_per_s"] = "perf counted none";
   } catch (const StartError& error) {
-    profile["unavailable"]["system_calls_per_s"] = std::string("perf cannot count them (is tracefs mounted at /sys/kernel/tracing?): ") + first_line(error.what());
+    profile["unavailable"]["system_calls_per_s"] =
+        std::string("perf cannot count them (is tracefs mounted at /sys/kernel/tracing?): ") +
+        first_line_in(error.what());
   }
 }
 
 std::string profile_table(const ExperimentResult& result) {
   std::vector<std::string> categories = SymbolTable::load().categories();
   std::string rows;
-  char text[64];
   for (const Best& best : result.best) {
-    const auto cell = std::find_if(result.cells.begin(), result.cells.end(), [&](const CellResult& one) { return one.cell.id == best.cell_id; });
+    const auto cell = std::find_if(result.cells.begin(), result.cells.end(),
+                                   [&](const CellResult& one) { return one.cell.id == best.cell_id; });
     if (cell == result.cells.end()) continue;
     std::map<std::string, double> sums;
     double calls = 0, profiles = 0, counted = 0;
@@ -213,21 +232,18 @@ std::string profile_table(const ExperimentResult& result) {
       }
     }
     if (profiles == 0 && counted == 0) continue;
-    std::snprintf(text, sizeof text, "  %-24s", best.server.c_str());
-    rows += text;
+    rows += fmt::format("  {:<24}", best.server);
     for (const std::string& name : categories) {
-      std::snprintf(text, sizeof text, "  %*s", static_cast<int>(name.size()), "-");
-      if (profiles > 0) std::snprintf(text, sizeof text, "  %*.1f", static_cast<int>(name.size()), 100 * sums[name] / profiles);
-      rows += text;
+      rows += profiles > 0 ? fmt::format("  {:{}.1f}", 100 * sums[name] / profiles, name.size())
+                           : fmt::format("  {:>{}}", "-", name.size());
     }
-    std::snprintf(text, sizeof text, "  %18s\n", "-");
-    if (counted > 0) std::snprintf(text, sizeof text, "  %18.1f\n", calls / counted);
-    rows += text;
+    rows += counted > 0 ? fmt::format("  {:18.1f}\n", calls / counted) : fmt::format("  {:>18}\n", "-");
   }
   if (rows.empty()) return "";
   std::string head = "  " + std::string(24, ' ');
   for (const std::string& name : categories) head += "  " + name;
-  return "Where each server's CPU time went in its best cell, in % of perf's samples (Pariag 2007, Table 1).\n\n" + head + "  system calls/reply\n" + rows;
+  return "Where each server's CPU time went in its best cell, in % of perf's samples (Pariag 2007, Table 1).\n\n" +
+         head + "  system calls/reply\n" + rows;
 }
 
 }  // namespace bakeoff

@@ -53,11 +53,13 @@ class SymbolTable {
 // {"samples": n, "shares": {category: share}, "dearest": [[symbol, category, share], ...]}
 nlohmann::json breakdown(const SymbolTable& table, const std::vector<Stack>& stacks);
 
-// Watches processes for a while. Both fill in what they are about in `profile`, or null and the cause under "unavailable".
+// Watches processes for a while. Both fill in their part of `profile`, or null and the cause under "unavailable".
 // BLOCKS: `seconds`, and perf's own time.
-void sample_stacks(Reactor& reactor, const std::vector<pid_t>& processes, double seconds, const std::filesystem::path& scratch, nlohmann::json& profile);
+void sample_stacks(Reactor& reactor, const std::vector<pid_t>& processes, double seconds,
+                   const std::filesystem::path& scratch, nlohmann::json& profile);
 // system_calls_per_s. Apart from sampling, since counting costs each call something that samples must not show.
-void count_system_calls(Reactor& reactor, const std::vector<pid_t>& processes, double seconds, const std::filesystem::path& scratch, nlohmann::json& profile);
+void count_system_calls(Reactor& reactor, const std::vector<pid_t>& processes, double seconds,
+                        const std::filesystem::path& scratch, nlohmann::json& profile);
 
 // The shares of each server's best cell, the mean over its trials, as a table; empty when nothing was profiled.
 std::string profile_table(const ExperimentResult& result);

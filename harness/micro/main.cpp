@@ -7,7 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
-#include "core/options.h"
+#include "core/base/units.h"
+#include "core/base/version.h"
 #include "harness/micro/systems.h"
 #include "harness/micro/toy_orders.h"
 
@@ -41,11 +42,13 @@ int run(int argc, char** argv) {
   std::string system, duration = "500ms", warmup = "100ms", step = "20ms";
   std::uint32_t tasks = 1;
   po::options_description options("bakeoff-micro SYSTEM");
-  options.add_options()("system", po::value(&system), "kernel-threads, event-loop, user-threads, boss-worker or pipeline")(
+  options.add_options()("system", po::value(&system),
+                        "kernel-threads, event-loop, user-threads, boss-worker or pipeline")(
       "tasks", po::value(&tasks)->default_value(tasks), "tasks in the system at once, and threads where there are any")(
       "duration", po::value(&duration)->default_value(duration), "what is measured")(
       "warmup", po::value(&warmup)->default_value(warmup), "before it")(
-      "step", po::value(&step)->default_value(step), "of boss-worker and pipeline: one of an order's six steps")("help", "this text");
+      "step", po::value(&step)->default_value(step), "of boss-worker and pipeline: one of an order's six steps")(
+      "help", "this text");
   po::positional_options_description words;
   words.add("system", 1);
   po::variables_map given;
@@ -65,8 +68,9 @@ int run(int argc, char** argv) {
     result = run_orders(system == "pipeline" ? OrderWay::pipeline : OrderWay::boss_worker, toys);
   } else {
     if (tasks < 1 || tasks > 10'000'000) throw UsageError("--tasks must be from 1 to 10000000");
-    const MicroSettings settings{tasks, static_cast<double>(parse_duration_ms(warmup)) * 1e-3, static_cast<double>(parse_duration_ms(duration)) * 1e-3};
-    if (settings.duration_s <= 0) throw UsageError("--duration must be longer than nothing");
+    const MicroSettings settings{tasks, static_cast<double>(parse_duration_ms(warmup)) * 1e-3,
+                                 static_cast<double>(parse_duration_ms(duration)) * 1e-3};
+    if (settings.duration_s <= 0) throw UsageError("--duration must be more than 0");
     result = told(run_micro_system(system, settings), tasks);
   }
   rusage usage{};
@@ -80,6 +84,7 @@ int run(int argc, char** argv) {
 }  // namespace bakeoff
 
 int main(int argc, char** argv) {
+  if (bakeoff::answered_version(argc, argv, "bakeoff-micro")) return 0;
   const auto fail = [](const char* what, int status) {
     std::fprintf(stderr, "bakeoff-micro: %s\n", what);
     return status;

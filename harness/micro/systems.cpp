@@ -27,8 +27,8 @@ namespace {
 using std::chrono::steady_clock;
 using Time = steady_clock::time_point;
 
-// Small stacks: a thread reads into its own buffer and does nothing else. User-level threads share one buffer, since only
-// one of them runs at a time.
+// Small stacks: a thread reads into its own buffer and does nothing else. User-level threads share one buffer, since
+// only one of them runs at a time.
 constexpr std::size_t kernel_stack_bytes = 64 * 1024;
 constexpr std::size_t user_stack_bytes = 16 * 1024;
 
@@ -72,8 +72,8 @@ Use use_now() {
           static_cast<std::uint64_t>(usage.ru_nvcsw + usage.ru_nivcsw)};
 }
 
-// The tasks that wait, and what is known of those that are done. One thread at a time calls it: the only one there is, or
-// the holder of a lock.
+// The tasks that wait, and what is known of those that are done. One thread at a time calls it: the only one there is,
+// or the holder of a lock.
 class Tasks {
  public:
   explicit Tasks(const MicroSettings& settings) : settings_(settings), arrived_(settings.tasks) {}
@@ -156,7 +156,8 @@ class ThreadPool {
     pthread_attr_setstacksize(&attributes, kernel_stack_bytes);
     std::size_t made = 0;
     int error = 0;
-    while (made < threads_.size() && (error = ::pthread_create(&threads_[made], &attributes, &begin, this)) == 0) ++made;
+    while (made < threads_.size() && (error = ::pthread_create(&threads_[made], &attributes, &begin, this)) == 0)
+      ++made;
     pthread_attr_destroy(&attributes);
     tasks_.begin();
     start_ = error == 0 ? Start::go : Start::give_up;
@@ -164,7 +165,7 @@ class ThreadPool {
     for (std::size_t i = 0; i < made; ++i) ::pthread_join(threads_[i], nullptr);
     if (error != 0) {
       throw StartError("only " + std::to_string(made) + " of " + std::to_string(threads_.size()) +
-                       " threads could be had: " + std::strerror(error) + "; raise the limit (ulimit -u)");
+                       " threads could be started: " + std::strerror(error) + "; raise the limit (ulimit -u)");
     }
     return tasks_.figures();
   }
@@ -222,7 +223,7 @@ MicroFigures run_user_threads(const MicroSettings& settings, const CachedFile& f
     });
   }
   const int never = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (never < 0) throw StartError(std::string("no descriptor can be had: ") + std::strerror(errno));
+  if (never < 0) throw StartError(std::string("cannot create a descriptor: ") + std::strerror(errno));
   tasks.begin();
   threads.run(never);
   ::close(never);

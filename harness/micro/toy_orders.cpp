@@ -26,7 +26,8 @@ std::vector<std::int64_t> computed_completions_ms(OrderWay way, const ToyOrders&
   const std::int64_t step_ms = toys.step.count();
   std::vector<std::int64_t> done;
   // When each worker is free again; the boss takes no time.
-  std::vector<std::int64_t> free_ms(static_cast<std::size_t>(way == OrderWay::pipeline ? toys.steps : toys.workers - 1));
+  std::vector<std::int64_t> free_ms(
+      static_cast<std::size_t>(way == OrderWay::pipeline ? toys.steps : toys.workers - 1));
   for (int order = 0; order < toys.orders; ++order) {
     std::int64_t now_ms = 0;
     if (way == OrderWay::pipeline) {
@@ -43,7 +44,7 @@ std::vector<std::int64_t> computed_completions_ms(OrderWay way, const ToyOrders&
 
 std::vector<std::int64_t> real_completions_ns(OrderWay way, const ToyOrders& toys) {
   check(way, toys);
-  using Orders = StageQueue<int>;
+  using Orders = BlockingQueue<int>;
   // Queue 0 holds the orders; in a pipeline queue n those that have n steps behind them.
   const int queue_count = way == OrderWay::pipeline ? toys.steps : 1;
   std::vector<std::unique_ptr<Orders>> queues;

@@ -16,13 +16,12 @@
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
 #include "core/toml/strict_toml.h"
+#include "harness/plan/inputs.h"
 
 namespace bakeoff {
 namespace {
 
-std::filesystem::path outside_dir() { return data_dir() / "harness" / "outside"; }
-
-OutsideServer load(const std::filesystem::path& file) {
+OutsideServer read_outside(const std::filesystem::path& file) {
   TomlDocument document = TomlDocument::load(file);
   const TomlTable root = document.root();
   OutsideServer server;
@@ -35,6 +34,7 @@ OutsideServer load(const std::filesystem::path& file) {
   if (workers.size() != 2) root.fail("workers", "expected the least and the most");
   server.least_workers = static_cast<std::uint32_t>(workers[0]);
   server.most_workers = static_cast<std::uint32_t>(workers[1]);
+  server.connections_are_workers = root.boolean("connections_are_workers", false);
   if (const auto files = root.table("files")) {
     for (const std::string& name : files->keys()) server.files[name] = files->string(name);
   }
@@ -78,13 +78,15 @@ std::filesystem::path OutsideServer::program() const {
 }
 
 bool OutsideServer::is_installed() const {
-  return std::any_of(programs.begin(), programs.end(), [](const std::string& one) { return access(one.c_str(), X_OK) == 0; });
+  return std::any_of(programs.begin(), programs.end(),
+                     [](const std::string& one) { return access(one.c_str(), X_OK) == 0; });
 }
 
 std::vector<std::string> missing_packages(const std::vector<OutsideServer>& servers) {
   std::vector<std::string> packages;
   for (const OutsideServer& server : servers) {
-    if (!server.is_installed() && std::find(packages.begin(), packages.end(), server.package) == packages.end()) packages.push_back(server.package);
+    if (!server.is_installed() && std::find(packages.begin(), packages.end(), server.package) == packages.end())
+      packages.push_back(server.package);
   }
   return packages;
 }
@@ -100,9 +102,12 @@ void require_installed(const std::vector<OutsideServer>& servers) {
   throw StartError(names + (several ? " are" : " is") + " not installed; on Debian: apt-get install" + packages);
 }
 
+std::filesystem::path outside_dir() { return data_dir() / "harness" / "outside"; }
+
 OutsideServer load_outside(const std::string& name) {
+  if (is_path(name)) return read_outside(name);
   const std::filesystem::path file = outside_dir() / (name + ".toml");
-  if (name.find('/') == std::string::npos && std::filesystem::exists(file)) return load(file);
+  if (std::filesystem::exists(file)) return read_outside(file);
   std::string known;
   for (const OutsideServer& server : list_outside()) known += (known.empty() ? "" : ", ") + server.name;
   throw UsageError("there is no outside server `" + name + "`; there are " + known);
@@ -112,18 +117,20 @@ std::vector<OutsideServer> list_outside() {
   std::vector<OutsideServer> servers;
   if (!std::filesystem::is_directory(outside_dir())) return servers;
   for (const auto& entry : std::filesystem::directory_iterator(outside_dir())) {
-    if (entry.path().extension() == ".toml") servers.push_back(load(entry.path()));
+    if (entry.path().extension() == ".toml") servers.push_back(read_outside(entry.path()));
   }
   std::sort(servers.begin(), servers.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return servers;
 }
 
-std::string fill_in(const std::string& text, const std::map<std::string, std::string>& values, const std::string& where) {
+std::string fill_in(const std::string& text, const std::map<std::string, std::string>& values,
+                    const std::string& where) {
   std::string filled;
   std::size_t at = 0;
   for (;;) {
     const std::size_t begin = text.find('@', at);
-    const std::size_t end = begin == std::string::npos ? begin : text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_-", begin + 1);
+    const std::size_t end =
+        begin == std::string::npos ? begin : text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_-", begin + 1);
     if (begin == std::string::npos) return filled + text.substr(at);
     const bool is_word = end != std::string::npos && text[end] == '@' && end > begin + 1;
     if (!is_word) {
@@ -133,17 +140,21 @@ std::string fill_in(const std::string& text, const std::map<std::string, std::st
     }
     const std::string word = text.substr(begin + 1, end - begin - 1);
     const auto value = values.find(word);
-    if (value == values.end()) throw UsageError(where + ": @" + word + "@ stands for nothing");
+    if (value == values.end()) throw UsageError(where + ": @" + word + "@ is not a placeholder");
     filled += text.substr(at, begin - at) + value->second;
     at = end + 1;
   }
 }
 
-std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell, const std::filesystem::path& root, const std::filesystem::path& dir,
+std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell,
+                                         const std::filesystem::path& root, const std::filesystem::path& dir,
                                          std::uint16_t port) {
   const passwd* user = getpwuid(geteuid());
-  std::map<std::string, std::string> values = {{"root", root.string()}, {"dir", dir.string()}, {"port", std::to_string(port)},
-                                               {"workers", std::to_string(cell.workers)}, {"connections", std::to_string(cell.connections)},
+  std::map<std::string, std::string> values = {{"root", root.string()},
+                                               {"dir", dir.string()},
+                                               {"port", std::to_string(port)},
+                                               {"workers", std::to_string(cell.workers)},
+                                               {"connections", std::to_string(cell.connections)},
                                                {"user", user == nullptr ? std::to_string(geteuid()) : user->pw_name}};
   for (const auto& [key, allowed] : server.options) {
     const auto chosen = cell.options.find(key);
@@ -155,7 +166,8 @@ std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell
     if (!out.flush()) throw StartError("cannot write " + (dir / name).string());
   }
   std::vector<std::string> command = {server.program().string()};
-  for (const std::string& argument : server.arguments) command.push_back(fill_in(argument, values, server.name + ".toml: arguments"));
+  for (const std::string& argument : server.arguments)
+    command.push_back(fill_in(argument, values, server.name + ".toml: arguments"));
   return command;
 }
 
@@ -163,9 +175,12 @@ void set_congestion_of_listener(pid_t server, std::uint16_t port, const std::str
   const Descriptor process(static_cast<int>(syscall(SYS_pidfd_open, server, 0)));
   std::error_code gone;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(server) + "/fd", gone)) {
-    const Descriptor socket(static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), std::stoi(entry.path().filename()), 0)));
+    const Descriptor socket(
+        static_cast<int>(syscall(SYS_pidfd_getfd, process.get(), std::stoi(entry.path().filename()), 0)));
     if (socket.get() < 0 || !listens_at(socket.get(), port)) continue;
-    if (setsockopt(socket.get(), IPPROTO_TCP, TCP_CONGESTION, congestion.data(), static_cast<socklen_t>(congestion.size())) == 0) return;
+    if (setsockopt(socket.get(), IPPROTO_TCP, TCP_CONGESTION, congestion.data(),
+                   static_cast<socklen_t>(congestion.size())) == 0)
+      return;
     throw StartError("cannot set congestion control " + congestion + ": " + std::strerror(errno));
   }
   throw StartError("cannot reach its listening socket to set congestion control " + congestion);
@@ -177,7 +192,8 @@ std::uint16_t free_port() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
-  if (bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 || getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+  if (bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
     throw StartError(std::string("cannot find a free port: ") + std::strerror(errno));
   }
   return ntohs(address.sin_port);

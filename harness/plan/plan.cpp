@@ -1,10 +1,10 @@
 #include "harness/plan/plan.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <map>
 #include <optional>
@@ -53,10 +53,13 @@ void multiply(std::vector<Variant>& all, const Values& values, Set set) {
   all = std::move(longer);
 }
 
-void name_it(Variant& variant, const std::string& key, const std::string& value) { variant.name += (variant.name.empty() ? "" : "/") + key + "=" + value; }
+void name_it(Variant& variant, const std::string& key, const std::string& value) {
+  variant.name += (variant.name.empty() ? "" : "/") + key + "=" + value;
+}
 
 // `named`: options that the name tells even where they have one value.
-std::vector<Variant> variants(const std::vector<double>& rates, const OptionAxes& workload, const OptionAxes& options, const OptionAxes& named = {}) {
+std::vector<Variant> variants(const std::vector<double>& rates, const OptionAxes& workload, const OptionAxes& options,
+                              const OptionAxes& named = {}) {
   std::vector<Variant> all = {{}};
   if (!rates.empty()) {
     multiply(all, rates, [](Variant& variant, double rate) {
@@ -71,7 +74,9 @@ std::vector<Variant> variants(const std::vector<double>& rates, const OptionAxes
     });
   }
   for (const auto& [key, values] : options) {
-    const bool is_named = values.size() > 1 || std::any_of(named.begin(), named.end(), [&, &name = key](const auto& one) { return one.first == name; });
+    const bool is_named =
+        values.size() > 1 ||
+        std::any_of(named.begin(), named.end(), [&, &name = key](const auto& one) { return one.first == name; });
     multiply(all, values, [&, &name = key](Variant& variant, const std::string& value) {
       variant.options[name] = value;
       if (is_named) name_it(variant, name, value);
@@ -84,8 +89,8 @@ std::uint32_t worker_count(const std::string& workers, std::uint32_t connections
   return workers == "connections" ? connections : static_cast<std::uint32_t>(std::stoul(workers));
 }
 
-Cell make_cell(const Specification& spec, const ServerSpec& server, const Variant& variant, std::uint32_t connections, const std::string& workers,
-               const std::string& workload) {
+Cell make_cell(const Specification& spec, const ServerSpec& server, const Variant& variant, std::uint32_t connections,
+               const std::string& workers, const std::string& workload) {
   Cell cell;
   cell.server = server.name;
   cell.architecture = server.architecture;
@@ -97,7 +102,9 @@ Cell make_cell(const Specification& spec, const ServerSpec& server, const Varian
   }
   cell.workload = workload;
   cell.workload_set = variant.workload_set;
-  cell.load_model = spec.load_model;
+  // Requests at the times of a log are requests by a schedule.
+  const bool by_log = spec.keeps_log_times && spec.load_model == "closed" && !variant.rate;
+  cell.load_model = by_log ? "open" : spec.load_model;
   cell.rate = variant.rate;
   cell.bodies_discarded = spec.discard_bodies;
   cell.connections = connections;
@@ -123,7 +130,8 @@ bool matches(const CellFilter& filter, const Cell& cell) {
   if (!allows(filter.servers, cell.server) || !allows(filter.connections, cell.connections)) return false;
   if (!allows(filter.options, cell.options) || !allows(filter.workload, cell.workload_set)) return false;
   if (!filter.rates.empty() && (!cell.rate || !allows(filter.rates, *cell.rate))) return false;
-  return filter.workers.empty() || std::any_of(filter.workers.begin(), filter.workers.end(), [&](const std::string& workers) {
+  return filter.workers.empty() ||
+         std::any_of(filter.workers.begin(), filter.workers.end(), [&](const std::string& workers) {
            return worker_count(workers, cell.connections) == cell.workers;
          });
 }
@@ -131,7 +139,8 @@ bool matches(const CellFilter& filter, const Cell& cell) {
 // The axes, with other values where `instead` has some.
 OptionAxes replaced(OptionAxes axes, const OptionAxes& instead) {
   for (const auto& [key, values] : instead) {
-    const auto found = std::find_if(axes.begin(), axes.end(), [&, &name = key](const auto& axis) { return axis.first == name; });
+    const auto found =
+        std::find_if(axes.begin(), axes.end(), [&, &name = key](const auto& axis) { return axis.first == name; });
     if (found == axes.end()) {
       axes.emplace_back(key, values);
     } else {
@@ -152,10 +161,11 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
   double expected = 0;
   for (const ServerSpec& server : spec.servers) expected += cell_count(spec, server);
   if (expected > most_cells) {
-    char message[160];
-    std::snprintf(message, sizeof message, ": the matrix has %.0f cells, more than %.0f; nothing was run. Give its axes fewer values, or make several experiments", expected,
-                  most_cells);
-    throw UsageError(spec.name + message);
+    throw UsageError(
+        fmt::format("{}: the matrix has {:.0f} cells, more than {:.0f}; nothing was run. Give its axes fewer values, "
+                    "or make several "
+                    "experiments",
+                    spec.name, expected, most_cells));
   }
   std::vector<Cell> cells;
   std::set<std::string> seen;
@@ -167,7 +177,8 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
       for (const std::uint32_t connections : server.connections) {
         for (const std::string& workers : server.workers) {
           Cell cell = make_cell(spec, server, variant, connections, workers, workload_name);
-          const bool excluded = std::any_of(spec.exclude.begin(), spec.exclude.end(), [&](const CellFilter& filter) { return matches(filter, cell); });
+          const bool excluded = std::any_of(spec.exclude.begin(), spec.exclude.end(),
+                                            [&](const CellFilter& filter) { return matches(filter, cell); });
           if (!excluded) add(std::move(cell));
         }
       }
@@ -175,7 +186,8 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
     for (const CellFilter& filter : spec.include) {
       if (!allows(filter.servers, server.name)) continue;
       for (const Variant& variant :
-           variants(either(filter.rates, server.rates), replaced(spec.workload_axes, filter.workload), replaced(server.options, filter.options), filter.options)) {
+           variants(either(filter.rates, server.rates), replaced(spec.workload_axes, filter.workload),
+                    replaced(server.options, filter.options), filter.options)) {
         for (const std::uint32_t connections : filter.connections) {
           for (const std::string& workers : either(filter.workers, server.workers)) {
             add(make_cell(spec, server, variant, connections, workers, workload_name));
@@ -188,12 +200,6 @@ std::vector<Cell> plan_cells(const Specification& spec, const std::string& workl
   return cells;
 }
 
-std::string rate_text(double rate) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.10g", rate);
-  return text;
-}
-
 void check_descriptors(const std::vector<Cell>& cells) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -203,20 +209,31 @@ void check_descriptors(const std::vector<Cell>& cells) {
   const std::uint64_t most_connections = most - std::min(most, spare_descriptors);
   for (const Cell& cell : cells) {
     if (cell.connections <= most_connections) continue;
-    const std::uint64_t processes = most_connections == 0 ? 0 : (cell.connections + most_connections - 1) / most_connections;
-    throw UsageError(cell.id + ": a process may have " + std::to_string(most) + " descriptors, so one client can open " + std::to_string(most_connections) +
-                     " connections; ask for no more, or raise the limit (ulimit -Hn). A server would need " + std::to_string(processes) + " processes");
+    const std::uint64_t processes =
+        most_connections == 0 ? 0 : (cell.connections + most_connections - 1) / most_connections;
+    throw UsageError(cell.id + ": a process may have " + std::to_string(most) +
+                     " descriptors, so one client can open " + std::to_string(most_connections) +
+                     " connections; ask for no more, or raise the limit (ulimit -Hn). A server would need " +
+                     std::to_string(processes) + " processes");
   }
 }
 
-std::vector<TrialKey> interleave(const std::vector<std::string>& cell_ids, Phase phase, std::uint32_t blocks, std::uint64_t seed) {
+std::vector<TrialKey> one_block(std::vector<std::string> cell_ids, Phase phase, std::uint32_t block,
+                                std::uint64_t seed) {
+  // Its own stream a block, so that a resumed run goes on in the same order.
+  Random random(seed, 2 * std::uint64_t{block} + (phase == Phase::final ? 1 : 0));
+  for (std::size_t left = cell_ids.size(); left > 1; --left)
+    std::swap(cell_ids[left - 1], cell_ids[random.below(static_cast<std::uint32_t>(left))]);
+  std::vector<TrialKey> order;
+  for (std::string& id : cell_ids) order.push_back({phase, block, std::move(id)});
+  return order;
+}
+
+std::vector<TrialKey> interleave(const std::vector<std::string>& cell_ids, Phase phase, std::uint32_t blocks,
+                                 std::uint64_t seed) {
   std::vector<TrialKey> order;
   for (std::uint32_t block = 0; block < blocks; ++block) {
-    std::vector<std::string> shuffled = cell_ids;
-    // Its own stream a block, so that a resumed run goes on in the same order.
-    Random random(seed, 2 * std::uint64_t{block} + (phase == Phase::final ? 1 : 0));
-    for (std::size_t left = shuffled.size(); left > 1; --left) std::swap(shuffled[left - 1], shuffled[random.below(static_cast<std::uint32_t>(left))]);
-    for (const std::string& id : shuffled) order.push_back({phase, block, id});
+    for (TrialKey& key : one_block(cell_ids, phase, block, seed)) order.push_back(std::move(key));
   }
   return order;
 }

@@ -1,23 +1,15 @@
 #include "harness/plan/preset.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "core/base/data_dir.h"
 #include "core/toml/strict_toml.h"
+#include "harness/processes/affinity.h"
 
 namespace bakeoff {
 namespace {
 
-std::filesystem::path presets_dir() { return data_dir() / "architectures" / "presets"; }
-
-int processors() {
-  cpu_set_t allowed;
-  return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
-}
-
-Preset load(const std::filesystem::path& file) {
+Preset load_preset(const std::filesystem::path& file) {
   TomlDocument document = TomlDocument::load(file);
   const TomlTable root = document.root();
   Preset preset;
@@ -29,7 +21,8 @@ Preset load(const std::filesystem::path& file) {
   if (const auto options = root.table("options")) {
     for (const std::string& key : options->keys()) {
       const std::string value = options->text(key);
-      preset.options.emplace_back(key, key == "workers" && value == "processors" ? std::to_string(processors()) : value);
+      const bool follows = key == "workers" && value == "processors";
+      preset.options.emplace_back(key, follows ? std::to_string(usable_processors().size()) : value);
     }
   }
   document.finish();
@@ -38,17 +31,20 @@ Preset load(const std::filesystem::path& file) {
 
 }  // namespace
 
-std::optional<Preset> find_preset(const std::string& name) {
-  const std::filesystem::path file = presets_dir() / (name + ".toml");
-  if (name.find('/') != std::string::npos || !std::filesystem::exists(file)) return std::nullopt;
-  return load(file);
+std::filesystem::path presets_dir() { return data_dir() / "architectures" / "presets"; }
+
+std::optional<Preset> find_preset(const std::string& name_or_path) {
+  const std::filesystem::path file =
+      is_path(name_or_path) ? std::filesystem::path(name_or_path) : presets_dir() / (name_or_path + ".toml");
+  if (!std::filesystem::exists(file)) return std::nullopt;
+  return load_preset(file);
 }
 
 std::vector<Preset> list_presets() {
   std::vector<Preset> presets;
   if (!std::filesystem::is_directory(presets_dir())) return presets;
   for (const auto& entry : std::filesystem::directory_iterator(presets_dir())) {
-    if (entry.path().extension() == ".toml") presets.push_back(load(entry.path()));
+    if (entry.path().extension() == ".toml") presets.push_back(load_preset(entry.path()));
   }
   std::sort(presets.begin(), presets.end(), [](const Preset& a, const Preset& b) { return a.name < b.name; });
   return presets;

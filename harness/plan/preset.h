@@ -25,8 +25,10 @@ struct Preset {
   std::vector<std::pair<std::string, std::string>> options;
 };
 
-// Empty when there is none of that name. UsageError for what is wrong in its file. BLOCKS: disk.
-std::optional<Preset> find_preset(const std::string& name);
+// A shipped one by its name, or any by the path of its file. Empty when there is none. UsageError for what is wrong in
+// its file. BLOCKS: disk.
+std::optional<Preset> find_preset(const std::string& name_or_path);
+std::filesystem::path presets_dir();
 std::vector<Preset> list_presets();
 
 }  // namespace bakeoff

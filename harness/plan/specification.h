@@ -8,12 +8,19 @@
 #include <utility>
 #include <vector>
 
-#include "harness/ground/page_cache.h"
-#include "harness/run/peak_search.h"
+#include "harness/plan/inputs.h"
 #include "results/model.h"
 #include "results/validity.h"
 
 namespace bakeoff {
+
+// What the page cache holds of the files when a trial begins.
+enum class PageCache {
+  warm,   // every file is in memory
+  cold,   // none is
+  as_is,  // whatever the trial before left
+};
+const char* to_string(PageCache state);
 
 // Options as one types them after --, each with the values it takes in turn.
 using OptionAxes = std::vector<std::pair<std::string, std::vector<std::string>>>;
@@ -22,11 +29,12 @@ struct ServerSpec {
   std::string name;          // in tables and cell ids
   std::string architecture;  // the binary, or the outside server
   bool outside = false;
-  std::vector<std::string> workers;       // numbers, or "connections": as many as the load has
+  std::string definition;            // of an outside server: what load_outside() takes
+  std::vector<std::string> workers;  // numbers, or "connections": as many as the load has
   std::vector<std::uint32_t> connections;
   std::vector<double> rates;  // requests or sessions a second; empty: as fast as replies come
-  OptionAxes options;        // common ones and a preset's included
-  std::string where;         // file:line:column, for messages
+  OptionAxes options;         // common ones and a preset's included
+  std::string where;          // file:line:column, for messages
 };
 
 // Cells that are taken out of the matrix or added to it. Empty lists stand for all.
@@ -41,7 +49,7 @@ struct CellFilter {
 
 // The disk under the files and the memory that caches it: [disk].
 struct DiskSpec {
-  std::string model;                         // of bakeoff-slowdisk; empty: the machine's own disk
+  std::string model;                         // of bakeoff-slowdisk: a name or a path; empty: the machine's own disk
   std::vector<std::string> model_overrides;  // "key=value"
   std::uint64_t cache_bytes = 0;             // of that disk's files in memory; 0: all
   std::uint64_t memory_bytes = 0;            // of the server, its page cache included, by a cgroup; 0: no bound
@@ -49,9 +57,25 @@ struct DiskSpec {
   std::uint64_t read_bytes_per_s = 0;
 };
 
+// Of the search for the highest rate that is sustained (run/peak_search.h): [peak].
+struct PeakLimits {
+  double start = 1000;         // requests a second, tried first
+  double most = 10'000'000;    // never tried beyond
+  double least = 1;            // nor below
+  double tolerance = 0.05;     // the interval's width over its lower end, at which the search ends ...
+  std::uint32_t answers = 40;  // ... or after so many answers
+};
+
+// [network]: the network that server, client and ceiling talk over.
+struct NetworkSpec {
+  std::optional<bool> own;           // empty: of the run's own where it is available
+  std::optional<std::uint32_t> mtu;  // of its loopback interface, in bytes; empty: the kernel's default of 65,536
+  bool offloads = true;              // false: the kernel cuts segments itself, as without a network adapter's help
+};
+
 struct Specification {
-  std::string name;   // of the file, without .toml
-  std::string file;   // its path, for messages
+  std::string name;  // of the file, without .toml
+  std::string file;  // its path, for messages
   std::string title;
   std::string about;
   std::string reference;  // what a paper published, to lay the result beside: a name in results/reference; mostly empty
@@ -60,48 +84,70 @@ struct Specification {
   std::vector<std::string> scales;  // those there are
   std::string sha256;               // of the text and the scale
 
-  std::string workload;
+  std::vector<Input> inputs;  // all files that it names
+
+  std::string workload;                         // what load_workload() takes: a name or a path
   std::vector<std::string> workload_overrides;  // "key=value"
   OptionAxes workload_axes;                     // keys with several values: each asks for files of its own
+  bool keeps_log_times = false;                 // the workload is a log that is replayed at its own times
 
   std::string load_model = "closed";  // or "open": requests by a schedule, "partly-open": sessions
-  double warmup_s = 0.5;
+  double warmup_s = 0.5;              // at least, for every server; how long it is, a pilot finds out
+  double longest_warmup_s = 2;        // at most
   double duration_s = 2;
-  double timeout_s = 15;        // of a request
+  double timeout_s = 15;  // of a request
   std::uint32_t client_threads = 1;
   bool discard_bodies = false;  // the client drops them in the kernel: flatters a server that shares its machine
 
-  std::uint32_t sweep_trials = 1;  // of every cell
-  std::uint32_t final_trials = 5;  // fresh ones of each server's best cell
+  std::uint32_t sweep_trials = 1;   // of every cell
+  std::uint32_t final_trials = 12;  // fresh ones of each server's best cell
   std::uint64_t seed = 1;
-  std::uint32_t repeats = 2;       // at most, of a trial during which the machine changed speed
-  double repeat_share = 0.25;      // at most, of all planned trials together
-  double ceiling_s = 0.3;          // each reading; 0: none
-  double ceiling_difference = 0.1; // between the two, above which the machine changed speed
-  double drift = 0.2;              // of throughput within the measured time, above which the warm-up was too short
-  std::optional<PageCache> page_cache;  // before each trial; empty: warm where the files fit into half of the memory, else cold
-  bool profile = false;            // perf's breakdown of each trial's server, under a load of its own
+  std::uint32_t repeats = 3;        // at most, of a void trial
+  double repeat_share = 0.5;        // at most, of all planned trials together
+  double ceiling_s = 0.3;           // each reading; 0: none
+  double ceiling_difference = 0.1;  // between the two, above which a trial is void
+  double others = 0.2;              // of the processors' time that other processes may take in a trial, else it is void
+  double drift = 0.1;               // of throughput within the measured time, above which a server has not settled
+  std::optional<PageCache>
+      page_cache;        // before each trial; empty: warm where the files fit into half of the memory, else cold
+  bool profile = false;  // perf's breakdown of each trial's server, under a load of its own
 
   ValidityLimits validity;
-  std::vector<std::pair<Metric, double>> slo;  // latency that a trial may have at most, in ms
+  std::vector<std::pair<Metric, double>> slo;  // latency that a cell may have at most over all replies, in ms
+  std::optional<Metric> rank_by;               // empty: ranking_metric() chooses
+  std::vector<Metric> also_rank_by;            // further rankings of the same trials
   PeakLimits peak;
-  std::uint32_t peak_trials = 3;               // of each rate that the search for the peak tries
 
   std::optional<DiskSpec> disk;
+  NetworkSpec network;
 
-  std::vector<int> server_processors;  // empty: chosen by placement()
+  std::vector<int> server_processors;  // empty: chosen by place() (machine/topology.h), so many of them:
   std::vector<int> client_processors;
+  std::uint32_t server_processor_count = 0;  // 0: one
+  std::uint32_t client_processor_count = 0;  // 0: one a thread of the load generator, as far as there are
 
   std::vector<ServerSpec> servers;
   std::vector<CellFilter> exclude;
   std::vector<CellFilter> include;
+
+  const ServerSpec& server(const std::string& its_name) const;  // REQUIRES: there is one of that name
 };
+
+// The figure by which servers are ranked: as the specification says, else CPU time per reply where the rate is fixed
+// (all that keep up have the same throughput), the share of the ceiling where that is read, and throughput.
+Metric ranking_metric(const Specification& spec);
 
 inline bool has_slow_disk(const Specification& spec) { return spec.disk && !spec.disk->model.empty(); }
 
-// A shipped experiment by its name, or any TOML file by its path (anything with a slash or ending in .toml).
-// UsageError for an unknown name (says which there are) and for whatever is wrong in the file. BLOCKS: disk.
-// `scale`: one of its [scale.NAME] tables, laid over the others; empty: none.
+// Of the workload: "specweb99", or the stem of its file.
+std::string workload_name(const Specification& spec);
+
+// "key=value" of a key that is an axis of the workload, for load_workload(): a path is what it means here.
+std::string workload_override(const Specification& spec, const std::string& key, const std::string& value);
+
+// A shipped experiment by its name, or any TOML file by its path (anything with a slash or ending in .toml). UsageError
+// for an unknown name (lists those there are) and for any error in the file. BLOCKS: disk. `scale`: one of its
+// [scale.NAME] tables, merged into the others; empty: none.
 Specification load_specification(const std::string& name_or_path, const std::string& scale = "");
 Specification parse_specification(const std::string& text, const std::string& file_name, const std::string& scale = "");
 

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "core/base/errors.h"
@@ -17,6 +20,27 @@ namespace bakeoff {
 namespace {
 
 int orders = -1;  // the harness's end of the pipe: a group's number to guard it, the negative one to release it
+
+pid_t own_pid = 0;
+std::string mark;
+
+// Daemons have left their groups, and with the harness their ancestry is gone; what they were started with stays
+// readable. Returns whether there was one.
+bool kill_marked() {
+  bool found = false;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry("/proc", error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream file(entry->path() / "environ", std::ios::binary);
+    for (std::string variable; std::getline(file, variable, '\0');) {
+      if (variable != mark) continue;
+      found = kill(static_cast<pid_t>(std::stol(name)), SIGKILL) == 0 || found;
+      break;
+    }
+  }
+  return found;
+}
 
 void guard(int commands) {
   setsid();  // a terminal's Ctrl-C is for the harness
@@ -40,10 +64,16 @@ void guard(int commands) {
     nanosleep(&moment, nullptr);
   }
   for (const pid_t group : groups) kill(-group, SIGKILL);
+  // A killed process may have started another one meanwhile.
+  for (int round = 0; round < 20 && kill_marked(); ++round) {
+    const timespec moment = {0, 10'000'000};
+    nanosleep(&moment, nullptr);
+  }
 }
 
 void tell(pid_t order) {
-  if (orders >= 0) [[maybe_unused]] const ssize_t told = write(orders, &order, sizeof order);
+  if (orders >= 0) [[maybe_unused]]
+    const ssize_t told = write(orders, &order, sizeof order);
 }
 
 }  // namespace
@@ -51,6 +81,8 @@ void tell(pid_t order) {
 void start_guard() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw StartError(std::string("cannot start the guard: ") + std::strerror(errno));
+  mark = "BAKEOFF_HARNESS=" + std::to_string(getpid()) + "-" +
+         std::to_string(std::chrono::steady_clock::now().time_since_epoch().count());
   const pid_t pid = fork();
   if (pid < 0) throw StartError(std::string("cannot start the guard: ") + std::strerror(errno));
   if (pid == 0) {
@@ -62,10 +94,13 @@ void start_guard() {
   }
   close(ends[0]);
   orders = ends[1];
+  own_pid = pid;
   prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
 void guard_group(pid_t group) { tell(group); }
 void release_group(pid_t group) { tell(-group); }
+pid_t guard_pid() { return own_pid; }
+const std::string& guard_mark() { return mark; }
 
 }  // namespace bakeoff

@@ -30,7 +30,8 @@ ProcessorLock::ProcessorLock(const std::vector<int>& processors, const std::file
     if (lock < 0) {
       const int why = errno;
       release();
-      throw StartError("cannot lock processor " + std::to_string(processor) + " (" + file + "): " + std::strerror(why) + "; set BAKEOFF_LOCKS to a directory that can be written");
+      throw StartError("cannot lock processor " + std::to_string(processor) + " (" + file + "): " + std::strerror(why) +
+                       "; set BAKEOFF_LOCKS to a directory that can be written");
     }
     fchmod(lock, 0666);
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
@@ -38,12 +39,13 @@ ProcessorLock::ProcessorLock(const std::vector<int>& processors, const std::file
       [[maybe_unused]] const ssize_t got = pread(lock, holder, sizeof holder - 1, 0);
       close(lock);
       release();
-      throw UsageError("another bakeoff (process " + std::to_string(std::atol(holder)) + ") measures on processor " + std::to_string(processor) +
-                       "; wait for it, or choose other processors under [resources]");
+      throw UsageError("another bakeoff (process " + std::to_string(std::atol(holder)) + ") measures on processor " +
+                       std::to_string(processor) + "; wait for it, or choose other processors under [resources]");
     }
     locks_.push_back(lock);
     const std::string self = std::to_string(getpid()) + "\n";
-    if (ftruncate(lock, 0) == 0) [[maybe_unused]] const ssize_t wrote = pwrite(lock, self.data(), self.size(), 0);
+    if (ftruncate(lock, 0) == 0) [[maybe_unused]]
+      const ssize_t wrote = pwrite(lock, self.data(), self.size(), 0);
   }
 }
 

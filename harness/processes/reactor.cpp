@@ -4,7 +4,13 @@
 
 namespace bakeoff {
 
-Reactor::Reactor() : signals_(io_, SIGINT, SIGTERM, SIGHUP) { await_signal(); }
+Reactor::Reactor() : signals_(io_) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) signals_.add(number);
+  }
+  await_signal();
+}
 
 void Reactor::await_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int) {
@@ -16,7 +22,9 @@ void Reactor::await_signal() {
 
 bool Reactor::wait_until(const std::function<bool()>& done, SteadyTime deadline) { return run(done, deadline, true); }
 
-bool Reactor::wait_until_uninterrupted(const std::function<bool()>& done, SteadyTime deadline) { return run(done, deadline, false); }
+bool Reactor::wait_until_uninterrupted(const std::function<bool()>& done, SteadyTime deadline) {
+  return run(done, deadline, false);
+}
 
 void Reactor::sleep_until(SteadyTime time) {
   wait_until([] { return false; }, time);

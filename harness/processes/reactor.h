@@ -1,6 +1,6 @@
-// Everything the harness waits for goes through one Asio loop, on one thread: children's output, their ends, timers,
-// and the signals of whoever wants it to stop. Whoever waits, waits for a condition and a deadline; an interrupt ends
-// every wait with an exception, so that destructors take the children down on the way out.
+// The harness waits in one Asio loop, on one thread, for everything: children's output, their ends, timers, and
+// signals to stop. Each wait has a condition and a deadline. An interrupt ends every wait with an exception, so that
+// destructors end the children.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -13,7 +13,8 @@ namespace bakeoff {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-// SIGINT, SIGTERM or SIGHUP came: exit status 130.
+// SIGINT, SIGTERM or SIGHUP came: exit status 130. Those that were ignored when the reactor was made stay ignored, as
+// nohup and a shell's background want it.
 struct Interrupted {};
 
 class Reactor {
@@ -42,7 +43,8 @@ class Reactor {
 };
 
 inline SteadyTime after_s(double seconds) {
-  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(seconds));
 }
 
 }  // namespace bakeoff

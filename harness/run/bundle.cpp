@@ -1,73 +1,52 @@
 #include "harness/run/bundle.h"
 
-#include <zlib.h>
+#include <archive.h>
+#include <archive_entry.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
+#include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
+#include <memory>
 
-#include "core/base/check.h"
-#include "core/base/data_dir.h"
 #include "core/base/errors.h"
-#include "harness/plan/specification.h"
+#include "core/base/untrusted.h"
+#include "harness/run/kept_inputs.h"
 #include "harness/run/stored_result.h"
 #include "results/sha256.h"
 
 namespace bakeoff {
 namespace {
 
-constexpr std::size_t tar_block = 512;
+constexpr std::size_t most_bundled_bytes = std::size_t{4} << 30;  // all of it stands in memory
 
-std::string contents_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw UsageError("cannot read " + file.string());
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+std::string contents_of(const std::filesystem::path& file) { return read_untrusted(file, most_bundled_bytes); }
+
+// The folder may be somebody else's: the name is a directory in the archive, so it must not lead out of where the
+// archive is unpacked.
+std::string checked_name(std::string name) {
+  if (name.empty() || name.starts_with('.') || name.find('/') != std::string::npos || visible(name) != name)
+    throw UsageError("plan.json: the name `" + visible(name) + "` cannot be a directory's; give the run another one");
+  return name;
 }
 
-// A file's block of the tar file: POSIX.1-1988, "ustar".
-std::string tar_head(const std::string& name, std::size_t size) {
-  std::string head(tar_block, '\0');
-  const auto put = [&](std::size_t at, std::string_view text) {
-    std::copy(text.begin(), text.end(), head.begin() + static_cast<std::ptrdiff_t>(at));
-  };
-  const auto octal = [](std::size_t value, int digits) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%0*zo", digits, value);
-    return std::string(text);
-  };
-  put(0, name);
-  put(100, "0000644");
-  put(108, "0000000");  // nobody's
-  put(116, "0000000");
-  put(124, octal(size, 11));
-  put(136, octal(0, 11));  // of no time
-  put(148, "        ");    // the checksum counts as blanks
-  put(156, "0");
-  put(257, std::string_view("ustar\00000", 8));
-  std::size_t sum = 0;
-  for (const char byte : head) sum += static_cast<unsigned char>(byte);
-  put(148, octal(sum, 6) + std::string(1, '\0') + " ");
-  return head;
-}
-
-std::string gzip(const std::string& text) {
-  z_stream stream{};
-  constexpr int gzip_format = 15 + 16;
-  BAKEOFF_CHECK(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, gzip_format, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string packed(deflateBound(&stream, static_cast<uLong>(text.size())) + 64, '\0');
-  std::string input = text;
-  stream.next_in = reinterpret_cast<Bytef*>(input.data());
-  stream.avail_in = static_cast<uInt>(input.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  BAKEOFF_CHECK(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
+// What lies in the run's folder itself. A link or a device could bring in anything.
+std::map<std::string, std::string> files_in(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> files;  // sorted by name
+  std::size_t bytes = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const std::string relative = entry.path().lexically_relative(folder).string();
+    const std::filesystem::file_type type = entry.symlink_status().type();
+    if (type == std::filesystem::file_type::directory || relative == "lock") continue;
+    if (type != std::filesystem::file_type::regular)
+      throw UsageError(entry.path().string() + " is " +
+                       (type == std::filesystem::file_type::symlink ? "a symbolic link" : "no file") +
+                       ", and a bundle holds files of the run alone; remove it");
+    bytes += entry.file_size();
+    if (bytes > most_bundled_bytes) throw UsageError(folder.string() + " holds more than 4 GiB");
+    files[relative] = contents_of(entry.path());
+  }
+  return files;
 }
 
 std::string words(const nlohmann::json& value) {
@@ -75,8 +54,7 @@ std::string words(const nlohmann::json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
-std::string readme(const std::string& name, const nlohmann::json& plan, const nlohmann::json& environment,
-                   bool own_workload) {
+std::string readme(const std::string& name, const nlohmann::json& plan, const nlohmann::json& environment) {
   const std::string scale = plan.value("scale", "");
   const std::string arguments = plan.value("search", "run") + " spec.toml" + (scale.empty() ? "" : " --scale " + scale);
   std::string text =
@@ -91,8 +69,10 @@ std::string readme(const std::string& name, const nlohmann::json& plan, const nl
       "The order of the trials and the requests follow from the seed in spec.toml; plan.json has the order. "
       "trials.jsonl holds every\n"
       "trial with all that client and server reported; `bakeoff report .` prints the tables of it again.\n";
-  if (own_workload) text += "The workload's file stands where spec.toml looks for it from here.\n";
-  text += "`definitions/` has the workload and the outside servers as they were.\n\n";
+  text +=
+      "`inputs/` has the workload, logs, outside servers, presets and disks as they were; beside inputs.json, "
+      "spec.toml "
+      "means these.\n\n";
   text += "| | |\n|:--|:--|\n";
   for (const char* key : {"captured", "git_revision", "kernel", "cpu", "processors", "memory_bytes", "governor"}) {
     text += std::string("| ") + key + " | " + words(environment.value(key, nlohmann::json())) + " |\n";
@@ -106,14 +86,36 @@ std::string readme(const std::string& name, const nlohmann::json& plan, const nl
 }  // namespace
 
 std::string tar_gz(const ArchiveFiles& files) {
-  std::string tar;
+  std::string packed;
+  const auto append = [](archive*, void* to, const void* bytes, std::size_t size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(bytes), size);
+    return static_cast<la_ssize_t>(size);
+  };
+  const std::unique_ptr<archive, decltype(&archive_write_free)> writer(archive_write_new(), archive_write_free);
+  const auto see = [&](int status) {
+    if (status != ARCHIVE_OK)
+      throw UsageError(std::string("cannot write the archive: ") + archive_error_string(writer.get()));
+  };
+  see(archive_write_set_format_ustar(writer.get()));
+  see(archive_write_add_filter_gzip(writer.get()));
+  // The same run gives the same bytes each time.
+  see(archive_write_set_options(writer.get(), "gzip:compression-level=9,gzip:!timestamp"));
+  see(archive_write_set_bytes_in_last_block(writer.get(), 1));
+  see(archive_write_open(writer.get(), &packed, nullptr, append, nullptr));
   for (const auto& [name, text] : files) {
-    if (name.size() > 100) throw UsageError(name + ": the name is too long for an archive");
-    tar += tar_head(name, text.size()) + text;
-    tar.append((tar_block - text.size() % tar_block) % tar_block, '\0');
+    const std::unique_ptr<archive_entry, decltype(&archive_entry_free)> entry(archive_entry_new(), archive_entry_free);
+    archive_entry_set_pathname(entry.get(), name.c_str());
+    archive_entry_set_filetype(entry.get(), AE_IFREG);
+    archive_entry_set_perm(entry.get(), 0644);
+    archive_entry_set_size(entry.get(), static_cast<la_int64_t>(text.size()));
+    archive_entry_set_mtime(entry.get(), 0, 0);
+    if (archive_write_header(writer.get(), entry.get()) != ARCHIVE_OK)
+      throw UsageError(name + ": " + archive_error_string(writer.get()));
+    const auto written = archive_write_data(writer.get(), text.data(), text.size());
+    see(written == static_cast<la_ssize_t>(text.size()) ? ARCHIVE_OK : ARCHIVE_FATAL);
   }
-  tar.append(2 * tar_block, '\0');
-  return gzip(tar);
+  see(archive_write_close(writer.get()));
+  return packed;
 }
 
 ArchiveFiles bundle_files(const std::filesystem::path& folder) {
@@ -123,30 +125,11 @@ ArchiveFiles bundle_files(const std::filesystem::path& folder) {
   }
   read_result(folder);
   const nlohmann::json plan = read_json(folder / "plan.json"), environment = read_json(folder / "environment.json");
-  const std::string name = plan.value("name", "run");
+  const std::string name = checked_name(plan.value("name", "run"));
 
-  std::map<std::string, std::string> files;  // sorted by name
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
-    const std::string relative = std::filesystem::relative(entry.path(), folder).string();
-    if (entry.is_regular_file() && relative != "lock") files[relative] = contents_of(entry.path());
-  }
-
-  const Specification spec = load_specification((folder / "spec.toml").string(), plan.value("scale", ""));
-  std::filesystem::path workload = spec.workload;
-  const bool own_workload = spec.workload.find('/') != std::string::npos || workload.extension() == ".toml";
-  const std::filesystem::path workload_file =
-      own_workload ? workload : data_dir() / "workloads" / (spec.workload + ".toml");
-  if (std::filesystem::is_regular_file(workload_file)) {
-    files[std::string("definitions/workloads/").append(workload_file.filename().string())] = contents_of(workload_file);
-    const std::string inside = workload.lexically_normal().string();
-    if (own_workload && workload.is_relative() && !inside.starts_with("..")) files[inside] = contents_of(workload_file);
-  }
-  for (const ServerSpec& server : spec.servers) {
-    if (!server.outside) continue;
-    const std::string file = server.architecture + ".toml";
-    files[std::string("definitions/outside/").append(file)] = contents_of(data_dir() / "harness" / "outside" / file);
-  }
-  files["README.md"] = readme(name, plan, environment, own_workload);
+  check_kept_inputs(folder, false);
+  std::map<std::string, std::string> files = files_in(folder);
+  files["README.md"] = readme(name, plan, environment);
 
   std::string sums;
   for (const auto& [file, text] : files) sums += sha256(text) + "  " + file + "\n";

@@ -14,9 +14,9 @@ using ArchiveFiles = std::vector<std::pair<std::string, std::string>>;  // names
 // UsageError for a name that such an archive cannot hold (more than 100 bytes).
 std::string tar_gz(const ArchiveFiles& files);
 
-// What a bundle of the run in `folder` holds, under the experiment's name: every file of the folder, the definitions that
-// its specification names (workload, outside servers), SHA256SUMS of all of them, and README.md, which says by what it was
-// measured and how to repeat it. UsageError when it is no run's folder, or damaged. BLOCKS: disk.
+// The contents of a bundle of the run in `folder`, under the experiment's name: every file of the folder, the
+// definitions that its specification names (workload, outside servers), SHA256SUMS of all of them, and README.md, which
+// says what measured it and how to repeat it. UsageError when it is not a run's folder, or is damaged. BLOCKS: disk.
 ArchiveFiles bundle_files(const std::filesystem::path& folder);
 
 }  // namespace bakeoff

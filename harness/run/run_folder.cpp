@@ -6,13 +6,15 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
+#include "harness/plan/inputs.h"
 
 namespace bakeoff {
 namespace {
+
+constexpr std::size_t most_trials_bytes = std::size_t{4} << 30;
 
 [[noreturn]] void cannot(const std::string& what, const std::filesystem::path& path, int error) {
   std::string message = "cannot " + what + " " + path.string() + ": " + std::strerror(error);
@@ -36,7 +38,9 @@ bool holds_nothing(const std::filesystem::path& dir) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(dir, error)) {
     const std::string name = entry.path().filename();
-    if (name != "lock" && name != "trials.jsonl" && name != "spec.toml" && name != "environment.json" && !name.ends_with(".new")) return false;
+    if (name != "lock" && name != "trials.jsonl" && name != "spec.toml" && name != "environment.json" &&
+        name != "inputs" && name != inputs_file && !name.ends_with(".new"))
+      return false;
   }
   return !error;
 }
@@ -70,7 +74,8 @@ bool RunFolder::has_begun(const std::filesystem::path& dir) {
 
 RunFolder RunFolder::create(const std::filesystem::path& dir) {
   std::error_code error;
-  if (has_begun(dir)) throw UsageError(dir.string() + " holds a run already; go on with it with --resume, or choose another --out");
+  if (has_begun(dir))
+    throw UsageError(dir.string() + " holds a run already; go on with it with --resume, or choose another --out");
   if (std::filesystem::exists(dir, error) && (!std::filesystem::is_directory(dir, error) || !holds_nothing(dir))) {
     throw UsageError(dir.string() + " is there already and is no empty folder; choose another --out");
   }
@@ -83,7 +88,9 @@ RunFolder RunFolder::create(const std::filesystem::path& dir) {
 
 RunFolder RunFolder::reopen(const std::filesystem::path& dir) {
   for (const char* name : {"spec.toml", "plan.json"}) {
-    if (!std::filesystem::exists(dir / name)) throw UsageError(dir.string() + " holds no run that one could go on with (no " + name + "); begin it with its specification");
+    if (!std::filesystem::exists(dir / name))
+      throw UsageError(dir.string() + " holds no run that one could go on with (no " + name +
+                       "); begin it with its specification");
   }
   RunFolder folder(dir);
   folder.open_trials();
@@ -111,16 +118,18 @@ void RunFolder::write(const std::string& name, const std::string& text) {
   if (rename(unfinished.c_str(), file.c_str()) != 0) cannot("write", file, errno);
 }
 
-void RunFolder::append(const Trial& trial) { write_all(trials_, to_json(trial).dump() + "\n", dir_ / "trials.jsonl"); }
+void RunFolder::append(const Trial& trial) {
+  write_all(trials_, to_json(trial).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
+            dir_ / "trials.jsonl");
+}
 
 std::vector<Trial> RunFolder::read_trials() {
   const std::filesystem::path file = dir_ / "trials.jsonl";
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw UsageError("cannot read " + file.string());
-  const std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const std::string text = read_untrusted(file, most_trials_bytes);
   std::size_t whole_bytes = 0;
   std::vector<Trial> trials = parse_trials(text, file.string(), whole_bytes);
-  if (whole_bytes < text.size() && ftruncate(trials_, static_cast<off_t>(whole_bytes)) != 0) cannot("mend", file, errno);
+  if (whole_bytes < text.size() && ftruncate(trials_, static_cast<off_t>(whole_bytes)) != 0)
+    cannot("mend", file, errno);
   return trials;
 }
 
@@ -129,7 +138,8 @@ Trial lean(Trial trial) {
   if (trial.evidence.is_object()) {
     const nlohmann::json::json_pointer histogram("/load/histogram");
     if (trial.evidence.contains(histogram)) kept["load"]["histogram"] = trial.evidence.at(histogram).dump();
-    if (const auto profile = trial.evidence.find("profile"); profile != trial.evidence.end()) kept["profile"] = std::move(*profile);
+    if (const auto profile = trial.evidence.find("profile"); profile != trial.evidence.end())
+      kept["profile"] = std::move(*profile);
   }
   trial.evidence = std::move(kept);
   return trial;
@@ -142,7 +152,10 @@ std::vector<Trial> parse_trials(const std::string& text, const std::string& file
     const std::size_t end = text.find('\n', whole_bytes);
     if (end == std::string::npos) return trials;  // without its newline the line was not finished
     try {
-      trials.push_back(lean(trial_from_json(nlohmann::json::parse(text.substr(whole_bytes, end - whole_bytes)))));
+      const std::string_view one = std::string_view(text).substr(whole_bytes, end - whole_bytes);
+      trials.push_back(lean(trial_from_json(parse_untrusted(one, "a trial"))));
+    } catch (const nlohmann::json::exception& error) {
+      throw UsageError(file_name + ":" + std::to_string(line) + ": damaged: " + plain_words(error));
     } catch (const std::exception& error) {
       throw UsageError(file_name + ":" + std::to_string(line) + ": damaged: " + error.what());
     }

@@ -1,17 +1,14 @@
 #include "harness/run/stored_result.h"
 
-#include <fstream>
-
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 
 namespace bakeoff {
 
 nlohmann::json read_json(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  if (!in) throw UsageError("cannot read " + file.string() + "; name a run's folder or its result.json");
-  nlohmann::json json = nlohmann::json::parse(in, nullptr, false);
-  if (json.is_discarded()) throw UsageError(file.string() + ": not JSON, or cut in half");
-  return json;
+  if (!std::filesystem::exists(file))
+    throw UsageError("cannot read " + file.string() + "; name a run's folder or its result.json");
+  return parse_untrusted(read_untrusted(file, most_json_bytes), file.string());
 }
 
 ExperimentResult read_result(const std::filesystem::path& folder_or_file) {

@@ -1,76 +1,53 @@
 // One trial: a fresh server, one run of the load generator, what both used, and the ceiling before and after.
 #pragma once
 
-#include <filesystem>
-#include <map>
 #include <memory>
-#include <optional>
 
-#include "harness/ground/cgroup.h"
-#include "harness/machine/environment.h"
 #include "harness/ground/file_sets.h"
-#include "harness/machine/process_probe.h"
 #include "harness/ground/programs.h"
-#include "harness/processes/server_process.h"
-#include "harness/ground/slow_disk.h"
-#include "results/model.h"
+#include "harness/machine/environment.h"
+#include "harness/machine/process_probe.h"
+#include "harness/processes/affinity.h"
+#include "harness/run/ceiling_probe.h"
+#include "harness/run/launcher.h"
+#include "harness/run/load_run.h"
+#include "harness/run/soak.h"
+#include "harness/run/trial_source.h"
 
 namespace bakeoff {
 
-class TrialRunner {
+class TrialRunner : public TrialSource {
  public:
-  // All of it must outlive the runner. Starts ceiling programs as they are needed, which then idle between their readings.
-  TrialRunner(Programs& programs, const Specification& spec, const Materials& materials, Placement placement);
-  ~TrialRunner();
+  // All of it must outlive the runner. While it lives, this thread runs on the harness's processors.
+  TrialRunner(Programs& programs, const Specification& spec, const FileSets& file_sets, Placement placement);
 
-  // Starts the cell's server and has it answer every file. StartError when it does not start or not verify.
-  void verify(const Cell& cell);
-  // Never throws for what a server or client does: that makes the trial invalid, with the reason. BLOCKS: the trial's time.
-  Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt);
+  // Starts the cell's server and has it answer every file. StartError when it does not start or not verify. BLOCKS.
+  void verify(const Cell& cell) { launcher_.verify(cell); }
+
+  Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) override;
+  std::vector<double> pilot(const Cell& cell, std::uint32_t number, double length_s) override;
+  double now_s() const override;
+  // The cell's server under its load for so long, looked at 60 times. BLOCKS: that time.
+  SoakRecord soak(const Cell& cell, double length_s);
 
  private:
-  // What stands under one server: declared before it, so that it outlives it.
-  struct Ground {
-    std::unique_ptr<SlowDisk> disk;
-    std::unique_ptr<ServerLimits> limits;
-  };
-  Ground lay(const Cell& cell, bool to_verify);
-  Command server_command(std::vector<std::string> arguments, const Ground& ground) const;
-  std::unique_ptr<ServerProcess> start(const Cell& cell, const Ground& ground);
-  std::unique_ptr<ServerProcess> start_outside(const Cell& cell, const Ground& ground);
-  struct LoadTimes {
-    double warmup_s;
-    double duration_s;
-  };
   Command load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed, LoadTimes times) const;
   void prepare_machine(const Cell& cell, Trial& trial);
-  void measure(const Cell& cell, Trial& trial);
-  nlohmann::json profile(const Cell& cell, ServerProcess& server);
-  const std::filesystem::path& scratch();
-  struct CeilingReading {
-    std::optional<double> replies_per_s;
-    std::optional<double> cpu_us_per_reply;
-  };
-  struct Ceiling {
-    std::unique_ptr<ServerProcess> server;
-    // The reading after one trial is the reading before the next when that follows at once.
-    CeilingReading last;
-    SteadyTime last_at{};
-  };
-  Ceiling& ceiling_of(const Cell& cell);
-  CeilingReading read(Ceiling& ceiling);
+  void measure(const Cell& cell, Trial& trial, double warmup_s);
+  void measure_load(const Cell& cell, ServerProcess& server, Trial& trial, double warmup_s, nlohmann::json& use);
+  void judge_ceiling(const Cell& cell, const CeilingReading& before, const CeilingReading& after, Trial& trial) const;
+  nlohmann::json profile(const Cell& cell, ServerProcess& server, double warmup_s);
+  double mean_transfer_bytes(const Cell& cell) const;
 
   Programs& programs_;
   Reactor& reactor_;
   const Specification& spec_;
-  const Materials& materials_;
-  std::filesystem::path scratch_;  // of outside servers and perf
+  const FileSets& file_sets_;
   Placement placement_;
-  std::map<std::uint64_t, Ceiling> ceilings_;  // by the size of their canned reply
+  Pin pin_;  // the harness itself
+  Launcher launcher_;
+  CeilingProbe ceilings_;
   std::unique_ptr<DelayAccounting> delay_accounting_;
 };
-
-// What the load generator's JSON says, as the validity rules take it. Throws nlohmann's exceptions for anything else.
-ClientReport client_report(const nlohmann::json& load);
 
 }  // namespace bakeoff

@@ -173,7 +173,7 @@ std::vector<std::string> Tuner::next_of(Matrix& matrix, const std::map<std::stri
             [](const Leader& a, const Leader& b) { return *a.figure.median > *b.figure.median; });
   const Leader best = leaders.front();
   std::erase_if(leaders, [&](const Leader& one) {
-    if (one.figure.lower && best.figure.lower) return !cannot_tell_apart(one.figure, best.figure);
+    if (one.figure.upper && best.figure.lower) return *one.figure.upper < *best.figure.lower;
     return *one.figure.median < *best.figure.median * (1 - margin_);
   });
 
@@ -202,7 +202,7 @@ std::vector<std::string> Tuner::next_of(Matrix& matrix, const std::map<std::stri
   } else {
     decisions_.push_back(
         matrix.name + ": " + std::to_string(wanted.size()) + " more around " + best.id +
-        (leaders.size() > 1 ? " and " + std::to_string(leaders.size() - 1) + " that cannot be told from it" : ""));
+        (leaders.size() > 1 ? " and " + std::to_string(leaders.size() - 1) + " indistinguishable from it" : ""));
   }
   return wanted;
 }

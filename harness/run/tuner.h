@@ -1,6 +1,6 @@
-// Finding each server's best cell without measuring its whole matrix: a coarse matrix of connections x workers (x the size of
-// a cache, or whatever else is an axis of numbers), then ever finer around every cell that cannot be told from the best.
-// Pariag 2007, section 5, did it by hand.
+// Finds each server's best cell without measuring its whole matrix: first a coarse matrix of connections x workers
+// (x the size of a cache, or any other axis of numbers), then finer ones around every cell that does not differ
+// significantly from the best. Pariag 2007, section 5, did it by hand.
 #pragma once
 
 #include <map>
@@ -13,10 +13,10 @@ namespace bakeoff {
 
 class Tuner {
  public:
-  // `cells`: the whole matrix, of any number of servers. An option whose values are all sizes or numbers is an axis of the
-  // matrix; each server is tuned on its own with each choice of what else varies.
-  // `margin`: how far below the best a cell may lie and still be it, where single trials leave no interval to go by.
-  // `share`: of the matrix, at most, rounded up; at least the coarse matrix is measured.
+  // `cells`: the whole matrix, of any number of servers. An option whose values are all sizes or numbers is an axis of
+  // the matrix; each server is tuned separately for each combination of its other options. `margin`: how far below the
+  // best a cell may be and still count as best, where single trials give no interval. `share`: the most of the matrix
+  // that is measured, rounded up, but at least the coarse matrix.
   Tuner(const std::vector<Cell>& cells, double margin, double share = 1.0 / 3);
 
   // The cells to measure next, given those measured so far (of any cell: the ranking figure, and no median where it is

@@ -18,7 +18,11 @@ constexpr double patience_s = 15;  // for one answer: the papers' clients wait a
 class Verifier {
  public:
   Verifier(Reactor& reactor, const std::string& server, std::uint16_t port, const std::function<bool()>& alive)
-      : reactor_(reactor), server_(server), endpoint_(asio::ip::address_v4::loopback(), port), alive_(alive), socket_(reactor.io()) {}
+      : reactor_(reactor),
+        server_(server),
+        endpoint_(asio::ip::address_v4::loopback(), port),
+        alive_(alive),
+        socket_(reactor.io()) {}
 
   void check(const WorkloadFile& file) {
     if (!socket_.is_open()) connect(file);
@@ -30,9 +34,11 @@ class Verifier {
     wait(file, "while it answered", [&](auto handler) { http::async_read(socket_, buffer_, parser, handler); });
 
     const auto& response = parser.get();
-    if (response.result() != http::status::ok) fail(file, "expected status 200, got " + std::to_string(response.result_int()));
+    if (response.result() != http::status::ok)
+      fail(file, "expected status 200, got " + std::to_string(response.result_int()));
     if (response.body().size() != file.size_bytes) {
-      fail(file, "expected " + std::to_string(file.size_bytes) + " bytes, got " + std::to_string(response.body().size()));
+      fail(file,
+           "expected " + std::to_string(file.size_bytes) + " bytes, got " + std::to_string(response.body().size()));
     }
     if (!content_matches(file.content_seed, 0, response.body())) fail(file, "the bytes are wrong");
     if (!response.keep_alive()) socket_.close();
@@ -62,11 +68,15 @@ class Verifier {
       }
     } cancel{*this, outcome};
     const bool ended = reactor_.wait_until([&] { return outcome.has_value() || !alive_(); }, after_s(patience_s));
-    if (!outcome) fail(file, ended ? std::string("it ended ") + when : "no answer in " + std::to_string(static_cast<int>(patience_s)) + " s");
+    if (!outcome)
+      fail(file, ended ? std::string("it ended ") + when
+                       : "no answer in " + std::to_string(static_cast<int>(patience_s)) + " s");
     if (*outcome) fail(file, outcome->message() + " " + when);
   }
 
-  [[noreturn]] void fail(const WorkloadFile& file, const std::string& what) { throw StartError(server_ + ": " + file.path + ": " + what); }
+  [[noreturn]] void fail(const WorkloadFile& file, const std::string& what) {
+    throw StartError(server_ + ": " + file.path + ": " + what);
+  }
 
   Reactor& reactor_;
   const std::string& server_;
@@ -78,7 +88,8 @@ class Verifier {
 
 }  // namespace
 
-void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files, const std::function<bool()>& alive) {
+void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
+                  const std::function<bool()>& alive) {
   Verifier verifier(reactor, server, port, alive);
   for (const WorkloadFile& file : files.files()) verifier.check(file);
 }

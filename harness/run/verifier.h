@@ -12,6 +12,7 @@ namespace bakeoff {
 
 // Asks for every file over one kept connection and compares every byte. StartError "SERVER: /path: ..." for the first
 // that is wrong. `alive` is asked while waiting; once false, the wait is over. BLOCKS: network.
-void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files, const std::function<bool()>& alive);
+void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
+                  const std::function<bool()>& alive);
 
 }  // namespace bakeoff

@@ -1,5 +1,5 @@
-// Which pages of the file set the kernel has been given, oldest first: what to take away from it so that it never keeps more than
-// a bound. The kernel does not tell about hits, so the order is that of reading, not of use: first in, first out.
+// The pages of the file set that the kernel has, oldest first, to evict them beyond a bound. The kernel does not report
+// hits, so the order is that of reading, not of use: first in, first out.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct PageRange {
 class CacheAccount {
  public:
   // bound_bytes 0: no bound, nothing is ever dropped.
-  explicit CacheAccount(std::uint64_t bound_bytes) : bound_pages_((bound_bytes + cache_page_bytes - 1) / cache_page_bytes), bounded_(bound_bytes > 0) {}
+  explicit CacheAccount(std::uint64_t bound_bytes)
+      : bound_pages_((bound_bytes + cache_page_bytes - 1) / cache_page_bytes), bounded_(bound_bytes > 0) {}
 
   // Pages were read. Returns what is to be dropped, so that what stays is within the bound. A page that is read
   // again (the kernel had dropped it by itself) counts once, as read now.
@@ -36,7 +37,9 @@ class CacheAccount {
     bool operator==(const Page&) const = default;
   };
   struct PageHash {
-    std::size_t operator()(const Page& page) const { return (page.file * 0x9e3779b97f4a7c15u) ^ (page.page * 0xd6e8feb86659fd93u); }
+    std::size_t operator()(const Page& page) const {
+      return (page.file * 0x9e3779b97f4a7c15u) ^ (page.page * 0xd6e8feb86659fd93u);
+    }
   };
   struct Reading {
     Page page;
@@ -48,7 +51,7 @@ class CacheAccount {
   std::uint64_t next_sequence_ = 0;
   std::uint64_t dropped_pages_ = 0;
   std::unordered_map<Page, std::uint64_t, PageHash> sequence_of_;  // when each resident page was last read
-  std::deque<Reading> readings_;                                   // oldest first; outdated where the page was read again
+  std::deque<Reading> readings_;  // oldest first; outdated where the page was read again
 };
 
 }  // namespace bakeoff

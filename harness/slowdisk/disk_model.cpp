@@ -14,14 +14,15 @@ namespace {
 
 std::filesystem::path file_of(std::string_view name_or_path) {
   if (name_or_path.find('/') != std::string_view::npos || name_or_path.ends_with(".toml")) return name_or_path;
-  const std::filesystem::path dir = data_dir() / "harness/slowdisk";
+  const std::filesystem::path dir = data_dir() / "harness" / "slowdisk";
   std::vector<std::string> names;
   std::error_code missing;
   for (const auto& entry : std::filesystem::directory_iterator(dir, missing)) {
     if (entry.path().extension() == ".toml") names.push_back(entry.path().stem());
   }
   std::sort(names.begin(), names.end());
-  if (std::find(names.begin(), names.end(), name_or_path) != names.end()) return dir / (std::string(name_or_path) + ".toml");
+  if (std::find(names.begin(), names.end(), name_or_path) != names.end())
+    return dir / (std::string(name_or_path) + ".toml");
   std::string message = "there is no disk `" + std::string(name_or_path) + "`; there are";
   for (const std::string& name : names) message += (name == names.front() ? " " : ", ") + name;
   throw UsageError(message + ", or give a TOML file");
@@ -46,7 +47,8 @@ DiskParameters load_disk(std::string_view name_or_path, const std::vector<std::s
   return disk;
 }
 
-DiskModel::DiskModel(const DiskParameters& parameters, std::uint64_t seed) : parameters_(parameters), random_(seed), arms_(parameters.arms) {}
+DiskModel::DiskModel(const DiskParameters& parameters, std::uint64_t seed)
+    : parameters_(parameters), random_(seed), arms_(parameters.arms) {}
 
 void DiskModel::submit(const DiskRequest& request, std::int64_t now_ns) {
   if (Arm* arm = idle_arm_for(request)) {
@@ -71,7 +73,7 @@ std::optional<DiskRequest> DiskModel::take_completed(std::int64_t now_ns) {
   ++statistics_.requests;
   statistics_.bytes += completed.bytes;
   arm.busy = false;
-  // The arm goes on at the moment it was done, not when somebody looked, so that a late caller does not slow the disk.
+  // The arm goes on when it was done, not when it was polled, so that a late caller does not slow the disk.
   if (!queue_.empty()) {
     const Waiting waiting = queue_.front();
     queue_.pop_front();
@@ -101,10 +103,12 @@ const DiskModel::Arm* DiskModel::next_arm() const {
 
 void DiskModel::start(Arm& arm, const Waiting& waiting, std::int64_t start_ns) {
   const DiskRequest& request = waiting.request;
-  const bool sequential = parameters_.sequential_is_free && arm.stands && arm.file == request.file && arm.position == request.offset;
+  const bool sequential =
+      parameters_.sequential_is_free && arm.stands && arm.file == request.file && arm.position == request.offset;
   std::int64_t service_ns = 0;
   if (!sequential) service_ns += to_ns(parameters_.seek_s.draw(random_) + parameters_.rotation_s.draw(random_));
-  if (parameters_.rate_bytes_per_s > 0) service_ns += to_ns(static_cast<double>(request.bytes) / parameters_.rate_bytes_per_s);
+  if (parameters_.rate_bytes_per_s > 0)
+    service_ns += to_ns(static_cast<double>(request.bytes) / parameters_.rate_bytes_per_s);
   statistics_.sequential += sequential ? 1 : 0;
   statistics_.waited_ns += start_ns - waiting.since_ns;
   statistics_.served_ns += service_ns;

@@ -1,8 +1,8 @@
-// A disk, as a reader sees it: requests wait for an arm, an arm needs time to get there and time to transfer. It does no I/O
-// and knows no clock: every time is given to it, in ns from any start, never decreasing from call to call.
+// A disk, as a reader sees it: requests wait for an arm; an arm needs time to seek and to transfer. It does no I/O and
+// reads no clock: the caller passes each time, in ns from any start, never decreasing from call to call.
 //
-// How many arms work at once decides whether server architectures differ at all: with one, whoever waits, the disk is the
-// limit; with several, the server that keeps them all busy wins.
+// The number of arms decides whether server architectures differ: with one, the disk is the limit of all; with several,
+// the server that keeps them all busy wins.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,13 @@ namespace bakeoff {
 struct DiskParameters {
   Distribution seek_s = Distribution::constant(0);
   Distribution rotation_s = Distribution::constant(0);
-  double rate_bytes_per_s = 0;   // of the transfer; 0: takes no time
+  double rate_bytes_per_s = 0;  // of the transfer; 0: takes no time
   std::uint32_t arms = 1;
   bool sequential_is_free = true;  // a request that begins where its arm stands needs neither seek nor rotation
 };
 
-// A shipped disk by its name (scsi10k, ssd, constant), or a TOML file by its path; overrides are "key=value". UsageError
-// for whatever is wrong. BLOCKS: disk.
+// A shipped disk by its name (scsi10k, ssd, constant), or a TOML file by its path; overrides are "key=value".
+// UsageError for whatever is wrong. BLOCKS: disk.
 DiskParameters load_disk(std::string_view name_or_path, const std::vector<std::string>& overrides = {});
 
 struct DiskRequest {
@@ -35,11 +35,11 @@ struct DiskRequest {
 };
 
 struct DiskStatistics {
-  std::uint64_t requests = 0;   // completed
+  std::uint64_t requests = 0;  // completed
   std::uint64_t bytes = 0;
   std::uint64_t sequential = 0;  // of the requests, how many needed no seek
-  std::int64_t waited_ns = 0;   // for an arm, over all requests
-  std::int64_t served_ns = 0;   // by an arm, over all requests: divided by arms and time, the utilisation
+  std::int64_t waited_ns = 0;    // for an arm, over all requests
+  std::int64_t served_ns = 0;    // by an arm, over all requests: divided by arms and time, the utilisation
   std::uint64_t longest_queue = 0;
 };
 

@@ -34,7 +34,7 @@ namespace bakeoff {
 
 namespace {
 
-constexpr double forever_s = 1e9;        // names and attributes never change: the kernel need not ask twice
+constexpr double forever_s = 1e9;              // names and attributes never change: the kernel need not ask twice
 constexpr std::int64_t made_at = 946'684'800;  // 2000-01-01, so that ETags are the same in every run
 
 std::string libfuse_said;  // its last message, for the one line that a failed mount prints
@@ -50,7 +50,7 @@ std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch
 
 struct Node {
   bool directory = true;
-  std::uint32_t file = 0;                        // into the file set
+  std::uint32_t file = 0;  // into the file set
   std::map<std::string, fuse_ino_t, std::less<>> children;
 };
 
@@ -64,14 +64,18 @@ struct PendingRead {
 
 }  // namespace
 
-// Three threads, because a call that takes pages away from the kernel waits for reads of the same pages that are under way:
+// Three threads, because a call that evicts pages waits for reads of the same pages that are under way:
 // - the caller of run() takes requests from the kernel and never waits for anything else;
 // - the replier sleeps until the disk model is done with a read and answers it;
-// - the evictor takes pages away, and may wait for the other two.
+// - the evictor evicts pages, and may wait for the other two.
 class SlowDiskFileSystem::Impl {
  public:
   Impl(const FileSet& files, const SlowDiskOptions& options)
-      : files_(files), options_(options), model_(options.prefill.empty() ? options.disk : DiskParameters{}, options.seed), account_(options.cache_bytes), buffer_(1 << 20) {
+      : files_(files),
+        options_(options),
+        model_(options.prefill.empty() ? options.disk : DiskParameters{}, options.seed),
+        account_(options.cache_bytes),
+        buffer_(1 << 20) {
     make_tree();
     require_fuse();
     mount();
@@ -114,7 +118,8 @@ class SlowDiskFileSystem::Impl {
     }
     model_changed_.notify_one();
     replier.join();
-    return {model_.statistics(), static_cast<double>(now_ns() - start_ns_) / 1e9, account_.resident_bytes(), account_.dropped_bytes()};
+    return {model_.statistics(), static_cast<double>(now_ns() - start_ns_) / 1e9, account_.resident_bytes(),
+            account_.dropped_bytes()};
   }
 
  private:
@@ -145,10 +150,14 @@ class SlowDiskFileSystem::Impl {
 
   static void require_fuse() {
     if (::access("/dev/fuse", F_OK) != 0) {
-      throw StartError("there is no /dev/fuse; load the kernel's module (modprobe fuse), or in a container pass the device in (--device /dev/fuse)");
+      throw StartError(
+          "there is no /dev/fuse; load the kernel's module (modprobe fuse), or in a container pass the device in "
+          "(--device /dev/fuse)");
     }
     const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
-    if (fd < 0) throw StartError("cannot open /dev/fuse: " + std::string(std::strerror(errno)) + "; run as root or have it made accessible");
+    if (fd < 0)
+      throw StartError("cannot open /dev/fuse: " + std::string(std::strerror(errno)) +
+                       "; run as root, or make it accessible");
     ::close(fd);
   }
 
@@ -157,7 +166,9 @@ class SlowDiskFileSystem::Impl {
     struct stat status {};
     // What a program that was killed leaves behind refuses every call with ENOTCONN.
     if (::stat(mountpoint, &status) != 0 && errno == ENOTCONN && ::umount2(mountpoint, MNT_DETACH) != 0) {
-      throw StartError(options_.mountpoint.string() + " is the rest of a mount whose program died; run: fusermount3 -u -z " + options_.mountpoint.string());
+      throw StartError(options_.mountpoint.string() +
+                       " is the stale mount of a program that died; run: fusermount3 -u -z " +
+                       options_.mountpoint.string());
     }
     std::error_code error;
     std::filesystem::create_directories(options_.mountpoint, error);
@@ -172,17 +183,26 @@ class SlowDiskFileSystem::Impl {
 
     fuse_lowlevel_ops operations{};
     operations.init = [](void* self, fuse_conn_info* connection) { static_cast<Impl*>(self)->initialise(*connection); };
-    operations.lookup = [](fuse_req_t request, fuse_ino_t parent, const char* name) { self(request).lookup(request, parent, name); };
-    operations.getattr = [](fuse_req_t request, fuse_ino_t inode, fuse_file_info*) { self(request).getattr(request, inode); };
+    operations.lookup = [](fuse_req_t request, fuse_ino_t parent, const char* name) {
+      self(request).lookup(request, parent, name);
+    };
+    operations.getattr = [](fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
+      self(request).getattr(request, inode);
+    };
     operations.open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { open(request); };
-    operations.read = [](fuse_req_t request, fuse_ino_t inode, std::size_t bytes, off_t offset, fuse_file_info*) { self(request).read(request, inode, bytes, offset); };
-    operations.readdir = [](fuse_req_t request, fuse_ino_t inode, std::size_t bytes, off_t offset, fuse_file_info*) { self(request).readdir(request, inode, bytes, offset); };
+    operations.read = [](fuse_req_t request, fuse_ino_t inode, std::size_t bytes, off_t offset, fuse_file_info*) {
+      self(request).read(request, inode, bytes, offset);
+    };
+    operations.readdir = [](fuse_req_t request, fuse_ino_t inode, std::size_t bytes, off_t offset, fuse_file_info*) {
+      self(request).readdir(request, inode, bytes, offset);
+    };
     session_ = ::fuse_session_new(&args, &operations, sizeof operations, this);
     ::fuse_opt_free_args(&args);
     if (session_ == nullptr) throw StartError("cannot set up FUSE: " + libfuse_said);
     if (::fuse_session_mount(session_, mountpoint) != 0) {
       ::fuse_session_destroy(session_);
-      throw StartError("cannot mount at " + options_.mountpoint.string() + (libfuse_said.empty() ? "" : ": " + libfuse_said));
+      throw StartError("cannot mount at " + options_.mountpoint.string() +
+                       (libfuse_said.empty() ? "" : ": " + libfuse_said));
     }
     const int fd = ::fuse_session_fd(session_);
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -193,7 +213,8 @@ class SlowDiskFileSystem::Impl {
     // The default of 12 requests ahead would be a second, hidden limit on the disk's parallelism.
     connection.max_background = 4096;
     connection.congestion_threshold = 4096;
-    connection.want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    connection.want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+                                              FUSE_CAP_SPLICE_MOVE);
   }
 
   struct stat attributes(fuse_ino_t inode) const {
@@ -254,15 +275,16 @@ class SlowDiskFileSystem::Impl {
     for (const auto& [name, child] : children) {
       if (position++ < offset) continue;
       const struct stat status = attributes(child);
-      const std::size_t needed = ::fuse_add_direntry(request, list.data() + used, bytes - used, name.c_str(), &status, position);
+      const std::size_t needed =
+          ::fuse_add_direntry(request, list.data() + used, bytes - used, name.c_str(), &status, position);
       if (needed > bytes - used) break;
       used += needed;
     }
     ::fuse_reply_buf(request, list.data(), used);
   }
 
-  // Reads files as anybody would, while the disk takes no time; then the disk becomes what was asked for. False when told to
-  // end meanwhile.
+  // Reads files as anybody would, while the disk takes no time; then the disk becomes what was asked for. False when
+  // told to end meanwhile.
   bool prefill() {
     if (options_.prefill.empty()) return true;
     std::vector<char> scratch(1 << 17);
@@ -291,11 +313,12 @@ class SlowDiskFileSystem::Impl {
     fuse_buf request{};
     bool stopping = false;
     for (;;) {
-      std::array<pollfd, 3> waits = {{{::fuse_session_fd(session_), POLLIN, 0}, {signal_fd_, POLLIN, 0}, {evictor_ended_fd_, POLLIN, 0}}};
+      std::array<pollfd, 3> waits = {
+          {{::fuse_session_fd(session_), POLLIN, 0}, {signal_fd_, POLLIN, 0}, {evictor_ended_fd_, POLLIN, 0}}};
       if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) break;
       if (waits[2].revents != 0) break;
-      // The evictor, or who fills the cache, may be waiting for a read that only we can take: requests are served until both
-      // have ended.
+      // The evictor, or who fills the cache, may be waiting for a read that only we can take: requests are served until
+      // both have ended.
       if (waits[1].revents != 0) {
         signalfd_siginfo ignored;
         while (::read(signal_fd_, &ignored, sizeof ignored) > 0) {
@@ -360,7 +383,8 @@ class SlowDiskFileSystem::Impl {
       evictions_.pop_front();
       lock.unlock();
       // An inode that the kernel has forgotten has no pages either: ENOENT is as good.
-      ::fuse_lowlevel_notify_inval_inode(session_, inode_of_file_[range.file], static_cast<off_t>(range.first_page * cache_page_bytes),
+      ::fuse_lowlevel_notify_inval_inode(session_, inode_of_file_[range.file],
+                                         static_cast<off_t>(range.first_page * cache_page_bytes),
                                          static_cast<off_t>(range.pages * cache_page_bytes));
       lock.lock();
     }
@@ -397,7 +421,8 @@ class SlowDiskFileSystem::Impl {
   bool evictor_stops_ = false;
 };
 
-SlowDiskFileSystem::SlowDiskFileSystem(const FileSet& files, const SlowDiskOptions& options) : impl_(std::make_unique<Impl>(files, options)) {}
+SlowDiskFileSystem::SlowDiskFileSystem(const FileSet& files, const SlowDiskOptions& options)
+    : impl_(std::make_unique<Impl>(files, options)) {}
 SlowDiskFileSystem::~SlowDiskFileSystem() = default;
 SlowDiskStatistics SlowDiskFileSystem::run(const std::function<void()>& ready) { return impl_->run(ready); }
 

@@ -6,7 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/errors.h"
-#include "core/options.h"
+#include "core/base/units.h"
+#include "core/base/version.h"
 #include "harness/slowdisk/cache_account.h"
 #include "harness/slowdisk/file_system.h"
 #include "workloads/workload.h"
@@ -19,7 +20,8 @@ namespace {
 nlohmann::json to_json(const SlowDiskStatistics& statistics, std::uint32_t arms) {
   const DiskStatistics& disk = statistics.disk;
   const auto mean_ms = [&](std::int64_t sum_ns) {
-    return disk.requests == 0 ? nlohmann::json(nullptr) : nlohmann::json(static_cast<double>(sum_ns) / static_cast<double>(disk.requests) / 1e6);
+    return disk.requests == 0 ? nlohmann::json(nullptr)
+                              : nlohmann::json(static_cast<double>(sum_ns) / static_cast<double>(disk.requests) / 1e6);
   };
   return {{"event", "statistics"},
           {"seconds", statistics.seconds},
@@ -34,15 +36,16 @@ nlohmann::json to_json(const SlowDiskStatistics& statistics, std::uint32_t arms)
           {"dropped_bytes", statistics.dropped_bytes}};
 }
 
-// What is in memory after a long time of serving: files as they are asked for, until the bound is reached. They are read in
-// an order of chance, since by then the oldest page is anybody's, not the most popular file's.
+// What is in memory after a long time of serving: files as they are asked for, until the bound is reached. They are
+// read in an order of chance, since by then the oldest page is anybody's, not the most popular file's.
 std::vector<std::uint32_t> files_in_memory(const Workload& workload, std::uint64_t cache_bytes, std::uint64_t seed) {
   RequestSource source = workload.source(seed, 0);
   std::vector<bool> taken(workload.files.size(), false);
   std::vector<std::uint32_t> files;
   std::uint64_t bytes = 0;
   // Files that hardly anybody asks for may never be drawn, with a bound beyond the set: enough is enough.
-  for (std::uint64_t draws = 0; files.size() < workload.files.size() && draws < 100 * std::uint64_t{workload.files.size()}; ++draws) {
+  for (std::uint64_t draws = 0;
+       files.size() < workload.files.size() && draws < 100 * std::uint64_t{workload.files.size()}; ++draws) {
     const std::uint32_t file = source.next();
     if (taken[file] || !workload.files[file].on_disk) continue;
     const std::uint64_t pages = (workload.files[file].size_bytes + cache_page_bytes - 1) / cache_page_bytes;
@@ -51,7 +54,8 @@ std::vector<std::uint32_t> files_in_memory(const Workload& workload, std::uint64
     taken[file] = true;
     files.push_back(file);
   }
-  for (std::size_t left = files.size(); left > 1; --left) std::swap(files[left - 1], files[source.random().below(static_cast<std::uint32_t>(left))]);
+  for (std::size_t left = files.size(); left > 1; --left)
+    std::swap(files[left - 1], files[source.random().below(static_cast<std::uint32_t>(left))]);
   return files;
 }
 
@@ -61,16 +65,16 @@ void run(int count, char** words) {
   std::uint32_t arms = 0;
   std::uint64_t seed = 1;
   po::options_description options("Options");
-  options.add_options()                                                                                               //
-      ("help", "print this")                                                                                         //
-      ("workload,w", po::value(&workload_name), "the files: a workload's name or TOML file")                         //
-      ("set", po::value(&overrides), "key=value, for the workload; may be repeated")                                 //
-      ("disk", po::value(&disk)->default_value(disk), "scsi10k, ssd, constant, or a TOML file")                      //
-      ("disk-set", po::value(&disk_overrides), "key=value, for the disk; may be repeated")                           //
-      ("arms", po::value(&arms), "requests that the disk works on at once")                                          //
-      ("cache", po::value(&cache)->default_value(cache), "what the kernel may keep in memory; 0: all it likes")      //
-      ("readahead", po::value(&readahead)->default_value(readahead), "the most that the kernel reads ahead")         //
-      ("prefill", "begin with the cache as full as it is after a long time of serving")                              //
+  options.add_options()                                                                                          //
+      ("help", "print this")                                                                                     //
+      ("workload,w", po::value(&workload_name), "the files: a workload's name or TOML file")                     //
+      ("set", po::value(&overrides), "key=value, for the workload; may be repeated")                             //
+      ("disk", po::value(&disk)->default_value(disk), "scsi10k, ssd, constant, or a TOML file")                  //
+      ("disk-set", po::value(&disk_overrides), "key=value, for the disk; may be repeated")                       //
+      ("arms", po::value(&arms), "requests that the disk works on at once")                                      //
+      ("cache", po::value(&cache)->default_value(cache), "what the kernel may keep in memory; 0: all it likes")  //
+      ("readahead", po::value(&readahead)->default_value(readahead), "the most that the kernel reads ahead")     //
+      ("prefill", "begin with the cache as full as it is after a long time of serving")                          //
       ("seed", po::value(&seed)->default_value(seed), "of the disk's random times and of what --prefill draws");
   po::options_description all;
   all.add(options).add_options()("mountpoint", po::value(&mountpoint));
@@ -84,7 +88,9 @@ void run(int count, char** words) {
     throw UsageError(std::string(error.what()) + "; see --help");
   }
   if (given.count("help") > 0) {
-    std::cout << "Usage: bakeoff-slowdisk MOUNTPOINT --workload NAME [options]\nShows a workload's files at MOUNTPOINT, read from a disk that blocks, until SIGINT or SIGTERM.\n" << options;
+    std::cout << "Usage: bakeoff-slowdisk MOUNTPOINT --workload NAME [options]\nShows a workload's files at "
+                 "MOUNTPOINT, read from a disk that blocks, until SIGINT or SIGTERM.\n"
+              << options;
     return;
   }
   if (mountpoint.empty()) throw UsageError("where to mount is missing; give a directory");
@@ -98,7 +104,8 @@ void run(int count, char** words) {
   slow.seed = seed;
   slow.cache_bytes = parse_size_bytes(cache);
   const std::uint64_t readahead_bytes = parse_size_bytes(readahead);
-  if (readahead_bytes > (1u << 30)) throw UsageError("--readahead " + readahead + " is too much; the kernel takes at most a few MiB");
+  if (readahead_bytes > (1u << 30))
+    throw UsageError("--readahead " + readahead + " is too much; the kernel takes at most a few MiB");
   slow.readahead_bytes = static_cast<std::uint32_t>(readahead_bytes);
 
   if (given.count("prefill") > 0) slow.prefill = files_in_memory(workload, slow.cache_bytes, seed);
@@ -106,19 +113,19 @@ void run(int count, char** words) {
   SlowDiskFileSystem file_system(workload.files, slow);
   const SlowDiskStatistics statistics = file_system.run([&] {
     std::cout << nlohmann::json{{"event", "ready"},
-                              {"server", "bakeoff-slowdisk"},
-                              {"pid", ::getpid()},
-                              {"root", std::filesystem::absolute(mountpoint).string()},
-                              {"workload", workload.name},
-                              {"files", workload.files.size()},
-                              {"bytes", workload.files.total_bytes()},
-                              {"disk", disk},
-                              {"arms", slow.disk.arms},
-                              {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
-                              {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
-                              {"cache_bytes", slow.cache_bytes},
-                              {"prefilled_files", slow.prefill.size()}}
-            << std::endl;
+                                {"server", "bakeoff-slowdisk"},
+                                {"pid", ::getpid()},
+                                {"root", std::filesystem::absolute(mountpoint).string()},
+                                {"workload", workload.name},
+                                {"files", workload.files.size()},
+                                {"bytes", workload.files.total_bytes()},
+                                {"disk", disk},
+                                {"arms", slow.disk.arms},
+                                {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
+                                {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
+                                {"cache_bytes", slow.cache_bytes},
+                                {"prefilled_files", slow.prefill.size()}}
+              << std::endl;
   });
   std::cout << to_json(statistics, slow.disk.arms) << std::endl;
 }
@@ -126,6 +133,7 @@ void run(int count, char** words) {
 }  // namespace
 
 int main(int count, char** words) {
+  if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
   try {
     run(count, words);
     return 0;

@@ -139,7 +139,7 @@ TEST_CASE("the overload controller admits misses at its rate, and hits at any") 
   }
   const auto seconds = static_cast<double>(now_ms() - begun_ms) * 1e-3;
   CHECK(served + refused == 400);
-  CHECK(served >= 10 - 4);  // four went for the cheap files, which were misses once
+  CHECK(served >= 10 - 4);                 // four went for the cheap files, which were misses once
   CHECK(served <= 10 + 15 * seconds + 1);  // the rate has gone up by a half each second
   for (int i = 0; i < 50; ++i) CHECK(bench.server.get(cheap(i % 4)).status == 200);
   CHECK(bench.server.stop().statistics.at("total").at("shed") == refused);

@@ -1,5 +1,5 @@
-// Preloaded into a process and all that it starts: each look at the time of day finds it a day earlier than the last one, and
-// every thousandth leaps ahead to where it began. Clocks that measure how long something takes are left alone.
+// Preloaded into a process and all that it starts: each look at the time of day finds it a day earlier than the last
+// one, and every thousandth leaps ahead to where it began. Clocks that measure how long something takes are left alone.
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>

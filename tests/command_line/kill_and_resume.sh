@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# kill -9 of the harness at random moments, each time resumed, until the run is complete; then: are the cells those of the
-# plan, is every planned trial there once, was nothing left running?
+# Kills the harness with kill -9 at random moments and resumes it, until the run is complete. Then checks: are the cells
+# those of the plan, is every planned trial there once, was nothing left running?
 #
 #     tests/command_line/kill_and_resume.sh BAKEOFF SPEC KILLS LEAST_S MOST_S [DIR]
 #
-# BAKEOFF: the program. SPEC: as for bakeoff run. The harness is killed KILLS times, LEAST_S to MOST_S seconds (decimals allowed) after each
-# start; if it ends before, that start was the last. DIR: a folder that is not there yet; without it one that goes away. $SEED makes the moments the same again.
+# BAKEOFF: the program. SPEC: as for bakeoff run. The harness is killed KILLS times, LEAST_S to MOST_S seconds (decimals
+# allowed) after each start; if it ends before, that start was the last. DIR: a folder that does not exist yet; default:
+# a temporary one. $SEED repeats the same moments.
 set -u
 bakeoff=$1 spec=$2 kills=$3 least=$4 most=$5 dir=${6:-}
 if [ -z "$dir" ]; then
@@ -21,15 +22,14 @@ fail() {
 # A mark in the environment of all that is started here, by which it is found afterwards, whoever its parent became.
 export BAKEOFF_KILL_TEST=$$-$RANDOM
 left_running() {
-  for environment in /proc/[0-9]*/environ; do
+  # One grep for all processes: a few programs for each would take longer than the runs do.
+  grep -lzxF "BAKEOFF_KILL_TEST=$BAKEOFF_KILL_TEST" /proc/[0-9]*/environ 2>/dev/null | while read -r environment; do
     pid=${environment#/proc/} pid=${pid%/environ}
     [ "$pid" = $$ ] && continue
-    if { tr '\0' '\n' <"$environment"; } 2>/dev/null | grep -qx "BAKEOFF_KILL_TEST=$BAKEOFF_KILL_TEST"; then
-      # This shell's own helpers have it, too.
-      [ "$(ps -o ppid= -p "$pid" 2>/dev/null | tr -d ' ')" = $$ ] && continue
-      case $(cat "/proc/$pid/comm" 2>/dev/null) in tr | grep | ps | bash | cat | kill_and_resume*) continue ;; esac
-      echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
-    fi
+    # This shell's own helpers have it, too.
+    [ "$(ps -o ppid= -p "$pid" 2>/dev/null | tr -d ' ')" = $$ ] && continue
+    case $(cat "/proc/$pid/comm" 2>/dev/null) in '' | tr | grep | ps | bash | cat | kill_and_resume*) continue ;; esac
+    echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
   done
 }
 mounts_before=$(wc -l </proc/mounts)
@@ -39,7 +39,8 @@ killed=0
 for ((start = 0; start < kills; ++start)); do
   "$bakeoff" run "$spec" --out "$dir" --resume >"$dir.log" 2>&1 &
   harness=$!
-  sleep "$(awk -v least="$least" -v most="$most" -v share="$RANDOM" 'BEGIN { printf "%.3f", least + (most - least) * share / 32767 }')"
+  sleep "$(awk -v least="$least" -v most="$most" -v share="$RANDOM" \
+    'BEGIN { printf "%.3f", least + (most - least) * share / 32767 }')"
   kill -9 "$harness" 2>/dev/null && killed=$((killed + 1))
   wait "$harness" 2>/dev/null
   status=$?
@@ -69,6 +70,8 @@ grep -o '^   "id": "[^"]*"' "$dir/result.json" | sed 's/.*: "//; s/"$//' | sort 
 cmp "$dir.plan" "$dir.cells" || fail "the cells of the result are not those of the plan: see $dir.plan, $dir.cells"
 grep -q '"complete": true' "$dir/result.json" || fail "the result is not complete"
 # One line a trial and attempt: a trial that was measured twice is a trial that was lost and not noticed.
-twice=$(sed -n 's/^.*"attempt":\([0-9]*\),"block":\([0-9]*\),"ceiling[^}]*},"cell":"\([^"]*\)".*"phase":"\([a-z]*\)".*$/\4 \2 \3 \1/p' "$dir/trials.jsonl" | sort | uniq -d)
+trial='"attempt":\([0-9]*\),"block":\([0-9]*\),"ceiling[^}]*},"cell":"\([^"]*\)".*"phase":"\([a-z]*\)"'
+twice=$(sed -n "s/^.*$trial.*$/\4 \2 \3 \1/p" "$dir/trials.jsonl" | sort | uniq -d)
 [ -z "$twice" ] || fail "measured twice: $twice"
-echo "killed $killed times; $(wc -l <"$dir.cells") cells as planned, $(wc -l <"$dir/trials.jsonl") trials, nothing left behind"
+trials=$(wc -l <"$dir/trials.jsonl")
+echo "killed $killed times; $(wc -l <"$dir.cells") cells as planned, $trials trials, nothing left behind"

@@ -1,6 +1,6 @@
 // Caches change the speed and nothing else; files may change under them.
-#include <filesystem>
 #include <unistd.h>
+#include <filesystem>
 
 #include "tests/conformance/suite.h"
 
@@ -69,7 +69,8 @@ TEST_CASE("every combination of caches serves the same", "[once]") {
 
 TEST_CASE("a cache that is too small for its files gives way to them", "[once]") {
   for (const Options& body : combinations({"body"})) {
-    for (const Options& bound : {Options{{"cache-entries", "2"}}, Options{{"cache-bytes", "100000"}}, Options{{"cache-bytes", "0"}}, Options{{"cache-entries", "0"}}}) {
+    for (const Options& bound : {Options{{"cache-entries", "2"}}, Options{{"cache-bytes", "100000"}},
+                                 Options{{"cache-bytes", "0"}}, Options{{"cache-entries", "0"}}}) {
       Options options = body;
       options.insert(bound.begin(), bound.end());
       INFO(in_words(options));
@@ -83,9 +84,10 @@ TEST_CASE("a cache that is too small for its files gives way to them", "[once]")
           CHECK((reply.body == sized_content(bytes)));
         }
       }
-      // Counted once a process, and processes that share a table count each other's. The last file may be held until its
-      // reply is over for the server, too.
-      if (bound.count("cache-entries") != 0) CHECK(eventually([&] { return server.open_files(site().root) <= 2 * server.processes(); }));
+      // Counted once a process, and processes that share a table count each other's. The last file may be held until
+      // its reply is over for the server, too.
+      if (bound.count("cache-entries") != 0)
+        CHECK(eventually([&] { return server.open_files(site().root) <= 2 * server.processes(); }));
       client.close();
       finish(server);
     }
@@ -173,7 +175,8 @@ TEST_CASE("a file that is cut short while it is served or cached harms its own r
     const std::string received = half_way.read_to_end();
     const std::string body = received.substr(received.find("\r\n\r\n") + 4);
     CHECK(body.size() <= content.size());
-    CHECK((content.compare(0, std::min<std::size_t>(body.size(), 1'000'000), body, 0, std::min<std::size_t>(body.size(), 1'000'000)) == 0));
+    CHECK((content.compare(0, std::min<std::size_t>(body.size(), 1'000'000), body, 0,
+                           std::min<std::size_t>(body.size(), 1'000'000)) == 0));
 
     // While cached: any whole reply of one state of the file, or a reply that is broken off.
     for (int round = 0; round < 3; ++round) {

@@ -16,7 +16,9 @@ bool missing(const std::string& command, const std::string& package) {
   return true;
 }
 
-std::string url(const Server& server, const std::string& target) { return "http://127.0.0.1:" + std::to_string(server.port()) + target; }
+std::string url(const Server& server, const std::string& target) {
+  return "http://127.0.0.1:" + std::to_string(server.port()) + target;
+}
 
 // The number that follows `label` in a client's report; -1 when there is none.
 long number_after(const std::string& text, const std::string& label) {
@@ -24,7 +26,9 @@ long number_after(const std::string& text, const std::string& label) {
   return std::regex_search(text, match, std::regex(label + "\\s*(\\d+)")) ? std::stol(match[1]) : -1;
 }
 
-void check_requests(Server& server) { CHECK(finish(server).at("total").at("replies_by_status").value("200", 0) >= requests); }
+void check_requests(Server& server) {
+  CHECK(finish(server).at("total").at("replies_by_status").value("200", 0) >= requests);
+}
 
 }  // namespace
 
@@ -34,14 +38,16 @@ TEST_CASE("curl gets files with the right bytes", "[clients]") {
   for (const char* version : {"--http1.1", "--http1.0"}) {
     for (const std::size_t bytes : sizes) {
       INFO(version << " " << bytes << " bytes");
-      const Finished curl = run({"curl", "-sS", "--fail", version, url(server, sized(bytes)), url(server, sized(bytes))}, time_ms);
+      const Finished curl =
+          run({"curl", "-sS", "--fail", version, url(server, sized(bytes)), url(server, sized(bytes))}, time_ms);
       CHECK(curl.status == 0);
       CHECK(curl.errors == "");
       CHECK((curl.output == sized_content(bytes) + sized_content(bytes)));
     }
   }
   CHECK(run({"curl", "-sS", "--fail", url(server, "/missing")}, time_ms).status == 22);
-  const Finished posted = run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data", "a=b", url(server, "/")}, time_ms);
+  const Finished posted =
+      run({"curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--data", "a=b", url(server, "/")}, time_ms);
   CHECK(posted.output == "405");
   finish(server);
 }
@@ -64,7 +70,8 @@ TEST_CASE("wrk completes its requests", "[clients]") {
 TEST_CASE("ab completes its requests with keep-alive", "[clients]") {
   if (missing("ab", "apache2-utils")) return;
   Server server = serve();
-  const Finished ab = run({"ab", "-q", "-k", "-n", std::to_string(requests), "-c", "16", url(server, sized(1024))}, time_ms);
+  const Finished ab =
+      run({"ab", "-q", "-k", "-n", std::to_string(requests), "-c", "16", url(server, sized(1024))}, time_ms);
   INFO(ab.output << ab.errors);
   CHECK(ab.status == 0);
   CHECK(number_after(ab.output, "Complete requests:") == requests);
@@ -76,8 +83,8 @@ TEST_CASE("ab completes its requests with keep-alive", "[clients]") {
 TEST_CASE("httperf completes its requests", "[clients]") {
   if (missing("httperf", "httperf")) return;
   Server server = serve();
-  const Finished httperf = run({"httperf", "--server", "127.0.0.1", "--port", std::to_string(server.port()), "--uri", sized(1024), "--num-conns", "10",
-                                "--num-calls", std::to_string(requests / 10)},
+  const Finished httperf = run({"httperf", "--server", "127.0.0.1", "--port", std::to_string(server.port()), "--uri",
+                                sized(1024), "--num-conns", "10", "--num-calls", std::to_string(requests / 10)},
                                time_ms);
   INFO(httperf.output << httperf.errors);
   CHECK(httperf.status == 0);
@@ -89,10 +96,12 @@ TEST_CASE("httperf completes its requests", "[clients]") {
 TEST_CASE("h2load completes its requests over HTTP/1.1", "[clients]") {
   if (missing("h2load", "nghttp2-client")) return;
   Server server = serve();
-  const Finished h2load = run({"h2load", "--h1", "-n", std::to_string(requests), "-c", "16", "-m", "4", url(server, sized(1024))}, time_ms);
+  const Finished h2load =
+      run({"h2load", "--h1", "-n", std::to_string(requests), "-c", "16", "-m", "4", url(server, sized(1024))}, time_ms);
   INFO(h2load.output << h2load.errors);
   CHECK(h2load.status == 0);
-  CHECK(h2load.output.find(std::to_string(requests) + " succeeded, 0 failed, 0 errored, 0 timeout") != std::string::npos);
+  CHECK(h2load.output.find(std::to_string(requests) + " succeeded, 0 failed, 0 errored, 0 timeout") !=
+        std::string::npos);
   check_requests(server);
 }
 

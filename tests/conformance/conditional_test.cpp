@@ -41,7 +41,8 @@ TEST_CASE("replies carry Date, Last-Modified and a strong ETag", "[once]") {
   CHECK(std::regex_match(reply.header("etag"), std::regex("\"[!#-~]*\"")));
   CHECK(reply.header("etag") != client.get(sized(1024)).header("etag"));
   const Reply head = client.head(sized(102));
-  for (const char* name : {"etag", "last-modified", "content-type", "content-length"}) CHECK(head.header(name) == reply.header(name));
+  for (const char* name : {"etag", "last-modified", "content-type", "content-length"})
+    CHECK(head.header(name) == reply.header(name));
 
   // A Date built once a second must not stand still while nothing happens.
   sleep_ms(1600);
@@ -74,21 +75,33 @@ TEST_CASE("a client that has the file gets a 304", "[once][preset]") {
       {since + later, 304},
       {since + earlier, 200},
       {since + format_date(modified_at, "%A, %d-%b-%y %H:%M:%S GMT"), 304},  // RFC 850's form
-      {since + format_date(modified_at, "%a %b %e %H:%M:%S %Y"), 304},      // asctime's form
+      {since + format_date(modified_at, "%a %b %e %H:%M:%S %Y"), 304},       // asctime's form
       {since + "yesterday", 200},
       {since + "Thu, 99 Foo 2020 00:00:00 GMT", 200},
       // If-None-Match decides where both are given.
       {match + tag + "\r\n" + since + earlier, 304},
       {match + "\"other\"\r\n" + since + modified, 200},
       {"if-none-match:" + tag, 304},
+      {"If-None-Match:\r\n" + since + modified, 200},  // an empty list is one
+      // If-Match, or else If-Unmodified-Since, goes before both (RFC 9110, 13.2.2).
+      {"If-Match: " + tag, 200},
+      {"If-Match: *", 200},
+      {"If-Match: \"other\"", 412},
+      {"If-Match: W/" + tag, 412},
+      {"If-Match: \"other\"\r\n" + match + tag, 412},
+      {"If-Match: " + tag + "\r\n" + match + tag, 304},
+      {"If-Unmodified-Since: " + modified, 200},
+      {"If-Unmodified-Since: " + earlier, 412},
+      {"If-Unmodified-Since: yesterday", 200},
+      {"If-Match: " + tag + "\r\nIf-Unmodified-Since: " + earlier, 200},
   };
   for (const auto& [header, status] : cases) {
     INFO(header);
     const Reply reply = client.get(sized(1024), header + "\r\n");
     CHECK(reply.status == status);
-    CHECK((reply.body == (status == 200 ? sized_content(1024) : "")));
+    if (status != 412) CHECK((reply.body == (status == 200 ? sized_content(1024) : "")));
     CHECK(reply.has("date"));
-    CHECK(reply.header("etag") == tag);
+    CHECK(reply.header("etag") == (status == 412 ? "" : tag));
     const Reply head = client.head(sized(1024), header + "\r\n");
     CHECK(head.status == status);
   }

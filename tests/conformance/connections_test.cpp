@@ -33,7 +33,8 @@ TEST_CASE("version and Connection decide whether the connection stays") {
       for (const std::size_t bytes : {std::size_t{0}, std::size_t{102}, std::size_t{65537}}) {
         INFO(method << " " << bytes << " bytes, HTTP/" << c.version << " " << c.connection);
         const bool to_head = method == "HEAD";
-        const std::string text = method + " " + sized(bytes) + " HTTP/" + c.version + "\r\nHost: x\r\n" + c.connection + "\r\n";
+        const std::string text =
+            method + " " + sized(bytes) + " HTTP/" + c.version + "\r\nHost: x\r\n" + c.connection + "\r\n";
         Client client = server.connect();
         for (int round = 0; round < (c.stays ? 3 : 1); ++round) {
           client.send(text);
@@ -94,7 +95,8 @@ TEST_CASE("large and small, found and missing, HEAD and GET mix in one pipeline"
   Client client = server.connect(16384);
   std::string text;
   for (int round = 0; round < 3; ++round) {
-    text += request(sized(1'048'576)) + request("/missing") + request(sized(102), "", "HEAD") + request(sized(0)) + request(sized(65537));
+    text += request(sized(1'048'576)) + request("/missing") + request(sized(102), "", "HEAD") + request(sized(0)) +
+            request(sized(65537));
   }
   REQUIRE(client.send(text));
   for (int round = 0; round < 3; ++round) {
@@ -110,7 +112,9 @@ TEST_CASE("large and small, found and missing, HEAD and GET mix in one pipeline"
 
 TEST_CASE("where the bytes of requests are cut does not matter") {
   Server server = serve();
-  const std::string three = request(sized(102)) + request("/sub/deep/../index.html?x=1", "X-Long: " + std::string(300, 'x') + "\r\n") + request(sized(1024));
+  const std::string three = request(sized(102)) +
+                            request("/sub/deep/../index.html?x=1", "X-Long: " + std::string(300, 'x') + "\r\n") +
+                            request(sized(1024));
   const auto check = [&](Client& client) {
     CHECK((client.read_reply().body == sized_content(102)));
     CHECK(client.read_reply().body == "<title>the index of sub</title>\n");
@@ -144,7 +148,8 @@ TEST_CASE("where the bytes of requests are cut does not matter") {
 
 TEST_CASE("requests behind one that ends the connection are not answered") {
   Server server = serve();
-  const auto replies = converse(server, request(sized(102)) + request(sized(102), "Connection: close\r\n") + request("/smuggled.txt"));
+  const auto replies =
+      converse(server, request(sized(102)) + request(sized(102), "Connection: close\r\n") + request("/smuggled.txt"));
   REQUIRE(replies.size() == 2);
   CHECK((replies[1].body == sized_content(102)));
   finish(server);
@@ -194,7 +199,8 @@ TEST_CASE("a request's body is skipped or ends the connection, and is never the 
   };
   const Case cases[] = {
       {"Content-Length", request(sized(102), length) + hidden, 200},
-      {"HEAD would not do either, so GET with a lower-case name", request(sized(102), "content-length:" + std::to_string(hidden.size()) + "\r\n") + hidden, 200},
+      {"HEAD would not do either, so GET with a lower-case name",
+       request(sized(102), "content-length:" + std::to_string(hidden.size()) + "\r\n") + hidden, 200},
       {"chunked", request(sized(102), "Transfer-Encoding: chunked\r\n") + chunked, 200},
       {"chunked with extensions and trailers",
        request(sized(102), "Transfer-Encoding: chunked\r\n") + "5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n", 200},
@@ -208,7 +214,8 @@ TEST_CASE("a request's body is skipped or ends the connection, and is never the 
     REQUIRE(replies.size() >= 1);
     CHECK(replies.size() <= 2);
     // A chunked body may be more than a server of files wants to read.
-    CHECK((replies[0].status == c.status || (replies[0].status == 411 && c.bytes.find("chunked") != std::string::npos) ||
+    CHECK((replies[0].status == c.status ||
+           (replies[0].status == 411 && c.bytes.find("chunked") != std::string::npos) ||
            (replies[0].status == 501 && c.bytes.find("chunked") != std::string::npos)));
     if (replies.size() == 2) CHECK((replies[1].body == sized_content(1)));
     if (replies.size() == 1) CHECK_FALSE(replies[0].keep_alive());

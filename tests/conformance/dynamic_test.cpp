@@ -1,4 +1,4 @@
-// Replies that are made up: their bytes, and who waits for those that have to.
+// Synthetic replies: their bytes, and who waits for those that have to.
 #include "core/http/content.h"
 #include "core/http/synthetic_reply.h"
 #include "tests/conformance/suite.h"
@@ -15,11 +15,11 @@ std::string body_of(const std::string& target, std::size_t bytes) {
 
 }  // namespace
 
-TEST_CASE("made-up replies have their bytes, whatever they take") {
+TEST_CASE("synthetic replies have their bytes, whatever they take") {
   Server server = serve({{"dynamic", "on"}});
   Client client = server.connect();
-  for (const MadeReply reply :
-       {MadeReply{0, 0, 1000}, MadeReply{100, 0, 1000}, MadeReply{0, 20, 300'000}, MadeReply{100, 1, 0}}) {
+  for (const SyntheticReply reply : {SyntheticReply{0, 0, 1000}, SyntheticReply{100, 0, 1000},
+                                     SyntheticReply{0, 20, 300'000}, SyntheticReply{100, 1, 0}}) {
     const std::string target = target_of(reply);
     CAPTURE(target);
     const std::int64_t begun_ms = now_ms();
@@ -48,23 +48,18 @@ TEST_CASE("made-up replies have their bytes, whatever they take") {
   finish(server);
 }
 
-// Whether a worker has one connection until it ends: one of a pool, or the kernel's thread of a connection.
-bool serves_one_at_a_time() {
-  return suite().connection_per_worker || suite().values("threads") == std::vector<std::string>{"kernel"};
-}
-
-// For which nobody would have the patience, so that a busy machine is not mistaken for a worker that is held up.
-const MadeReply endless{.burn_us = 0, .wait_ms = MadeReply::most_wait_ms, .bytes = 10};
+// Longer than any delay of a busy machine, which must not be mistaken for a delayed worker.
+const SyntheticReply endless{.burn_us = 0, .wait_ms = SyntheticReply::most_wait_ms, .bytes = 10};
 
 TEST_CASE("a pool that serves a connection at a time stops when as many replies wait as it has workers", "[once]") {
-  if (!serves_one_at_a_time()) return;
+  if (!suite().connection_per_worker) return;
   Server server = serve({{"dynamic", "on"}, {suite().connection_per_worker ? "workers" : "connections", "2"}});
   Client first = server.connect();
   first.send(request(target_of(endless)));
   Client served = server.connect();
   CHECK(served.get(sized(102), "Connection: close\r\n").status == 200);
 
-  const MadeReply waits{.burn_us = 0, .wait_ms = 500, .bytes = 10};
+  const SyntheticReply waits{.burn_us = 0, .wait_ms = 500, .bytes = 10};
   const std::int64_t begun_ms = now_ms();
   Client second = server.connect();
   second.send(request(target_of(waits), "Connection: close\r\n"));
@@ -76,7 +71,7 @@ TEST_CASE("a pool that serves a connection at a time stops when as many replies 
 }
 
 TEST_CASE("in front of many replies that wait, all others are served at once", "[once]") {
-  if (serves_one_at_a_time()) return;
+  if (suite().connection_per_worker) return;
   Server server = serve({{"dynamic", "on"}, {"workers", "1"}});
   std::vector<Client> waiting;
   for (int i = 0; i < 50; ++i) {
@@ -90,7 +85,7 @@ TEST_CASE("in front of many replies that wait, all others are served at once", "
   finish(server);
 }
 
-TEST_CASE("made-up replies are not to be had unless they are asked for", "[once]") {
+TEST_CASE("without --dynamic there are no synthetic replies", "[once]") {
   Server server = serve();
   CHECK(server.connect().get(target_of({0, 0, 10})).status == 404);
   finish(server);

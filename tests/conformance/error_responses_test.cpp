@@ -89,11 +89,13 @@ TEST_CASE("refusals say what is wrong and where the connection stands", "[once]"
       {"a long header", with("X: " + std::string(20'000, 'a')), {431}},
       {"an endless header", "GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(20'000, 'a'), {431}},
       {"an endless name of a header", "GET / HTTP/1.1\r\nHost: x\r\n" + std::string(20'000, 'a'), {400, 431}},
-      {"many headers", [] {
+      {"many headers",
+       [] {
          std::string lines;
          for (int i = 0; i < 2000; ++i) lines += "X-" + std::to_string(i) + ": y\r\n";
          return request(sized(102), lines);
-       }(), {431}},
+       }(),
+       {431}},
       {"an endless method", std::string(20'000, 'G'), {400, 414, 431, 501}},
       {"a missing file", request("/missing"), {404}},
   };
@@ -122,8 +124,9 @@ TEST_CASE("a refusal of HEAD has no body", "[once]") {
 
 TEST_CASE("a refusal reaches a client that is still sending", "[once]") {
   Server server = serve();
-  for (const std::string& bytes : {request(sized(102), "Content-Length: 100000000\r\n", "POST") + std::string(300'000, 'b'),
-                                   "GET / HTTP/1.1\r\nHost: x\r\n" + std::string(300'000, 'x') + "\r\n\r\n"}) {
+  for (const std::string& bytes :
+       {request(sized(102), "Content-Length: 100000000\r\n", "POST") + std::string(300'000, 'b'),
+        "GET / HTTP/1.1\r\nHost: x\r\n" + std::string(300'000, 'x') + "\r\n\r\n"}) {
     for (int round = 0; round < 10; ++round) {
       Client client = server.connect();
       client.send(bytes);
@@ -156,7 +159,9 @@ TEST_CASE("a request with two meanings is refused and nothing behind it is answe
       {"an unknown coding", "Transfer-Encoding: xchunked\r\n"},
       {"chunked not last", "Transfer-Encoding: chunked, identity\r\n"},
       {"chunked twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"},
-      {"chunked with a vertical tab", "Transfer-Encoding:\x0b" "chunked\r\n"},
+      {"chunked with a vertical tab",
+       "Transfer-Encoding:\x0b"
+       "chunked\r\n"},
       {"chunked on a folded line", "Transfer-Encoding:\r\n chunked\r\n"},
       {"a name with a space", "Transfer-Encoding : chunked\r\n"},
       {"gzip, chunked", "Transfer-Encoding: gzip, chunked\r\n"},
@@ -175,14 +180,18 @@ TEST_CASE("a request with two meanings is refused and nothing behind it is answe
   }
   // Chunked bodies that break off from the grammar.
   const std::string chunked_request = request(sized(102), "Transfer-Encoding: chunked\r\n");
-  for (const std::string& body : {"zz\r\n" + hidden, "-1\r\n" + hidden, "fffffffffffffffff\r\n" + hidden, "5\r\nhelloXX" + hidden,
-                                  "0\r\n" + hidden + "\r\n", "5;" + std::string(20'000, 'e') + "\r\nhello\r\n0\r\n\r\n",
-                                  "0\r\n" + std::string(20'000, 'X') + ": t\r\n\r\n"}) {
+  for (const std::string& body :
+       {"zz\r\n" + hidden, "-1\r\n" + hidden, "fffffffffffffffff\r\n" + hidden, "5\r\nhelloXX" + hidden,
+        "0\r\n" + hidden + "\r\n", "5;" + std::string(20'000, 'e') + "\r\nhello\r\n0\r\n\r\n",
+        "0\r\n" + std::string(20'000, 'X') + ": t\r\n\r\n"}) {
     INFO(body.substr(0, 40));
-    for (const Reply& reply : converse(server, chunked_request + body)) CHECK(reply.body.find("smuggled") == std::string::npos);
+    for (const Reply& reply : converse(server, chunked_request + body))
+      CHECK(reply.body.find("smuggled") == std::string::npos);
   }
   // HTTP/1.0 knows no chunks (RFC 9112, 6.1): its framing cannot be trusted.
-  const auto old = converse(server, "GET /size-102.bin HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden);
+  const auto old = converse(
+      server,
+      "GET /size-102.bin HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden);
   REQUIRE(old.size() >= 1);
   CHECK(old.size() == 1);
   finish(server);

@@ -12,24 +12,70 @@ namespace {
 
 using Random = std::mt19937;
 
-const std::string pieces[] = {"\r\n", "\r\n\r\n", "\n", "\r", " ", "  ", "\t", ":", "/", "//", "/../", "/./", "%2e", "%00", "%", "?", "#", std::string(1, '\0'),
-                              "HTTP/1.1", "HTTP/1.0", "HTTP/9.9", "GET ", "POST ", "Host: y\r\n", "Content-Length: 5\r\n", "Content-Length: 0\r\n",
-                              "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n", "Connection: close\r\n",
-                              "Connection: keep-alive\r\n", "0\r\n\r\n", "5\r\nhello\r\n", "ffffffff\r\n", "If-None-Match: *\r\n", "Expect: 100-continue\r\n",
-                              "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "\xff\xfe", "*", "http://h/", "\x7f"};
+const std::string pieces[] = {"\r\n",
+                              "\r\n\r\n",
+                              "\n",
+                              "\r",
+                              " ",
+                              "  ",
+                              "\t",
+                              ":",
+                              "/",
+                              "//",
+                              "/../",
+                              "/./",
+                              "%2e",
+                              "%00",
+                              "%",
+                              "?",
+                              "#",
+                              std::string(1, '\0'),
+                              "HTTP/1.1",
+                              "HTTP/1.0",
+                              "HTTP/9.9",
+                              "GET ",
+                              "POST ",
+                              "Host: y\r\n",
+                              "Content-Length: 5\r\n",
+                              "Content-Length: 0\r\n",
+                              "Content-Length: 99999999999999999999\r\n",
+                              "Transfer-Encoding: chunked\r\n",
+                              "Connection: close\r\n",
+                              "Connection: keep-alive\r\n",
+                              "0\r\n\r\n",
+                              "5\r\nhello\r\n",
+                              "ffffffff\r\n",
+                              "If-None-Match: *\r\n",
+                              "Expect: 100-continue\r\n",
+                              "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+                              "\xff\xfe",
+                              "*",
+                              "http://h/",
+                              "\x7f"};
 
 std::string some_request(Random& random) {
-  const std::string targets[] = {"/", "/index.html", sized(102), sized(0), sized(4096), "/missing", "/sub/deep/file.txt", "/sub/../sub/", "/%69ndex.html?q"};
-  const std::string headers[] = {"", "Connection: close\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "If-None-Match: \"x\"\r\n", "X: " + std::string(200, 'x') + "\r\n"};
+  const std::string targets[] = {"/",        "/index.html",        sized(102),     sized(0),         sized(4096),
+                                 "/missing", "/sub/deep/file.txt", "/sub/../sub/", "/%69ndex.html?q"};
+  const std::string headers[] = {"",
+                                 "Connection: close\r\n",
+                                 "Content-Length: 5\r\n",
+                                 "Transfer-Encoding: chunked\r\n",
+                                 "If-None-Match: \"x\"\r\n",
+                                 "X: " + std::string(200, 'x') + "\r\n"};
   const std::string bodies[] = {"", "hello", "5\r\nhello\r\n0\r\n\r\n"};
-  return request(targets[random() % std::size(targets)], headers[random() % std::size(headers)]) + bodies[random() % std::size(bodies)];
+  return request(targets[random() % std::size(targets)], headers[random() % std::size(headers)]) +
+         bodies[random() % std::size(bodies)];
 }
 
 void mutate(std::string& text, Random& random) {
   const std::size_t at = text.empty() ? 0 : random() % text.size();
   switch (random() % 7) {
-    case 0: if (!text.empty()) text[at] = static_cast<char>(random()); break;
-    case 1: if (!text.empty()) text[at] = static_cast<char>(text[at] ^ (1 << random() % 8)); break;
+    case 0:
+      if (!text.empty()) text[at] = static_cast<char>(random());
+      break;
+    case 1:
+      if (!text.empty()) text[at] = static_cast<char>(text[at] ^ (1 << random() % 8));
+      break;
     case 2: text.insert(at, pieces[random() % std::size(pieces)]); break;
     case 3: text.erase(at, 1 + random() % 20); break;
     case 4: text.insert(at, text.substr(text.size() / 2, random() % 60)); break;
@@ -55,7 +101,8 @@ TEST_CASE("no bytes of a client make the server misbehave") {
   const unsigned seed = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : 42;
   INFO("seed " << seed);
   Random random(seed);
-  std::set<std::string> contents = {"<title>the root's index</title>\n", "<title>the index of sub</title>\n", "a file two directories down\n"};
+  std::set<std::string> contents = {"<title>the root's index</title>\n", "<title>the index of sub</title>\n",
+                                    "a file two directories down\n"};
   for (const std::size_t bytes : sizes) {
     if (bytes <= 1'048'576) contents.insert(sized_content(bytes));
   }

@@ -1,11 +1,11 @@
 // From a target to a file, and never to one outside of the root (RFC 3986, 5.2.4 and 6.2.2).
-#include <filesystem>
-#include <set>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <filesystem>
+#include <set>
 
 #include "tests/conformance/suite.h"
 
@@ -34,10 +34,14 @@ void check_refused(const Reply& reply) {
 TEST_CASE("targets name files by their normal form", "[once]") {
   TempDir root;
   const std::pair<const char*, const char*> files[] = {
-      {"index.html", "index"},    {"sub/index.html", "sub's index"}, {"sub/file.txt", "file"},  {"with space.txt", "space"},
-      {"100%.txt", "percent"},    {"%41.txt", "not decoded twice"},  {"A.txt", "decoded"},      {"a+b.txt", "plus"},
-      {"what?.txt", "question"},  {"n\xc3\xbcrnberg.txt", "utf-8"},   {"...", "three dots"},     {".hidden", "hidden"},
-      {"a..b/c..", "dots inside"}, {"semi;colon=1.txt", "semicolon"}, {"~user.txt", "tilde"},    {"sub/with#hash", "hash"},
+      {"index.html", "index"},     {"sub/index.html", "sub's index"},
+      {"sub/file.txt", "file"},    {"with space.txt", "space"},
+      {"100%.txt", "percent"},     {"%41.txt", "not decoded twice"},
+      {"A.txt", "decoded"},        {"a+b.txt", "plus"},
+      {"what?.txt", "question"},   {"n\xc3\xbcrnberg.txt", "utf-8"},
+      {"...", "three dots"},       {".hidden", "hidden"},
+      {"a..b/c..", "dots inside"}, {"semi;colon=1.txt", "semicolon"},
+      {"~user.txt", "tilde"},      {"sub/with#hash", "hash"},
   };
   for (const auto& [name, content] : files) root.write(name, content);
   Server server = serve_directory(root.path().string());
@@ -89,11 +93,13 @@ TEST_CASE("targets name files by their normal form", "[once]") {
       CHECK(reply.body == content);
     }
   }
-  for (const char* target : {"/missing", "/sub/missing", "/index.html/x", "/sub/file.txt/", "/SUB/file.txt", "/missing/../missing/"}) {
+  for (const char* target :
+       {"/missing", "/sub/missing", "/index.html/x", "/sub/file.txt/", "/SUB/file.txt", "/missing/../missing/"}) {
     INFO(target);
     CHECK(ask(server, target).status == 404);
   }
-  for (const char* target : {"/%", "/%4", "/%zz", "/sub/%g0.txt", "/%00", "/index.html%00.txt", "/sub%00/../index.html"}) {
+  for (const char* target :
+       {"/%", "/%4", "/%zz", "/sub/%g0.txt", "/%00", "/index.html%00.txt", "/sub%00/../index.html"}) {
     INFO(target);
     CHECK(ask(server, target).status == 400);
   }
@@ -121,10 +127,22 @@ TEST_CASE("a directory without an index is not listed", "[once]") {
 
 TEST_CASE("no spelling of a target leads out of the root", "[once]") {
   Server server = serve();
-  const std::string up[] = {"..", "%2e%2e", "%2E%2E", ".%2e", "%2e.", "..%2f", "%2e%2e%2f", "..%5c", "..\\", "%252e%252e", "%c0%ae%c0%ae", "..;", "....//", "..%00"};
-  std::set<std::string> targets = {"/..", "/../", "/sub/../..", "/sub/../../", "http://localhost/../secret.txt", "http://localhost/%2e%2e/secret.txt",
-                                   "//secret.txt", "/./../secret.txt", "/sub/deep/../../../secret.txt", "/%2fsecret.txt",
-                                   "/..//secret.txt", "/sub//..//..//secret.txt", "///../secret.txt", "/%2f../secret.txt"};
+  const std::string up[] = {"..",    "%2e%2e", "%2E%2E",     ".%2e",         "%2e.", "..%2f",  "%2e%2e%2f",
+                            "..%5c", "..\\",   "%252e%252e", "%c0%ae%c0%ae", "..;",  "....//", "..%00"};
+  std::set<std::string> targets = {"/..",
+                                   "/../",
+                                   "/sub/../..",
+                                   "/sub/../../",
+                                   "http://localhost/../secret.txt",
+                                   "http://localhost/%2e%2e/secret.txt",
+                                   "//secret.txt",
+                                   "/./../secret.txt",
+                                   "/sub/deep/../../../secret.txt",
+                                   "/%2fsecret.txt",
+                                   "/..//secret.txt",
+                                   "/sub//..//..//secret.txt",
+                                   "///../secret.txt",
+                                   "/%2f../secret.txt"};
   for (const std::string& step : up) {
     for (const std::string prefix : {"/", "//", "/sub/", "/sub/deep/", "/./", "/missing/"}) {
       std::string climb;
@@ -182,8 +200,10 @@ TEST_CASE("symbolic links are followed inside of the root only", "[once]") {
     CHECK(reply.body == "inside");
   }
   CHECK(ask(server, "/directory-link/other.txt").body == "other");
-  const std::string escapes[] = {"/escape.txt",          "/escape-directory/secret.txt", "/parent/secret.txt",       "/parent/outside/secret.txt",
-                                 "/escape-by-detour.txt", "/absolute.txt",                "/link-to-escape.txt",      "/slash/etc/passwd",
+  const std::string escapes[] = {"/escape.txt",           "/escape-directory/secret.txt",
+                                 "/parent/secret.txt",    "/parent/outside/secret.txt",
+                                 "/escape-by-detour.txt", "/absolute.txt",
+                                 "/link-to-escape.txt",   "/slash/etc/passwd",
                                  "/magic/etc/passwd",     "/slash" + (parent.path() / "secret.txt").string()};
   for (const std::string& target : escapes) {
     INFO(target);
@@ -210,7 +230,7 @@ TEST_CASE("only regular files are served, and asking for others stalls nobody", 
   socket_path.copy(address.sun_path, socket_path.size());
   REQUIRE(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   std::vector<std::string> targets = {"/fifo", "/socket"};
-  // Making a device takes root; where that is not given there is none to be asked for.
+  // Only root can make a device; otherwise there is none to ask for.
   if (mknod((root.path() / "zero").c_str(), S_IFCHR | 0666, makedev(1, 5)) == 0) targets.push_back("/zero");
 
   Server server = serve_directory(root.path().string());

@@ -1,6 +1,11 @@
 // The server as a process: its command line, its first and its last line, its limits and its end.
+#include <sys/syscall.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
+#include <memory>
 
 #include "tests/conformance/suite.h"
 
@@ -47,12 +52,34 @@ TEST_CASE("a command line that means nothing is refused in one line", "[once]") 
   check_refused({"--root", root, "stray"}, 2);
   check_refused({"--root", root, "--root", root}, 2);
   const std::pair<const char*, const char*> options[] = {
-      {"port", "70000"},     {"port", "-1"},          {"port", "http"},      {"workers", "0"},          {"workers", "-1"},
-      {"workers", "1e3"},    {"connections", "0"},    {"connections", "x"},  {"poller", "kqueue"},      {"body", "magic"},
-      {"send", "sometimes"}, {"cache-bytes", "12Q"},  {"cache-bytes", ""},   {"cache-entries", "-5"},   {"cache-valid", "soon"},
-      {"cache-paths", "?"},  {"request-timeout", ""}, {"idle-timeout", "5"}, {"send-timeout", "0s"},    {"residency", "no"},
-      {"backlog", "0"},      {"address", "nowhere"},  {"helpers", "elves"},  {"dispatch", "telepathy"}, {"threads", "silk"},
-      {"admission", "maybe"}, {"accept-limit", "-1"}, {"workers", "99999999999999999999"},
+      {"port", "70000"},
+      {"port", "-1"},
+      {"port", "http"},
+      {"workers", "0"},
+      {"workers", "-1"},
+      {"workers", "1e3"},
+      {"connections", "0"},
+      {"connections", "x"},
+      {"poller", "kqueue"},
+      {"body", "magic"},
+      {"send", "sometimes"},
+      {"cache-bytes", "12Q"},
+      {"cache-bytes", ""},
+      {"cache-entries", "-5"},
+      {"cache-valid", "soon"},
+      {"cache-paths", "?"},
+      {"request-timeout", ""},
+      {"idle-timeout", "5"},
+      {"send-timeout", "0s"},
+      {"residency", "no"},
+      {"backlog", "0"},
+      {"address", "nowhere"},
+      {"helpers", "elves"},
+      {"dispatch", "telepathy"},
+      {"accept-priority", "nobody"},
+      {"admission", "maybe"},
+      {"accept-limit", "-1"},
+      {"workers", "99999999999999999999"},
   };
   for (const auto& [name, value] : options) check_refused({"--root", root, std::string("--") + name, value}, 2);
 }
@@ -71,6 +98,71 @@ TEST_CASE("what this machine cannot give is refused in one line that says what w
   const std::string root = site().root;
   check_refused({"--root", root, "--port", "0", "--address", "192.0.2.1"}, 4);  // an address no machine has (RFC 5737)
   check_refused({"--root", root, "--port", "0", "--congestion", "no-such-control"}, 2);
+}
+
+// What a kernel older than this one, or a sandbox, lacks (the last ones have no number in Debian 12's headers).
+TEST_CASE("a call that the kernel lacks is done without, or named in one line before the server is ready", "[once]") {
+  struct Lack {
+    const char* name;
+    std::vector<long> calls;
+  };
+  constexpr long cachestat = 451, epoll_pwait2 = 441;
+  const Lack lacks[] = {{"cachestat", {cachestat}},        {"epoll_pwait2", {epoll_pwait2}},
+                        {"clone3", {SYS_clone3}},          {"openat2", {SYS_openat2}},
+                        {"pidfd_open", {SYS_pidfd_open}},  {"memfd_create", {SYS_memfd_create}},
+                        {"close_range", {SYS_close_range}}};
+  for (const Lack& lack : lacks) {
+    for (const int error : {ENOSYS, EPERM}) {
+      INFO(lack.name << " fails with " << std::strerror(error));
+      std::unique_ptr<Server> server;
+      try {
+        server = std::make_unique<Server>(
+            suite().binary, site().root, suite().options,
+            Child::Settings{.obey_permissions = false, .forbidden_calls = lack.calls, .forbidden_errno = error});
+      } catch (const NotReady& refused) {
+        INFO(refused.errors);
+        CHECK(refused.status == 4);
+        CHECK(std::count(refused.errors.begin(), refused.errors.end(), '\n') == 1);
+        CHECK((lack.name == std::string("openat2") || (lack.name == std::string("clone3") && error == EPERM)));
+        continue;
+      }
+      CHECK(lack.name != std::string("openat2"));
+      Client client = server->connect();
+      CHECK((client.get(sized(102)).body == sized_content(102)));
+      CHECK((client.get(sized(1'048'576)).body == sized_content(1'048'576)));
+      client.close();
+      finish(*server);
+    }
+  }
+}
+
+// A helper that is stopped stands for one whose disk hangs.
+TEST_CASE("a helper that does not come back holds up its connection for a bounded time, and no other", "[once]") {
+  if (suite().description.at("options").value("helper-timeout", nlohmann::json::array()).empty()) return;
+  const TempDir directory;
+  directory.write("first", "1");
+  directory.write("second", "22");
+  directory.write("third", "333");
+  Server server = serve_directory(directory.path().string(),
+                                  {{"helpers", "processes"}, {"helper-timeout", "300ms"}, {"workers", "1"}});
+  CHECK(server.get("/first").body == "1");
+  std::vector<pid_t> helpers = server.process().group();
+  std::erase(helpers, server.pid());
+  REQUIRE(helpers.size() == 1);
+  ::kill(helpers[0], SIGSTOP);
+  REQUIRE(eventually([&] { return is_stopped(helpers[0]); }));
+  Client gone = server.connect();  // leaves while it is waited for
+  gone.send(request("/second"));
+  REQUIRE(eventually([&] { return server.sockets().unread == 0 && server.connections() == 1; }));
+  gone.reset();
+  CHECK(server.get("/first").body == "1");  // from memory: nobody is waited for
+  const Reply late = server.get("/third");
+  CHECK(((late.status == 503) || (late.status == 200 && late.body == "333")));  // whether it was queued for too long
+  CHECK(server.get("/third").body == "333");
+  wait_for_connections(server, 0);
+  const nlohmann::json total = finish(server).at("total");
+  CHECK(total.at("helper_jobs_given_up").get<int>() >= 1);
+  CHECK(total.at("helpers_started").get<int>() >= 2);  // a third where the second is late, too
 }
 
 TEST_CASE("a port in use is refused with status 4", "[once]") {
@@ -108,10 +200,14 @@ TEST_CASE("the first line tells what runs, and --describe what could", "[preset]
   CHECK(ready.at("workers").is_number_integer());
   for (const auto& [name, value] : suite().options) {
     if (name == "workers") continue;
-    // Sizes and bounds are written out otherwise than they are typed.
-    if (suite().preset && !suite().description.at("options").contains(name)) continue;
-    const nlohmann::json& said = ready.at("options").at(name);
-    CHECK((said.is_boolean() ? std::string(said.get<bool>() ? "on" : "off") : said.is_string() ? said.get<std::string>() : said.dump()) == value);
+    // Sizes and bounds are written out otherwise than they are typed: a preset's words are compared.
+    if (suite().preset && !suite().description.at("options").at(name).is_array()) continue;
+    std::string key = name;
+    std::replace(key.begin(), key.end(), '-', '_');
+    const nlohmann::json& said = ready.at("options").at(key);
+    CHECK((said.is_boolean()  ? std::string(said.get<bool>() ? "on" : "off")
+           : said.is_string() ? said.get<std::string>()
+                              : said.dump()) == value);
   }
   finish(server);
   CHECK(suite().description.at("paper").get<std::string>() != "");
@@ -152,9 +248,10 @@ TEST_CASE("the last line counts what was sent", "[preset][once]") {
 }
 
 TEST_CASE("a signal ends the server cleanly whatever its connections do") {
-  for (const int signal : {SIGTERM, SIGINT}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) {
     for (const Options& options : combinations({"send"})) {
-      if (signal == SIGINT && options != combinations({"send"}).front()) continue;  // the same path, and blocking sends take their time
+      if (signal != SIGTERM && options != combinations({"send"}).front())
+        continue;  // the same path, and blocking sends take their time
       INFO("signal " << signal << " " << in_words(options));
       Options small = options;
       small["send-buffer"] = "16384";
@@ -180,6 +277,53 @@ TEST_CASE("a signal ends the server cleanly whatever its connections do") {
       CHECK(stopped.statistics.at("total").at("replies_by_status").at("200").get<int>() >= 3);
       CHECK(now_ms() - start < 10'000);
     }
+  }
+}
+
+TEST_CASE("a server that drains answers what has begun, and nothing more") {
+  Server server = serve({{"drain", "60s"}, {"send-buffer", "16384"}});
+  server.get(sized(102));
+  wait_for_connections(server, 0);
+  Client idle = server.connect();
+  idle.get(sized(102));
+  Client begun = server.connect();
+  begun.send("GET " + sized(102) + " HTTP/1.1\r\n");
+  Client reader = server.connect(4096);
+  reader.send(request(sized(1'048'576)));
+  REQUIRE(eventually([&] { return server.connections() == 3 && server.sockets().unread == 0; }));
+  server.process().signal(SIGTERM);
+  CHECK(idle.ended_silently());
+  CHECK_THROWS(server.connect().get(sized(102)));
+  begun.send("Host: h\r\n\r\n");
+  const Reply reply = begun.read_reply();
+  CHECK((reply.body == sized_content(102)));
+  CHECK_FALSE(reply.keep_alive());
+  CHECK(begun.ended_silently());
+  CHECK(server.process().running());
+  CHECK((reader.read_reply().body == sized_content(1'048'576)));
+  CHECK(reader.ended_silently());
+  const Server::Stopped stopped = server.stop(0);  // by itself: this is no signal
+  CHECK(stopped.status == 0);
+  CHECK(stopped.errors == "");
+  CHECK(stopped.left_running == 0);
+  REQUIRE(stopped.statistics.is_object());
+  CHECK(stopped.statistics.at("total").at("closed_idle_timeout") == 0);
+}
+
+TEST_CASE("a drain ends when its time has passed, and at a second signal") {
+  for (const bool second_signal : {false, true}) {
+    INFO("second signal: " << second_signal);
+    Server server = serve({{"drain", second_signal ? "600s" : "500ms"}, {"send-buffer", "16384"}});
+    Client reader = server.connect(4096);
+    reader.send(request(sized(20'971'520)));  // and takes nothing of it
+    REQUIRE(eventually([&] { return server.connections() == 1 && server.sockets().unread == 0; }));
+    server.process().signal(SIGTERM);
+    if (second_signal) CHECK_FALSE(server.process().wait(300).has_value());
+    const Server::Stopped stopped = server.stop(second_signal ? SIGTERM : 0);
+    CHECK(stopped.status == 0);
+    CHECK(stopped.errors == "");
+    CHECK(stopped.left_running == 0);
+    CHECK(stopped.statistics.is_object());
   }
 }
 

@@ -7,7 +7,7 @@ namespace bakeoff::conformance {
 
 TEST_CASE("five thousand keep-alive connections are served at once", "[scale]") {
   // The thread sanitizer keeps a megabyte for each user-level thread.
-  const int connections = sanitized && suite().has("threads") ? 1000 : 5000;
+  const int connections = sanitized && suite().thread_per_connection ? 1000 : 5000;
   rlimit descriptors{};
   suite();  // raises the limit
   getrlimit(RLIMIT_NOFILE, &descriptors);
@@ -30,7 +30,8 @@ TEST_CASE("five thousand keep-alive connections are served at once", "[scale]") 
   for (Client& client : clients) REQUIRE(client.send(request(sized(10240))));
   for (Client& client : clients) REQUIRE((client.read_reply().body == sized_content(10240)));
   // One that is busy among many that idle.
-  for (int i = 0; i < 100; ++i) REQUIRE(clients[static_cast<std::size_t>(connections) * 4 / 5].get(sized(102)).status == 200);
+  for (int i = 0; i < 100; ++i)
+    REQUIRE(clients[static_cast<std::size_t>(connections) * 4 / 5].get(sized(102)).status == 200);
   clients.clear();
   wait_for_connections(server, 0);
   CHECK(finish(server).at("total").at("replies") == 2 * connections + 100);

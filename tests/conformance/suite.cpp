@@ -1,12 +1,12 @@
 #include "tests/conformance/suite.h"
 
+#include <sys/resource.h>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <sstream>
 #include <stdexcept>
-#include <sys/resource.h>
 
 namespace bakeoff::conformance {
 
@@ -24,7 +24,8 @@ Suite read_environment() {
   std::istringstream words(options != nullptr ? options : "");
   for (std::string word; words >> word;) {
     const std::size_t equals = word.find('=');
-    if (equals == std::string::npos) throw std::runtime_error("BAKEOFF_TEST_OPTIONS: \"" + word + "\" is not name=value");
+    if (equals == std::string::npos)
+      throw std::runtime_error("BAKEOFF_TEST_OPTIONS: \"" + word + "\" is not name=value");
     result.options[word.substr(0, equals)] = word.substr(equals + 1);
   }
   result.preset = std::getenv("BAKEOFF_TEST_PRESET") != nullptr;
@@ -41,14 +42,12 @@ Suite read_environment() {
   } else if (result.processes && workers.at("max") > 1 && !result.has("helpers")) {
     result.options["workers"] = "2";
   }
-  // A kernel thread that blocks in its own calls sends in no other way.
-  if (result.options.count("threads") != 0 && result.options["threads"] == "kernel") result.options["send"] = "blocking";
-  // Where each connection has a thread, all of them are made when the server starts, which it does for nearly every case;
-  // to a sanitizer each is a megabyte.
-  const bool thread_each = result.has("threads");
-  if (thread_each && (!result.preset || sanitized)) result.options["connections"] = "500";
+  // Where each connection has a thread, all of them are made when the server starts, which it does for nearly every
+  // case; to a sanitizer each is a megabyte.
+  result.thread_per_connection = result.description.at("connections_are_threads");
+  if (result.thread_per_connection && (!result.preset || sanitized)) result.options["connections"] = "500";
   const int pool = result.options.count("workers") != 0 ? std::stoi(result.options["workers"]) : 0;
-  result.most_connections = result.connection_per_worker ? pool : thread_each ? 500 : 10'000;
+  result.most_connections = result.connection_per_worker ? pool : result.thread_per_connection ? 500 : 10'000;
 
   rlimit descriptors{};
   getrlimit(RLIMIT_NOFILE, &descriptors);
@@ -72,7 +71,7 @@ const Suite& suite() {
   return the_suite;
 }
 
-const std::vector<std::size_t> sizes = {0,     1,     102,   1024,  1447,  1448,   1449,    4095,      4096,     4097,
+const std::vector<std::size_t> sizes = {0,     1,     102,   1024,  1447,  1448,  1449,   4095,      4096,      4097,
                                         10240, 16384, 32768, 65535, 65536, 65537, 262144, 1'048'576, 20'971'520};
 
 std::string sized(std::size_t bytes) { return "/size-" + std::to_string(bytes) + ".bin"; }
@@ -91,7 +90,9 @@ const Site& site() {
     std::atexit([] { delete &site(); });
     made->root = (made->directory.path() / "root").string();
     made->secret = "top secret: a3f1c79e5b";
-    const auto write = [made](const std::string& name, std::string_view content) { made->directory.write("root/" + name, content); };
+    const auto write = [made](const std::string& name, std::string_view content) {
+      made->directory.write("root/" + name, content);
+    };
     for (const std::size_t bytes : sizes) write(sized(bytes).substr(1), sized_content(bytes));
     write("index.html", "<title>the root's index</title>\n");
     write("sub/index.html", "<title>the index of sub</title>\n");
@@ -152,7 +153,9 @@ void wait_for_connections(const Server& server, std::size_t left) {
     return sockets.to_accept == 0 && sockets.held.size() == left;
   });
   for (const std::string& connection : sockets.held) UNSCOPED_INFO(connection);
-  if (!settled) FAIL_CHECK(sockets.held.size() << " connections are held, not " << left << ", and " << sockets.to_accept << " wait");
+  if (!settled)
+    FAIL_CHECK(sockets.held.size() << " connections are held, not " << left << ", and " << sockets.to_accept
+                                   << " wait");
 }
 
 std::string in_words(const Options& options) {

@@ -2,8 +2,9 @@
 //   BAKEOFF_TEST_SERVER   path of the server binary
 //   BAKEOFF_TEST_OPTIONS  factors of this run, "name=value" with spaces between them
 //   BAKEOFF_TEST_PRESET   set: the factors are a preset's, and those that it does not name keep their defaults
-// Cases tagged [once] look at what no event mechanism has a part in; [scale], [clients], [workers] and [blocking] are entries of
-// their own; [preset] cases are run with every preset. Everything else is run with every event mechanism, and what sends bodies with every body strategy.
+// Cases tagged [once] look at what no event mechanism has a part in; [scale], [clients], [workers] and [blocking] are
+// entries of their own; [preset] cases are run with every preset. Everything else is run with every event mechanism,
+// and what sends bodies with every body strategy.
 #pragma once
 
 #include <memory>
@@ -31,17 +32,19 @@ struct Suite {
   // connection holds a worker for its life.
   int most_connections;
   bool connection_per_worker;
-  bool processes;  // its workers are processes
+  bool thread_per_connection;  // made when the server starts
+  bool processes;              // its workers are processes
   bool preset = false;
 
-  // The values of a factor, the default first; only the given one when this run fixes it. Empty: it has no meaning there.
+  // The values of a factor, the default first; only the given one when this run fixes it. Empty: it has no
+  // meaning there.
   std::vector<std::string> values(const std::string& factor) const;
   bool has(const std::string& factor) const { return !values(factor).empty(); }
 };
 
 const Suite& suite();
 
-// A document root and what lies beside it, made once a run:
+// A document root and its surroundings, made once per run:
 //   root/            served
 //   secret.txt       outside of it, and never to be seen in a reply
 struct Site {
@@ -52,9 +55,10 @@ struct Site {
 
 const Site& site();
 
-// Sizes of the files "size-N.bin" at the root: around the borders of one segment, one buffer, one pipe, 64 KB; and large ones.
+// Sizes of the files "size-N.bin" at the root: around the borders of one segment, one buffer, one pipe, 64 KB; and
+// large ones.
 extern const std::vector<std::size_t> sizes;
-std::string sized(std::size_t bytes);             // "/size-N.bin"
+std::string sized(std::size_t bytes);  // "/size-N.bin"
 const std::string& sized_content(std::size_t bytes);
 
 // Starts the server under test at the site with this run's options and these.

@@ -24,7 +24,7 @@ TEST_CASE("clients that are too slow are let go, each in its time") {
   struct Slow {
     const char* what;
     Client client;
-    std::string drip;             // sent a byte at a time
+    std::string drip;  // sent a byte at a time
     std::int64_t ended_ms = -1;
     std::string received = {};
   };
@@ -71,12 +71,14 @@ TEST_CASE("clients that are too slow are let go, each in its time") {
   }
   CHECK(served > 3);
   for (const Slow& slow : all) {
-    INFO("a client that " << slow.what << " ended after " << slow.ended_ms << " ms, having got \"" << slow.received.substr(0, 60) << "\"");
+    INFO("a client that " << slow.what << " ended after " << slow.ended_ms << " ms, having got \""
+                          << slow.received.substr(0, 60) << "\"");
     CHECK(slow.ended_ms >= limit_ms - 100);
     const std::string what = slow.what;
     std::string received = slow.received;
     if (what.rfind("idles", 0) == 0) CHECK(received.empty());
-    if (what == "stops within a head" || what == "drips a header" || what == "drips a request line" || what == "drips the second request") {
+    if (what == "stops within a head" || what == "drips a header" || what == "drips a request line" ||
+        what == "drips the second request") {
       CHECK(take_reply(received, false, true).value().status == 408);
       CHECK(received.empty());
     }
@@ -95,8 +97,8 @@ TEST_CASE("a reader that does not read is let go, and one that reads slowly is n
     Options options = {{"send-timeout", std::to_string(send_limit_ms) + "ms"}, {"send-buffer", "16384"}};
     options.insert(send.begin(), send.end());
     INFO(in_words(options));
-    // One event loop that blocks in a send blocks all connections: what its other clients see then is no error, and some of
-    // them it may not have accepted yet.
+    // One event loop that blocks in a send blocks all connections: what its other clients see then is no error, and
+    // some of them it may not have accepted yet.
     const bool goes_on = options.count("send") == 0 || options.at("send") == "nonblocking";
     Server server = serve(options);
     std::vector<Client> stuck;

@@ -50,7 +50,9 @@ class Load {
         act();
       } catch (const std::exception& error) {
         // A reply may end with its worker; a server that hangs or refuses may not be.
-        if (std::string(error.what()).find("early") == std::string::npos && std::string(error.what()).find("within the head") == std::string::npos) ++wrong_;
+        if (std::string(error.what()).find("early") == std::string::npos &&
+            std::string(error.what()).find("within the head") == std::string::npos)
+          ++wrong_;
         client.close();
       }
     };
@@ -94,8 +96,8 @@ TEST_CASE("a worker process that is killed takes nobody with it", "[workers]") {
   wait_for_connections(server, 0);
   const std::size_t descriptors = server.descriptors();
 
-  // Idle connections: each is either gone at once with its worker, or still served. Half of them are the victim's, for who is
-  // stopped accepts none; or one at most, where each process has one.
+  // Idle connections: each is either gone at once with its worker, or still served. Half of them are the victim's, for
+  // who is stopped accepts none; or one at most, where each process has one.
   const std::vector<pid_t> before = children(server);
   const pid_t victim = before[before.size() / 2];
   constexpr int half = 12;
@@ -152,8 +154,8 @@ TEST_CASE("a worker process that is killed takes nobody with it", "[workers]") {
 
 namespace {
 
-// Whether the process holds a lock whose death the kernel would report: its list of such locks is not empty. Nothing when it
-// may not be looked at.
+// Whether the process holds a lock whose death the kernel would report: its list of such locks is not empty. Nothing
+// when it may not be looked at.
 std::optional<bool> holds_a_lock(pid_t pid) {
   robust_list_head* place = nullptr;
   std::size_t bytes = 0;
@@ -169,7 +171,8 @@ std::optional<bool> holds_a_lock(pid_t pid) {
 TEST_CASE("a process that is killed with the cache's lock in its hands takes nobody with it", "[workers]") {
   if (suite().architecture != "shared-symped") return;
   constexpr int workers = 4;
-  // How many it takes to catch one with the lock is luck, and how long, the machine's: the last ones are not insisted upon.
+  // How many it takes to catch one with the lock is luck, and how long, the machine's: the last ones are not
+  // insisted upon.
   constexpr int deaths = sanitized ? 10 : 100;
   constexpr std::int64_t patience_for_deaths_ms = 180'000;
   // Contents are copied under the lock, and one file has to make room for the other.
@@ -213,7 +216,8 @@ TEST_CASE("a process that is killed with the cache's lock in its hands takes nob
     CHECK(load.wrong() == 0);
   }
   if (may_look) CHECK(died > 0);
-  if (may_look && died < deaths) WARN("only " << died << " of " << deaths << " were caught with the lock in their hands");
+  if (may_look && died < deaths)
+    WARN("only " << died << " of " << deaths << " were caught with the lock in their hands");
   CHECK(eventually(complete));
   wait_for_connections(server, 0);
   CHECK(eventually([&] { return server.descriptors() <= descriptors; }));

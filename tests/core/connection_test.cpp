@@ -98,8 +98,8 @@ TEST_CASE("pipelined requests are answered in their order, wherever the stream i
   Bench bench;
   const std::string a = bench.write("/a", 300);
   const std::string b = bench.write("/b", 5000);
-  const std::string all = get("/a") + get("/missing") + get("/b", "", "HEAD") + get("/b", "Content-Length: 5\r\n") + "12345" +
-                          get("/a", "Connection: close\r\n");
+  const std::string all = get("/a") + get("/missing") + get("/b", "", "HEAD") + get("/b", "Content-Length: 5\r\n") +
+                          "12345" + get("/a", "Connection: close\r\n");
   for (std::size_t cut = 1; cut <= all.size(); cut += 3) {
     CAPTURE(cut);
     Line line(bench);
@@ -221,15 +221,16 @@ TEST_CASE("what the client has already is not sent again") {
   const Reply first = line.ask(get("/a"));
   const std::string tag = first.header("etag");
   REQUIRE_FALSE(tag.empty());
-  for (const std::string& condition :
-       {"If-None-Match: " + tag, std::string("If-None-Match: *"), "If-Modified-Since: " + first.header("last-modified")}) {
+  for (const std::string& condition : {"If-None-Match: " + tag, std::string("If-None-Match: *"),
+                                       "If-Modified-Since: " + first.header("last-modified")}) {
     CAPTURE(condition);
     const Reply reply = line.ask(get("/a", condition + "\r\n"));
     CHECK(reply.status == 304);
     CHECK(reply.header("etag") == tag);
     CHECK(reply.body.empty());
   }
-  CHECK(line.ask(get("/a", "If-None-Match: \"other\"\r\nIf-Modified-Since: " + first.header("last-modified") + "\r\n")).status == 200);
+  CHECK(line.ask(get("/a", "If-None-Match: \"other\"\r\nIf-Modified-Since: " + first.header("last-modified") + "\r\n"))
+            .status == 200);
   CHECK(line.ask(get("/a", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n")).status == 200);
   CHECK(line.heard().empty());
 }
@@ -481,8 +482,7 @@ TEST_CASE("deadlines: the first request, its rest, the next one, the reader") {
 TEST_CASE("with sockets in blocking mode the time that a call took counts") {
   Options options = bench_options();
   options.send = Sending::blocking;
-  options.waits_in_calls = true;
-  Bench bench(options);
+  Bench bench(options, Sharing::nobody, Waiting::in_calls);
   bench.write("/a", 10);
   Line line(bench);
   bench.clock.per_refresh_ms = 70'000;
@@ -522,6 +522,53 @@ TEST_CASE("a name that may not be in memory is announced before it is looked up"
   CHECK(bench.stats.disk_waits.get() == 1);
 }
 
+TEST_CASE("whoever prefetches reads as much of a new file as will be copied") {
+  const auto whole_bytes = [](BodyKind kind, std::uint64_t auto_limit_bytes) {
+    Options options = with_body(kind);
+    options.auto_limit_bytes = auto_limit_bytes;
+    options.cache_bytes = 100 << 20;
+    Bench bench(options);
+    bench.write("/a", 10);
+    Line line(bench);
+    line.say(get("/a"));
+    REQUIRE(line.connection().advance(bench.worker) == Want::disk);
+    return line.connection().disk_job().whole_bytes;
+  };
+  CHECK(whole_bytes(BodyKind::sendfile, 1 << 20) == 0);
+  CHECK(whole_bytes(BodyKind::mmap, 1 << 20) == 0);
+  CHECK(whole_bytes(BodyKind::automatic, 1 << 20) == 1 << 20);
+  CHECK(whole_bytes(BodyKind::buffer, 1 << 20) == 100 << 20);
+  CHECK(whole_bytes(BodyKind::automatic, 1 << 30) == 100 << 20);  // a longer file is not copied whole
+}
+
+TEST_CASE("a file longer than the cache is sent piece by piece, by every strategy") {
+  const BodyKind kind = GENERATE(from_range(body_kinds));
+  const Residency residency = GENERATE(Residency::none, Residency::always_offload);
+  CAPTURE(name_of(kind));
+  Options options = with_body(kind);
+  options.cache_bytes = 100'000;
+  options.auto_limit_bytes = 1 << 20;
+  options.residency = residency;
+  Bench bench(options);
+  const std::string content = bench.write("/a", 300'001);
+  Line line(bench);
+  for (int round = 0; round < 3; ++round) CHECK((line.ask(get("/a")).body == content));
+  CHECK(line.ask(get("/a", "", "HEAD"), true).header("content-length") == "300001");
+}
+
+TEST_CASE("who waits for a body on the disk is timed") {
+  Options options = with_body(BodyKind::sendfile);
+  options.residency = Residency::always_offload;
+  Bench bench(options);
+  const std::string content = bench.write("/a", 50'000);
+  Line line(bench);
+  CHECK(line.ask(get("/a")).body == content);
+  const std::uint64_t once = bench.stats.disk_blocked_ns.get();
+  CHECK(once > 0);
+  CHECK(line.ask(get("/a")).body == content);  // the name is known: what is waited for is the body
+  CHECK(bench.stats.disk_blocked_ns.get() > once);
+}
+
 TEST_CASE("a name that must be normalised reaches the helper in its normal form") {
   Bench bench;
   bench.write("/dir/index.html", 10);
@@ -537,7 +584,7 @@ TEST_CASE("when nothing is taken to be in memory each attempt to send is announc
   const BodyKind kind = GENERATE(from_range(body_kinds));
   CAPTURE(name_of(kind));
   Options options = with_body(kind);
-  options.residency = Residency::always_absent;
+  options.residency = Residency::always_offload;
   Bench bench(options);
   const std::string content = bench.write("/a", 50'000);
   Line line(bench, 1);
@@ -562,6 +609,27 @@ TEST_CASE("when nothing is taken to be in memory each attempt to send is announc
   }
   CHECK(line.reply().body == content);
   CHECK((waits > 0) == (kind != BodyKind::buffer));  // what lies in the server's own memory is always there
+}
+
+TEST_CASE("a step that found the socket full is taken again without a new announcement") {
+  Options options = with_body(BodyKind::sendfile);
+  options.residency = Residency::always_offload;
+  Bench bench(options);
+  const std::string content = bench.write("/a", 50'000);
+  Line line(bench, 1);
+  line.say(get("/a"));
+  REQUIRE(line.connection().advance(bench.worker) == Want::disk);
+  REQUIRE(line.connection().wait_for_disk(bench.worker) == std::nullopt);
+  REQUIRE(line.connection().advance(bench.worker) == Want::disk);
+  std::optional<Want> want = line.connection().wait_for_disk(bench.worker);
+  while (want == Want::writable) {
+    line.take();
+    want = line.connection().wait_for_disk(bench.worker);
+  }
+  CHECK(want == Want::readable);
+  CHECK_FALSE(line.connection().wants_disk());
+  CHECK(line.reply().body == content);
+  CHECK(bench.stats.disk_waits.get() == 2);  // for the name and, once, for the body
 }
 
 TEST_CASE("a body is checked and sent range by range, and what is in memory needs no disk") {
@@ -607,7 +675,7 @@ TEST_CASE("prepare stops where a response is to be sent, transmit where it was")
 TEST_CASE("parse stops at a whole request, whose name is looked up elsewhere") {
   Bench bench;
   const std::string content = bench.write("/a", 10);
-  Worker other(bench.server, bench.stats, std::make_unique<FakeClock>());
+  Worker other(bench.server, 1, bench.stats, std::make_unique<FakeClock>());
   Line line(bench);
   line.ask(get("/a"));
   line.say("GET /a HT");
@@ -631,16 +699,16 @@ TEST_CASE("parse stops at a whole request, whose name is looked up elsewhere") {
   CHECK(line.connection().parse(bench.worker) == Want::close);
 }
 
-TEST_CASE("what is declined gets a 503, and the connection stays") {
+TEST_CASE("what is rejected gets a 503, and the connection stays") {
   Options options = bench_options();
-  options.residency = Residency::always_absent;
+  options.residency = Residency::always_offload;
   options.body = BodyKind::sendfile;
   Bench bench(options);
   const std::string content = bench.write("/a", 300'000);
   Line line(bench);
-  const auto decline = [&] {
-    REQUIRE(line.connection().may_decline());
-    CHECK(line.connection().decline(bench.worker) == Want::writable);
+  const auto reject = [&] {
+    REQUIRE(line.connection().may_reject());
+    CHECK(line.connection().reject(bench.worker) == Want::writable);
     CHECK_FALSE(line.connection().wants_disk());
     CHECK(line.connection().transmit(bench.worker) == Want::readable);
     const Reply reply = line.reply();
@@ -650,12 +718,12 @@ TEST_CASE("what is declined gets a 503, and the connection stays") {
   };
   line.say(get("/a"));
   REQUIRE(line.connection().advance(bench.worker) == Want::disk);  // the name
-  decline();
+  reject();
   line.say(get("/a"));
   REQUIRE(line.connection().advance(bench.worker) == Want::disk);
   REQUIRE(line.connection().wait_for_disk(bench.worker) == std::nullopt);
   REQUIRE(line.connection().advance(bench.worker) == Want::disk);  // the pages
-  decline();
+  reject();
   CHECK(bench.stats.shed.get() == 2);
   CHECK(line.ask(get("/a")).body == content);
 
@@ -666,7 +734,7 @@ TEST_CASE("what is declined gets a 503, and the connection stays") {
   REQUIRE(slow.connection().wait_for_disk(bench.worker) == Want::writable);
   slow.take();
   REQUIRE(slow.connection().transmit(bench.worker) == Want::disk);
-  CHECK_FALSE(slow.connection().may_decline());
+  CHECK_FALSE(slow.connection().may_reject());
 }
 
 TEST_CASE("a client that goes is noticed in every phase, and why it went is counted") {
@@ -739,7 +807,7 @@ TEST_CASE("a connection gives back all it held, whenever it ends") {
     line.say(get("/a") + get("/missing") + "GET");
     for (int i = 0; i < steps; ++i) line.connection().advance(bench.worker);
   }
-  bench.server.cache().shed(1000);
+  bench.worker.cache.evict(1000);
   CHECK(open_descriptors() == before);
 }
 

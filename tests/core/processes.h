@@ -47,7 +47,8 @@ class Process {
  public:
   Process() = default;
   template <class Body>
-  explicit Process(Body body) : pid_(static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr))) {
+  explicit Process(Body body)
+      : pid_(static_cast<pid_t>(::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr))) {
     if (pid_ == 0) {
       int status = 99;
       try {

@@ -61,13 +61,15 @@ inline Options bench_options() {
 }
 
 struct Bench {
-  explicit Bench(Options its_options = bench_options(), Sharing sharing = Sharing::nobody)
-      : options([&] {
+  explicit Bench(Options its_options = bench_options(), Sharing sharing = Sharing::nobody,
+                 Waiting waiting = Waiting::by_readiness)
+      : architecture{.name = "bench", .paper = "none", .workers_are = "none", .waiting = waiting},
+        options([&] {
           its_options.root = directory.path().string();
           return its_options;
         }()),
         server(options, architecture, sharing),
-        worker(server, stats, std::make_unique<FakeClock>()),
+        worker(server, 0, stats, std::make_unique<FakeClock>()),
         clock(static_cast<FakeClock&>(worker.clock)) {}
 
   std::string write(const std::string& name, std::size_t bytes) const {
@@ -77,7 +79,7 @@ struct Bench {
   }
 
   SignalMask mask;
-  Architecture architecture = {.name = "bench", .paper = "none", .workers_are = "none"};
+  Architecture architecture;
   TempDir directory;
   Options options;
   Server server;
@@ -95,7 +97,8 @@ class Line {
     const bool blocking = bench_.options.send == Sending::blocking;
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error("no socket pair");
     client_ = ends[0];
-    if (send_buffer_bytes > 0) ::setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
+    if (send_buffer_bytes > 0)
+      ::setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
     if (!blocking) ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
     connection_ = std::make_unique<Connection>(ends[1], bench_.worker);
   }
@@ -177,7 +180,8 @@ class Line {
 };
 
 inline std::string get(std::string_view target, std::string_view more_headers = "", std::string_view method = "GET") {
-  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n" + std::string(more_headers) + "\r\n";
+  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n" + std::string(more_headers) +
+         "\r\n";
 }
 
 }  // namespace bakeoff::test

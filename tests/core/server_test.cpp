@@ -45,16 +45,40 @@ TEST_CASE("a worker's number has its counters, whoever holds it") {
   CHECK_THROWS_AS(bench.server.make_worker(-1), StartError);
 }
 
+TEST_CASE("workers share a cache and a listening socket, or nothing") {
+  Options options = bench_options();
+  options.workers = 2;
+  SECTION("a cache, where threads share it") {
+    Bench bench(options, Sharing::threads);
+    CHECK(&bench.server.make_worker(0)->cache == &bench.server.make_worker(1)->cache);
+  }
+  SECTION("nothing") {
+    options.reuseport = true;
+    Bench bench(options);
+    bench.write("/a", 10);
+    const auto one = bench.server.make_worker(0);
+    const auto other = bench.server.make_worker(1);
+    CHECK(one->listener.fd() != other->listener.fd());
+    CHECK(one->listener.port() == other->listener.port());
+    PinSlot slot;
+    REQUIRE(one->cache.load("/a", 0, slot) == 200);
+    one->cache.unpin(slot);
+    CHECK_FALSE(other->cache.find("/a", 0, slot));
+    REQUIRE(one->cache.find("/a", 0, slot));
+    one->cache.unpin(slot);
+  }
+}
+
 TEST_CASE("a server counts whom it accepts, and closes cached files when descriptors run out") {
   Bench bench;
   bench.write("/large", 5000);  // kept as an open descriptor
   PinSlot slot;
-  REQUIRE(bench.server.cache().load("/large", 0, slot) == 200);
-  bench.server.cache().unpin(slot);
+  REQUIRE(bench.worker.cache.load("/large", 0, slot) == 200);
+  bench.worker.cache.unpin(slot);
   CHECK(bench.server.accept(bench.worker).outcome == Listener::Outcome::none);
   CHECK(bench.stats.accepts_empty.get() == 1);
 
-  const int client = connect_to(bench.server.listener().port());
+  const int client = connect_to(bench.worker.listener.port());
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   rlimit none = before;
@@ -82,7 +106,7 @@ TEST_CASE("being asked to end makes a descriptor readable, and kills nobody") {
   CHECK(::poll(&waiting, 1, 0) == 0);
   ::raise(SIGTERM);
   CHECK(::poll(&waiting, 1, 0) == 1);
-  sigset_t stop;  // taken back, lest it arrives when the test is over
+  sigset_t stop;  // taken back, so that it does not arrive after the test
   sigemptyset(&stop);
   sigaddset(&stop, SIGTERM);
   int taken = 0;

@@ -1,5 +1,8 @@
 #include "core/stats_region.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +39,29 @@ TEST_CASE("the counts of a process that was killed survive it") {
   ::waitpid(child, nullptr, 0);
   CHECK(own.used().size() == 8);
   CHECK(own.to_json().at("workers")[7].at("accepts") == 11);
+}
+
+TEST_CASE("a stranger's memory of that name is refused, whatever its size, and ends no reader") {
+  for (const off_t bytes : {off_t{0}, off_t{1}, off_t{4096}, off_t{1} << 30}) {
+    INFO(bytes);
+    const int fd = ::memfd_create("bakeoff-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    REQUIRE(fd >= 0);
+    REQUIRE(::ftruncate(fd, bytes) == 0);
+    CHECK_THROWS_AS(StatsRegion::of_process(::getpid()), UsageError);
+    ::close(fd);
+  }
+  // The right size, which its owner may yet take away while somebody reads.
+  struct stat status {};
+  {
+    StatsRegion own("sped");
+    for (int fd = 3; fd < 1024; ++fd) {
+      if (::fstat(fd, &status) == 0 && ::fcntl(fd, F_GET_SEALS) == F_SEAL_SHRINK) break;
+    }
+  }
+  const int fd = ::memfd_create("bakeoff-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  REQUIRE(::ftruncate(fd, status.st_size) == 0);
+  CHECK_THROWS_AS(StatsRegion::of_process(::getpid()), UsageError);
+  ::close(fd);
 }
 
 TEST_CASE("who is no server is told so") {

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "tests/catch.h"
 #include "core/base/random.h"
+#include "tests/catch.h"
 
 using namespace bakeoff;
 

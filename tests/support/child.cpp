@@ -1,26 +1,44 @@
 #include "tests/support/child.h"
 
-#include <cerrno>
-#include <cstdlib>
 #include <fcntl.h>
-#include <filesystem>
-#include <fstream>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
-#include <sstream>
-#include <stdexcept>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <system_error>
 #include <unistd.h>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <system_error>
 #include <utility>
 
 namespace bakeoff::test {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+// These system calls fail from now on, in this process and those that it makes.
+void forbid(const std::vector<long>& calls, int error) {
+  std::vector<sock_filter> program{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(calls[i]),
+                               static_cast<std::uint8_t>(calls.size() - i), 0));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)));
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    _exit(126);
+}
+
+[[noreturn]] void fail_to(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
 }  // namespace
 
@@ -34,16 +52,16 @@ bool is_stopped(pid_t pid) {
 
 Child::Child(const std::vector<std::string>& argv, Settings settings) {
   int output[2];
-  if (pipe2(output, O_CLOEXEC) != 0) fail("pipe");
+  if (pipe2(output, O_CLOEXEC) != 0) fail_to("pipe");
   errors_ = memfd_create("errors", MFD_CLOEXEC);
-  if (errors_ < 0) fail("memfd_create");
+  if (errors_ < 0) fail_to("memfd_create");
   const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
 
   pid_ = fork();
-  if (pid_ < 0) fail("fork");
+  if (pid_ < 0) fail_to("fork");
   if (pid_ == 0) {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that crashes leaves nothing running
@@ -51,6 +69,7 @@ Child::Child(const std::vector<std::string>& argv, Settings settings) {
       prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
     }
+    if (!settings.forbidden_calls.empty()) forbid(settings.forbidden_calls, settings.forbidden_errno);
     dup2(nothing, STDIN_FILENO);
     dup2(output[1], STDOUT_FILENO);
     dup2(errors_, STDERR_FILENO);
@@ -152,7 +171,8 @@ Finished run(const std::vector<std::string>& argv, int within_ms) {
   finished.output = child.rest_of_output(within_ms);
   const std::optional<int> status = child.wait(within_ms);
   finished.errors = child.errors();
-  if (!status) throw std::runtime_error(argv[0] + " did not end within " + std::to_string(within_ms) + " ms: " + finished.errors);
+  if (!status)
+    throw std::runtime_error(argv[0] + " did not end within " + std::to_string(within_ms) + " ms: " + finished.errors);
   finished.status = *status;
   return finished;
 }

@@ -1,10 +1,10 @@
 // A child process in a process group of its own, so that whatever it starts can be found and ended with it.
 #pragma once
 
+#include <sys/types.h>
 #include <csignal>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include "tests/support/clock.h"
@@ -19,6 +19,9 @@ class Child {
   struct Settings {
     // Gives up root's right to read whatever it likes, so that permissions mean the same to a test run by root.
     bool obey_permissions = false;
+    // System calls that fail with this error, as on an older kernel (ENOSYS) or in a sandbox (EPERM).
+    std::vector<long> forbidden_calls = {};
+    int forbidden_errno = 0;
   };
 
   // argv[0] is a path, or a name to find in PATH. Throws when it cannot be started.

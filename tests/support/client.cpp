@@ -1,15 +1,15 @@
 #include "tests/support/client.h"
 
 #include <arpa/inet.h>
-#include <cerrno>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdexcept>
 #include <sys/socket.h>
-#include <system_error>
 #include <unistd.h>
+#include <cerrno>
+#include <stdexcept>
+#include <system_error>
 #include <utility>
 
 namespace bakeoff::test {
@@ -37,7 +37,8 @@ Client::Client(int port, int receive_buffer_bytes) {
   if (fd_ < 0) fail("socket");
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (receive_buffer_bytes > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
+  if (receive_buffer_bytes > 0)
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof receive_buffer_bytes);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -114,7 +115,8 @@ std::optional<Reply> Client::read_reply_or_end(bool to_head, int within_ms) {
     }
     if (closed_) return std::nullopt;
     if (!receive(end, 262144) && !closed_ && now_ms() >= end) {
-      throw std::runtime_error("no whole reply within " + std::to_string(within_ms) + " ms; so far: \"" + pending_.substr(0, 400) + "\"");
+      throw std::runtime_error("no whole reply within " + std::to_string(within_ms) + " ms; so far: \"" +
+                               pending_.substr(0, 400) + "\"");
     }
   }
 }

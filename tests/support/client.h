@@ -13,7 +13,8 @@ namespace bakeoff::test {
 
 class Client {
  public:
-  // receive_buffer_bytes: SO_RCVBUF, set before connecting; 0 leaves it to the kernel. Throws when not connected in time.
+  // receive_buffer_bytes: SO_RCVBUF, set before connecting; 0 leaves it to the kernel. Throws when not connected
+  // in time.
   explicit Client(int port, int receive_buffer_bytes = 0);
   ~Client();
   Client(Client&& other) noexcept;

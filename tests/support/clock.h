@@ -13,6 +13,8 @@ inline constexpr bool sanitized = BAKEOFF_TEST_SANITIZED;
 // failure, and the machine may be busy.
 inline constexpr int patience_ms = sanitized ? 40'000 : 15'000;
 
+inline constexpr std::int64_t second_ns = 1'000'000'000;
+
 // CLOCK_MONOTONIC in ms.
 std::int64_t now_ms();
 

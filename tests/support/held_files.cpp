@@ -39,20 +39,26 @@ class HeldFiles::Impl {
     }
     std::filesystem::create_directory(directory_.path() / "mount");
     mountpoint_ = (directory_.path() / "mount").string();
-    std::array<std::string, 3> words = {"held-files", "-o", ::geteuid() == 0 ? "ro,fsname=held-files,allow_other" : "ro,fsname=held-files"};
+    std::array<std::string, 3> words = {"held-files", "-o",
+                                        ::geteuid() == 0 ? "ro,fsname=held-files,allow_other" : "ro,fsname=held-files"};
     std::array<char*, 3> arguments = {words[0].data(), words[1].data(), words[2].data()};
     fuse_args args = FUSE_ARGS_INIT(static_cast<int>(arguments.size()), arguments.data());
     fuse_lowlevel_ops operations{};
     operations.init = [](void*, fuse_conn_info* connection) { connection->max_background = 4096; };
     operations.lookup = [](fuse_req_t request, fuse_ino_t, const char* name) { self(request).lookup(request, name); };
-    operations.getattr = [](fuse_req_t request, fuse_ino_t inode, fuse_file_info*) { self(request).getattr(request, inode); };
-    operations.open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) { ::fuse_reply_err(request, ENOSYS); };  // and keep the cache
+    operations.getattr = [](fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
+      self(request).getattr(request, inode);
+    };
+    operations.open = [](fuse_req_t request, fuse_ino_t, fuse_file_info*) {
+      ::fuse_reply_err(request, ENOSYS);
+    };  // and keep the cache
     operations.read = [](fuse_req_t request, fuse_ino_t inode, std::size_t bytes, off_t offset, fuse_file_info*) {
       self(request).read({request, inode, bytes, static_cast<std::size_t>(offset)});
     };
     session_ = ::fuse_session_new(&args, &operations, sizeof operations, this);
     ::fuse_opt_free_args(&args);
-    if (session_ == nullptr || ::fuse_session_mount(session_, mountpoint_.c_str()) != 0) throw std::runtime_error("the held files cannot be mounted");
+    if (session_ == nullptr || ::fuse_session_mount(session_, mountpoint_.c_str()) != 0)
+      throw std::runtime_error("the held files cannot be mounted");
     server_ = std::thread([this] { serve(); });
   }
 
@@ -97,7 +103,8 @@ class HeldFiles::Impl {
     std::size_t offset;
   };
 
-  // As fuse_session_loop() does it, which only unmounting would end: that closes a descriptor which the loop still reads.
+  // As fuse_session_loop() does it, which only unmounting would end: that closes a descriptor which the loop
+  // still reads.
   void serve() {
     fuse_buf buffer{};
     std::array<pollfd, 2> both = {{{::fuse_session_fd(session_), POLLIN, 0}, {stop_fd_, POLLIN, 0}}};

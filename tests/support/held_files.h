@@ -1,6 +1,6 @@
-// Files on a disk that blocks on command: a small read-only FUSE file system served by the test itself. What is in the
-// kernel's page cache is as fast as any file; a first read of a file that is held back waits, and only its reader with it,
-// whichever way it reads: read, sendfile or a mapping.
+// Files on a disk that blocks on command: a small read-only FUSE file system served by the test itself. Pages in the
+// kernel's page cache are as fast as any file's. The first read of a held file makes its reader, and only its reader,
+// wait, by read, sendfile or a mapping.
 #pragma once
 
 #include <map>

@@ -20,7 +20,8 @@ bool is_token(std::string_view text) {
 
 std::string lower(std::string_view text) {
   std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return result;
 }
 
@@ -50,8 +51,9 @@ std::optional<Reply> take_reply(std::string& bytes, bool to_head, bool closed, s
   Reply reply;
   const std::size_t first_end = head.find("\r\n");
   const std::string_view first = head.substr(0, first_end);
-  if (first.size() < 13 || first.substr(0, 7) != "HTTP/1." || !std::isdigit(static_cast<unsigned char>(first[7])) || first[8] != ' ' ||
-      first[12] != ' ' || !std::all_of(first.begin() + 9, first.begin() + 12, [](unsigned char c) { return std::isdigit(c); })) {
+  if (first.size() < 13 || first.substr(0, 7) != "HTTP/1." || !std::isdigit(static_cast<unsigned char>(first[7])) ||
+      first[8] != ' ' || first[12] != ' ' ||
+      !std::all_of(first.begin() + 9, first.begin() + 12, [](unsigned char c) { return std::isdigit(c); })) {
     malformed("status line", bytes);
   }
   reply.minor_version = first[7] - '0';
@@ -66,7 +68,8 @@ std::optional<Reply> take_reply(std::string& bytes, bool to_head, bool closed, s
     std::string_view value = line.substr(colon + 1);
     while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
     while (!value.empty() && value.back() == ' ') value.remove_suffix(1);
-    if (std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; })) malformed("control byte", line);
+    if (std::any_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+      malformed("control byte", line);
     if (!reply.headers.emplace(lower(line.substr(0, colon)), value).second) malformed("header given twice", line);
   }
   if (reply.has("transfer-encoding")) malformed("Transfer-Encoding, which a server of files needs not", bytes);
@@ -75,10 +78,12 @@ std::optional<Reply> take_reply(std::string& bytes, bool to_head, bool closed, s
   const bool bodiless = to_head || reply.status / 100 == 1 || reply.status == 204 || reply.status == 304;
   if (reply.has("content-length")) {
     const std::string text = reply.header("content-length");
-    if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos) malformed("Content-Length", text);
+    if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+      malformed("Content-Length", text);
     const std::size_t length = bodiless ? 0 : std::stoull(text);
     if (bytes.size() - body_at < length) {
-      if (closed) malformed("connection closed " + std::to_string(length - (bytes.size() - body_at)) + " bytes early", head);
+      if (closed)
+        malformed("connection closed " + std::to_string(length - (bytes.size() - body_at)) + " bytes early", head);
       if (needed != nullptr) *needed = body_at + length;
       return std::nullopt;
     }

@@ -23,9 +23,9 @@ struct Reply {
   bool keep_alive() const;
 };
 
-// Takes one reply from the front of `bytes` and removes it there; nothing while more bytes are needed, and then `needed`
-// says how many in all at least. Throws std::runtime_error for anything malformed. `to_head`: the request was a HEAD.
-// `closed`: no more bytes will come.
+// Removes one reply from the front of `bytes`; nothing while more bytes are needed: `needed` is then the least
+// total. Throws std::runtime_error for anything malformed. `to_head`: the request was a HEAD. `closed`: no more bytes
+// will come.
 std::optional<Reply> take_reply(std::string& bytes, bool to_head, bool closed, std::size_t* needed = nullptr);
 
 }  // namespace bakeoff::test

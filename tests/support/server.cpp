@@ -1,16 +1,16 @@
 #include "tests/support/server.h"
 
-#include <algorithm>
 #include <arpa/inet.h>
-#include <filesystem>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
-#include <sstream>
-#include <stdexcept>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+#include <stdexcept>
 
 namespace bakeoff::test {
 
@@ -47,7 +47,8 @@ Server::Server(const std::string& binary, const std::string& root, const Options
     throw NotReady(words() + "did not become ready: " + child_.errors(), status, child_.errors());
   }
   ready_line_ = nlohmann::json::parse(*line, nullptr, false);
-  if (!ready_line_.is_object() || ready_line_.value("event", "") != "ready") throw NotReady(words() + "said: " + *line, -1, child_.errors());
+  if (!ready_line_.is_object() || ready_line_.value("event", "") != "ready")
+    throw NotReady(words() + "said: " + *line, -1, child_.errors());
   port_ = ready_line_.at("port").get<int>();
 }
 
@@ -83,8 +84,9 @@ Server::Sockets Server::sockets() const {
         sockets.to_accept += connection->idiag_rqueue;
       } else if (connection->idiag_inode != 0) {  // 0: no process holds it
         std::ostringstream line;
-        line << ntohs(connection->id.idiag_sport) << " to " << ntohs(connection->id.idiag_dport) << " in state " << int{connection->idiag_state}
-             << ", " << connection->idiag_rqueue << " to read, " << connection->idiag_wqueue << " sent";
+        line << ntohs(connection->id.idiag_sport) << " to " << ntohs(connection->id.idiag_dport) << " in state "
+             << int{connection->idiag_state} << ", " << connection->idiag_rqueue << " to read, "
+             << connection->idiag_wqueue << " sent";
         if (held.emplace(connection->idiag_inode, line.str()).second && connection->idiag_rqueue > 0) ++sockets.unread;
       }
       at += NLMSG_ALIGN(message->nlmsg_len);
@@ -101,7 +103,8 @@ std::vector<std::string> Server::held() const {
   std::vector<std::string> what;
   for (const pid_t member : child_.group()) {
     std::error_code gone;  // a process may end while it is looked at
-    for (std::filesystem::directory_iterator it("/proc/" + std::to_string(member) + "/fd", gone), end; !gone && it != end; it.increment(gone)) {
+    for (std::filesystem::directory_iterator it("/proc/" + std::to_string(member) + "/fd", gone), end;
+         !gone && it != end; it.increment(gone)) {
       std::error_code closed;
       what.push_back(std::filesystem::read_symlink(it->path(), closed).string());
     }
@@ -113,7 +116,8 @@ std::size_t Server::descriptors() const { return held().size(); }
 
 std::size_t Server::open_files(const std::string& directory) const {
   const std::vector<std::string> what = held();
-  return static_cast<std::size_t>(std::count_if(what.begin(), what.end(), [&](const std::string& path) { return path.starts_with(directory + "/"); }));
+  return static_cast<std::size_t>(std::count_if(
+      what.begin(), what.end(), [&](const std::string& path) { return path.starts_with(directory + "/"); }));
 }
 
 Server::Stopped Server::stop(int signal) {
@@ -128,7 +132,8 @@ Server::Stopped Server::stop(int signal) {
   std::string last;
   for (std::string line; std::getline(output, line);) last = line;
   stopped.statistics = nlohmann::json::parse(last, nullptr, false);
-  if (!stopped.statistics.is_object() || stopped.statistics.value("event", "") != "statistics") stopped.statistics = nullptr;
+  if (!stopped.statistics.is_object() || stopped.statistics.value("event", "") != "statistics")
+    stopped.statistics = nullptr;
   stopped.errors = child_.errors();
   return stopped;
 }

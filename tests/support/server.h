@@ -37,7 +37,9 @@ class Server {
 
   Client connect(int receive_buffer_bytes = 0) const { return Client(port_, receive_buffer_bytes); }
   // One request over a connection of its own.
-  Reply get(std::string_view target, std::string_view more_headers = "") const { return connect().get(target, more_headers); }
+  Reply get(std::string_view target, std::string_view more_headers = "") const {
+    return connect().get(target, more_headers);
+  }
 
   struct Sockets {
     // One line for each connection that the server's processes hold open, accepted and not yet closed: both ports, the
@@ -55,10 +57,10 @@ class Server {
   std::size_t processes() const { return child_.group().size(); }
 
   struct Stopped {
-    int status;  // exit status; -1: it had to be killed
+    int status;                 // exit status; -1: it had to be killed
     nlohmann::json statistics;  // null when its last line was none
-    std::string errors;  // standard error
-    std::size_t left_running;  // processes of it that outlived it
+    std::string errors;         // standard error
+    std::size_t left_running;   // processes of it that outlived it
   };
   // Sends SIGTERM and waits for the end.
   Stopped stop(int signal = SIGTERM);

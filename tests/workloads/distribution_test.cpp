@@ -55,8 +55,12 @@ TEST_CASE("distributions are read from TOML, and wrong ones refused") {
   CHECK(read("7").kind() == Distribution::Kind::constant);
   CHECK(read("{ distribution = \"pareto\", least = 1, shape = 1.5 }").mean() == Approx(3));
   CHECK(read("{ distribution = \"lognormal\", mu = -1, sigma = 0 }").mean() == Approx(std::exp(-1.0)));
-  CHECK_THROWS_WITH(read("{ distribution = \"gamma\" }"), Catch::Matchers::StartsWith("a.toml:1:22: distribution: expected `constant`, `uniform`"));
-  CHECK_THROWS_WITH(read("{ distribution = \"uniform\", least = 5, most = 5 }"), "a.toml:1:51: most: expected more than `least`");
-  CHECK_THROWS_WITH(read("{ distribution = \"weibull\", scale = 0, shape = 1 }"), Catch::Matchers::StartsWith("a.toml:1:41: scale: expected a number from 1e-09"));
-  CHECK_THROWS_WITH(read("{ distribution = \"exponential\", mean = 1, shape = 1 }"), "a.toml:1:47: unknown key `shape`");
+  CHECK_THROWS_WITH(read("{ distribution = \"gamma\" }"),
+                    Catch::Matchers::StartsWith("a.toml:1:22: distribution: expected `constant`, `uniform`"));
+  CHECK_THROWS_WITH(read("{ distribution = \"uniform\", least = 5, most = 5 }"),
+                    "a.toml:1:51: most: expected more than `least`");
+  CHECK_THROWS_WITH(read("{ distribution = \"weibull\", scale = 0, shape = 1 }"),
+                    Catch::Matchers::StartsWith("a.toml:1:41: scale: expected a number from 1e-09"));
+  CHECK_THROWS_WITH(read("{ distribution = \"exponential\", mean = 1, shape = 1 }"),
+                    "a.toml:1:47: unknown key `shape`");
 }

@@ -12,9 +12,9 @@
 #include <set>
 
 #include "core/base/errors.h"
+#include "core/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/temp_dir.h"
-#include "core/base/random.h"
 
 using namespace bakeoff;
 namespace fs = std::filesystem;
@@ -42,6 +42,14 @@ std::string bytes_of(const WorkloadFile& file) {
 }
 
 }  // namespace
+
+TEST_CASE("a set may have any name") {
+  const TempDir dir;
+  FileSet set("\xff\xfe");
+  set.add("/a", 10);
+  CHECK_FALSE(materialise(set, dir.path()).reused);
+  CHECK(materialise(set, dir.path()).reused);
+}
 
 TEST_CASE("any part of a file equals the same part of the whole") {
   const std::uint64_t seed = content_seed("/dir00000/class0_0");
@@ -144,7 +152,10 @@ TEST_CASE("a changed byte is found by the full check only") {
   const TempDir dir;
   const FileSet set = small_set();
   const MaterialisedSet made = materialise(set, dir.path());
-  std::fstream(made.root / "b" / "large.jpg", std::ios::in | std::ios::out | std::ios::binary).seekp(123'456).put('!').put('!');
+  std::fstream(made.root / "b" / "large.jpg", std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(123'456)
+      .put('!')
+      .put('!');
   CHECK(materialise(set, dir.path()).repaired == 0);
   CHECK(materialise(set, dir.path(), {true, {}}).repaired == 1);
   CHECK(slurp(made.root / "b" / "large.jpg") == bytes_of(set[2]));
@@ -194,12 +205,15 @@ TEST_CASE("a set that cannot be made says why and what to do, and leaves nothing
   FileSet huge("huge");
   huge.add("/a", std::uint64_t{1} << 60);
   CHECK_THROWS_AS(materialise(huge, dir.path()), StartError);
-  CHECK_THROWS_WITH(materialise(huge, dir.path()), Catch::Matchers::Contains("the file set huge needs 1152921504.6 GB, and " + dir.path().string() + " has") &&
-                                                       Catch::Matchers::Contains("choose another directory or a smaller set"));
+  CHECK_THROWS_WITH(
+      materialise(huge, dir.path()),
+      Catch::Matchers::Contains("the file set huge needs 1152921504.6 GB, and " + dir.path().string() + " has") &&
+          Catch::Matchers::Contains("choose another directory or a smaller set"));
   CHECK_FALSE(fs::exists(dir.path() / ("huge-" + huge.hash()) / "files"));
 
   std::ofstream(dir.path() / "file") << "x";
-  CHECK_THROWS_WITH(materialise(small_set(), dir.path() / "file"), Catch::Matchers::Contains("Not a directory; choose another directory"));
+  CHECK_THROWS_WITH(materialise(small_set(), dir.path() / "file"),
+                    Catch::Matchers::Contains("Not a directory; choose another directory"));
 }
 
 TEST_CASE("a set whose writing fails midway is removed") {

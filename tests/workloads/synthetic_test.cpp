@@ -94,7 +94,8 @@ TEST_CASE("a synthetic set is the same each time, and another with another seed"
 
 TEST_CASE("classes hold what their names say, and none is empty") {
   const TempDir dir;
-  const Workload workload = load_text(dir, "files = 300\nsizes = { distribution = \"uniform\", least = 1, most = 4096 }\n");
+  const Workload workload =
+      load_text(dir, "files = 300\nsizes = { distribution = \"uniform\", least = 1, most = 4096 }\n");
   REQUIRE(workload.classes.size() == 2);
   CHECK(workload.classes[0].name == "up to 1 KiB");
   CHECK(workload.classes[1].name == "up to 4 KiB");
@@ -104,10 +105,16 @@ TEST_CASE("classes hold what their names say, and none is empty") {
 TEST_CASE("synthetic sets that cannot be are refused in a line") {
   const TempDir dir;
   const std::string sizes = "sizes = 100\n";
-  CHECK_THROWS_WITH(load_text(dir, sizes), Catch::Matchers::EndsWith("w.toml:1:1: files: expected it, or `total_bytes`, or both"));
-  CHECK_THROWS_WITH(load_text(dir, sizes + "files = 10\nmean_transfer_bytes = 200\n"),
-                    Catch::Matchers::EndsWith("w.toml:4:23: mean_transfer_bytes: expected from 100 to 100 with these sizes"));
-  CHECK_THROWS_WITH(load_text(dir, sizes + "files = 10\nmost_bytes = 5\nleast_bytes = 6\n"), Catch::Matchers::EndsWith("w.toml:4:14: most_bytes: expected no less than `least_bytes`"));
-  CHECK_THROWS_WITH(load_text(dir, sizes + "total_bytes = \"2GB\"\n"), Catch::Matchers::EndsWith("total_bytes: expected what 10000000 files of these sizes hold, or less"));
-  CHECK_THROWS_WITH(load_text(dir, sizes + "files = 10\ntail = 5\n"), Catch::Matchers::EndsWith("w.toml:1:1: missing key `tail_share`: expected a number from 0 to 1"));
+  CHECK_THROWS_WITH(load_text(dir, sizes),
+                    Catch::Matchers::EndsWith("w.toml:1:1: files: expected it, or `total_bytes`, or both"));
+  CHECK_THROWS_WITH(
+      load_text(dir, sizes + "files = 10\nmean_transfer_bytes = 200\n"),
+      Catch::Matchers::EndsWith("w.toml:4:23: mean_transfer_bytes: expected from 100 to 100 with these sizes"));
+  CHECK_THROWS_WITH(load_text(dir, sizes + "files = 10\nmost_bytes = 5\nleast_bytes = 6\n"),
+                    Catch::Matchers::EndsWith("w.toml:4:14: most_bytes: expected no less than `least_bytes`"));
+  CHECK_THROWS_WITH(
+      load_text(dir, sizes + "total_bytes = \"2GB\"\n"),
+      Catch::Matchers::EndsWith("total_bytes: expected what 10000000 files of these sizes hold, or less"));
+  CHECK_THROWS_WITH(load_text(dir, sizes + "files = 10\ntail = 5\n"),
+                    Catch::Matchers::EndsWith("w.toml:1:1: missing key `tail_share`: expected a number from 0 to 1"));
 }

@@ -24,7 +24,8 @@ TEST_CASE("specweb99 has the benchmark's files") {
   CHECK(workload.files[0].size_bytes == 102);
   CHECK(workload.files[107].path == "/dir00002/class3_8");
   CHECK(workload.files[107].size_bytes == 921'600);
-  for (const WorkloadFile& file : workload.files.files()) CHECK(workload.classes[file.class_index].size_bytes == file.size_bytes);
+  for (const WorkloadFile& file : workload.files.files())
+    CHECK(workload.classes[file.class_index].size_bytes == file.size_bytes);
 }
 
 TEST_CASE("the full-size set is the papers'") {
@@ -36,7 +37,9 @@ TEST_CASE("the full-size set is the papers'") {
   // Hottest first, 100 MiB serve 96.9 % of requests and 500 MiB 99.7 %.
   std::vector<std::uint32_t> order(workload.files.size());
   for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-  const auto density = [&](std::uint32_t i) { return workload.popularity->share(i) / static_cast<double>(workload.files[i].size_bytes); };
+  const auto density = [&](std::uint32_t i) {
+    return workload.popularity->share(i) / static_cast<double>(workload.files[i].size_bytes);
+  };
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return density(a) > density(b); });
   double bytes = 0, share = 0, at_100 = 0, at_500 = 0;
   for (const std::uint32_t i : order) {
@@ -166,17 +169,21 @@ TEST_CASE("a size sweep is the runs of the figure") {
 }
 
 TEST_CASE("what is wrong with a workload is said in a line") {
-  CHECK_THROWS_WITH(load_workload("specweb9"), Catch::Matchers::StartsWith("there is no workload `specweb9`; did you mean `specweb99`?"));
+  CHECK_THROWS_WITH(load_workload("specweb9"),
+                    Catch::Matchers::StartsWith("there is no workload `specweb9`; did you mean `specweb99`?"));
   CHECK_THROWS_WITH(load_workload("./none.toml"), "cannot read ./none.toml: No such file or directory");
-  CHECK_THROWS_WITH(load_workload("specweb99", {"directories=0"}), "directories=0: directories: expected an integer from 1 to 100000, got 0");
-  CHECK_THROWS_WITH(load_workload("specweb99", {"directores=5"}), "directores=5: unknown key `directores`; did you mean `directories`?");
+  CHECK_THROWS_WITH(load_workload("specweb99", {"directories=0"}),
+                    "directories=0: directories: expected an integer from 1 to 100000, got 0");
+  CHECK_THROWS_WITH(load_workload("specweb99", {"directores=5"}),
+                    "directores=5: unknown key `directores`; did you mean `directories`?");
 }
 
 TEST_CASE("a workload of one's own is a TOML file, with its clients") {
   const TempDir dir;
   const std::string name = dir.path() / "own.toml";
-  std::ofstream(name) << "kind = \"single-file\"\nsize_bytes = 5\n[load]\nrequests_per_connection = 1\nreader_bytes_per_s = \"28KB\"\n"
-                         "inactive_off = \"3s\"\nactive_off = { distribution = \"weibull\", scale = 0.382, shape = 1.46 }\n";
+  std::ofstream(name)
+      << "kind = \"single-file\"\nsize_bytes = 5\n[load]\nrequests_per_connection = 1\nreader_bytes_per_s = \"28KB\"\n"
+         "inactive_off = \"3s\"\nactive_off = { distribution = \"weibull\", scale = 0.382, shape = 1.46 }\n";
   const Workload workload = load_workload(name);
   CHECK(workload.clients.requests_per_connection == 1u);
   CHECK(workload.clients.reader_bytes_per_s == 28'000u);
@@ -198,8 +205,8 @@ TEST_CASE("in dynamic, the shares that are made up are as asked for, and no file
   CHECK(workload.popularity->share(*burn) == Approx(0.05));
   CHECK(workload.classes.back().share == Approx(0.2));
   CHECK_FALSE(workload.files[*wait].on_disk);
-  CHECK(workload.files.has_made());
-  CHECK_FALSE(load_workload("specweb99", {"directories=2"}).files.has_made());
+  CHECK(workload.files.has_synthetic());
+  CHECK_FALSE(load_workload("specweb99", {"directories=2"}).files.has_synthetic());
   CHECK(workload.files.total_bytes() == 2 * 5'119'488);
   CHECK(load_workload("dynamic", {"directories=2"}).files.hash() == workload.files.hash());
   CHECK_THROWS_AS(load_workload("dynamic", {"wait_share=0.99"}), UsageError);

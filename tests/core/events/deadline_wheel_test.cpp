@@ -100,7 +100,7 @@ TEST_CASE("what expires may set and clear deadlines, its own too", "[deadline_wh
   std::vector<int> fds;
   const auto expired = [&](int fd) {
     fds.push_back(fd);
-    wheel.set(fd, start_ms);  // already past: must come with a later call, not in this one for ever
+    wheel.set(fd, start_ms);                   // already past: must come with a later call, not in this one for ever
     wheel.set(7, start_ms + 100 + 1024 * 50);  // a lap ahead: the same slot
     if (fd == 0) wheel.clear(3);
     if (fd == 0) wheel.set(2, start_ms + 10'000);
@@ -151,9 +151,12 @@ TEST_CASE("the wheel does as a map of deadlines does", "[deadline_wheel]") {
 
       // Time goes on by what a server would have waited, by less, or by far more.
       const auto pace = random() % 20;
-      if (pace == 0) now_ms += static_cast<std::int64_t>(random() % 400'000);
-      else if (pace < 10) now_ms += static_cast<std::int64_t>(random() % 100);
-      else if (wait_ms > 0) now_ms += wait_ms;
+      if (pace == 0)
+        now_ms += static_cast<std::int64_t>(random() % 400'000);
+      else if (pace < 10)
+        now_ms += static_cast<std::int64_t>(random() % 100);
+      else if (wait_ms > 0)
+        now_ms += wait_ms;
 
       std::set<int> expired;
       const std::int64_t last_look_ms = std::exchange(look_ms, now_ms);
@@ -172,7 +175,8 @@ TEST_CASE("the wheel does as a map of deadlines does", "[deadline_wheel]") {
           }
         }
       });
-      // What is left is not due, or no longer than the granularity; counted, where it was set too late, from the last look.
+      // What is left is not due, or no longer than the granularity; counted, where it was set too late, from the
+      // last look.
       for (const auto& [due, deadline_ms] : model) {
         REQUIRE(std::max(deadline_ms, last_look_ms) > now_ms - granularity_ms);
       }

@@ -38,7 +38,8 @@ TEST_CASE("a descriptor set holds numbers far beyond fd_set's 1024", "[descripto
   CHECK(members(set).empty());
 }
 
-TEST_CASE("a descriptor set's words are what select reads: bit n of word m is descriptor 64 m + n", "[descriptor_set]") {
+TEST_CASE("a descriptor set's words are what select reads: bit n of word m is descriptor 64 m + n",
+          "[descriptor_set]") {
   DescriptorSet set(200);
   set.insert(3);
   set.insert(130);

@@ -20,11 +20,7 @@ using namespace bakeoff;
 
 namespace {
 
-Options any_port() {
-  Options options;
-  options.port = 0;
-  return options;
-}
+Listener::Settings any_port() { return {}; }
 
 struct Socket {
   explicit Socket(int its_fd) : fd(its_fd) {}
@@ -61,9 +57,9 @@ std::int64_t timeout_ms_of(int fd, int name) {
 }
 
 template <class Error>
-std::string refusal(const Options& options) {
+std::string refusal(const Listener::Settings& settings) {
   try {
-    const Listener listener(options);
+    const Listener listener(settings);
     return {};
   } catch (const Error& error) {
     return error.what();
@@ -90,10 +86,9 @@ TEST_CASE("a listener accepts who has connected, and says when nobody has") {
 }
 
 TEST_CASE("workers that listen apart share a port, and nobody else gets it") {
-  Options options = any_port();
-  options.reuseport = true;
-  options.workers = 4;
-  const std::vector<Listener> listeners = Listener::open_all(options);
+  Listener::Settings settings = any_port();
+  settings.reuseport = true;
+  const std::vector<Listener> listeners = Listener::open_all(settings, 4);
   REQUIRE(listeners.size() == 4);
   std::vector<std::unique_ptr<Socket>> clients;
   for (const Listener& listener : listeners) CHECK(listener.port() == listeners[0].port());
@@ -113,18 +108,18 @@ TEST_CASE("workers that listen apart share a port, and nobody else gets it") {
   }
   CHECK(accepted == connections);
   CHECK(used >= 2);  // the kernel spreads them by their addresses: all at one socket is 4 to the power of -63
-  Options taken = options;
+  Listener::Settings taken = settings;
   taken.port = listeners[0].port();
-  CHECK_THROWS_AS(Listener::open_all(taken), StartError);
+  CHECK_THROWS_AS(Listener::open_all(taken, 4), StartError);
 }
 
 TEST_CASE("a connection inherits what was chosen for it") {
-  Options options = any_port();
-  options.send_buffer_bytes = 20'000;
-  options.congestion = "reno";  // every kernel has it
-  options.send = Sending::blocking;
-  options.send_timeout_ms = 1000;
-  const Listener listener(options);
+  Listener::Settings settings = any_port();
+  settings.send_buffer_bytes = 20'000;
+  settings.congestion = "reno";  // every kernel has it
+  settings.connections_block = true;
+  settings.tick_ms = 250;
+  const Listener listener(settings);
   const Socket client(connect_to(listener.port()));
   const Socket accepted(listener.accept().fd);
   REQUIRE(accepted.fd >= 0);
@@ -142,18 +137,18 @@ TEST_CASE("a connection inherits what was chosen for it") {
 }
 
 TEST_CASE("deferred accepting is set when it is asked for") {
-  Options options = any_port();
-  CHECK(number_of(Listener(options).fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT) == 0);
-  options.defer_accept = true;
-  CHECK(number_of(Listener(options).fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT) > 0);
+  Listener::Settings settings = any_port();
+  CHECK(number_of(Listener(settings).fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT) == 0);
+  settings.defer_accept_s = 15;
+  CHECK(number_of(Listener(settings).fd(), IPPROTO_TCP, TCP_DEFER_ACCEPT) > 0);
 }
 
 TEST_CASE("a listener whose worker waits in the call blocks, yet not for ever") {
-  Options options = any_port();
-  options.send = Sending::blocking;
-  options.waits_in_calls = true;
-  options.idle_timeout_ms = 80;
-  const Listener listener(options);
+  Listener::Settings settings = any_port();
+  settings.connections_block = true;
+  settings.accept_blocks = true;
+  settings.tick_ms = 20;
+  const Listener listener(settings);
   CHECK((::fcntl(listener.fd(), F_GETFL) & O_NONBLOCK) == 0);
   CHECK(listener.accept().outcome == Listener::Outcome::none);
 }
@@ -173,25 +168,35 @@ TEST_CASE("running out of descriptors is told from having nobody to accept") {
   CHECK(accepted.fd >= 0);
 }
 
-TEST_CASE("an address that cannot be listened at is refused with its cause") {
-  Options options = any_port();
+TEST_CASE("a socket that cannot accept any more is an error, not a client that has left") {
+  const Listener listener(any_port());
+  const Socket not_listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  REQUIRE(::dup2(not_listening.fd, listener.fd()) == listener.fd());
+  CHECK_THROWS_AS(listener.accept(), StartError);  // EINVAL
+  ::close(listener.fd());
+  CHECK_THROWS_AS(listener.accept(), StartError);                     // EBADF
+  REQUIRE(::dup2(not_listening.fd, listener.fd()) == listener.fd());  // for the destructor to close
+}
+
+TEST_CASE("an address that cannot be listened on is refused with its cause") {
+  Listener::Settings settings = any_port();
   SECTION("no address") {
     for (const char* address : {"localhost", "", "127.0.0.1.1", "[::1]", "::1%lo0x"}) {
-      options.address = address;
-      CHECK(refusal<UsageError>(options).find("is not an IP address") != std::string::npos);
+      settings.address = address;
+      CHECK(refusal<UsageError>(settings).find("is not an IP address") != std::string::npos);
     }
   }
   SECTION("not of this machine") {
-    options.address = "192.0.2.1";  // for documentation (RFC 5737)
-    CHECK(refusal<StartError>(options).find("192.0.2.1 port 0 cannot be listened at") != std::string::npos);
+    settings.address = "192.0.2.1";  // for documentation (RFC 5737)
+    CHECK(refusal<StartError>(settings).find("192.0.2.1 port 0 cannot be listened on") != std::string::npos);
   }
   SECTION("in use") {
-    const Listener first(options);
-    options.port = first.port();
-    CHECK(refusal<StartError>(options).find("is in use; choose another with --port") != std::string::npos);
+    const Listener first(settings);
+    settings.port = first.port();
+    CHECK(refusal<StartError>(settings).find("is in use; choose another with --port") != std::string::npos);
   }
   SECTION("congestion control that the kernel lacks") {
-    options.congestion = "none-such";
-    CHECK(refusal<UsageError>(options).find("--congestion=none-such is not to be had here") != std::string::npos);
+    settings.congestion = "none-such";
+    CHECK(refusal<UsageError>(settings).find("--congestion=none-such is not available here") != std::string::npos);
   }
 }

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -49,8 +50,12 @@ struct Pair {
     close_near();
     close_far();
   }
-  void close_near() { if (near >= 0) ::close(std::exchange(near, -1)); }
-  void close_far() { if (far >= 0) ::close(std::exchange(far, -1)); }
+  void close_near() {
+    if (near >= 0) ::close(std::exchange(near, -1));
+  }
+  void close_far() {
+    if (far >= 0) ::close(std::exchange(far, -1));
+  }
   void send_to_near() const { REQUIRE(::send(far, "x", 1, 0) == 1); }
   void drain_near() const {
     std::array<char, 4096> bytes;
@@ -98,6 +103,34 @@ bool trips_check(const std::function<void()>& act) {
 }
 
 }  // namespace
+
+TEST_CASE("what a wait found stays readable while its reader changes what is watched") {
+  const EventMechanism mechanism = GENERATE(EventMechanism::select, EventMechanism::poll, EventMechanism::epoll);
+  CAPTURE(name_of(mechanism));
+  const std::unique_ptr<Poller> poller = make_poller(mechanism, descriptors);
+  std::vector<Pair> pairs(20);
+  for (const Pair& pair : pairs) {
+    pair.send_to_near();
+    poller->watch(pair.near, Interest::read);
+  }
+  const std::span<const Ready> found = poller->wait(at_most_ms);
+  REQUIRE(found.size() == pairs.size());
+  const std::string before = report(found);
+  std::vector<Pair> more(100);
+  for (const Pair& pair : more) poller->watch(pair.near, Interest::read_write);
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    switch (i % 4) {
+      case 0: poller->watch(pairs[i].near, Interest::none); break;
+      case 1: poller->watch(pairs[i].near, Interest::write); break;
+      case 2: poller->forget(pairs[i].near); break;
+      case 3:
+        poller->closing(pairs[i].near);
+        pairs[i].close_near();
+        break;
+    }
+    CHECK(report(found) == before);
+  }
+}
 
 TEST_CASE("event mechanisms have the names people type", "[poller]") {
   CHECK(name_of(EventMechanism::epoll) == "epoll");
@@ -158,7 +191,8 @@ TEST_CASE("with no interest, or forgotten, nothing is reported, no hang-up eithe
   CHECK(report(poller->wait(at_most_ms)) == named(paused.near, "r"));
   poller->watch(forgotten.near, Interest::write);
   CHECK(poller->watched() == 2);
-  CHECK(report(poller->wait(at_most_ms)) == report(std::array<Ready, 2>{Ready{paused.near, true, false}, Ready{forgotten.near, false, true}}));
+  CHECK(report(poller->wait(at_most_ms)) ==
+        report(std::array<Ready, 2>{Ready{paused.near, true, false}, Ready{forgotten.near, false, true}}));
 }
 
 TEST_CASE("a paused descriptor may come back with another interest or the same", "[poller]") {
@@ -284,8 +318,10 @@ TEST_CASE("of many descriptors exactly the ready ones are reported", "[poller]")
         watched.insert(pair.near);
         break;
       case 2:
-        if (random() % 2 == 0) poller->forget(pair.near);
-        else poller->watch(pair.near, Interest::none);
+        if (random() % 2 == 0)
+          poller->forget(pair.near);
+        else
+          poller->watch(pair.near, Interest::none);
         watched.erase(pair.near);
         break;
       case 3:
@@ -293,9 +329,7 @@ TEST_CASE("of many descriptors exactly the ready ones are reported", "[poller]")
         if (!has_data.contains(pair.near)) pair.send_to_near();
         has_data.insert(pair.near);
         break;
-      default:
-        pair.drain_near();
-        has_data.erase(pair.near);
+      default: pair.drain_near(); has_data.erase(pair.near);
     }
     REQUIRE(poller->watched() == watched.size());
     if (step % 10 != 0) continue;
@@ -356,8 +390,8 @@ TEST_CASE("a signal ends the wait early with an empty result", "[poller]") {
   Pair pair;
   poller->watch(pair.near, Interest::read);
 
-  struct sigaction action{};
-  struct sigaction before{};
+  struct sigaction action {};
+  struct sigaction before {};
   action.sa_handler = [](int) {};
   REQUIRE(::sigaction(SIGALRM, &action, &before) == 0);
   const itimerval often{{0, 2000}, {0, 2000}};  // again and again: the first may come before the wait begins

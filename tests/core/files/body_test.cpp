@@ -13,33 +13,33 @@
 #include <vector>
 
 #include "tests/catch.h"
+#include "tests/core/files/cached_bytes.h"
 #include "tests/support/temp_dir.h"
 
 using namespace bakeoff;
+using bakeoff::test::body_kinds;
 using bakeoff::test::TempDir;
 using bakeoff::test::test_content;
 
 namespace {
 
 constexpr std::size_t size = 20'000;
-constexpr std::array body_kinds = {BodyKind::automatic, BodyKind::sendfile, BodyKind::mmap, BodyKind::buffer,
-                                   BodyKind::uncached};
 
 // A file in each of the forms that a cache keeps.
-struct File {
-  File() : content(test_content("file", size)) {
+struct TestFile {
+  TestFile() : content(test_content("file", size)) {
     directory.write("file", content);
     fd = ::open((directory.path() / "file").c_str(), O_RDONLY | O_CLOEXEC);
     mapping = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
     REQUIRE(fd >= 0);
     REQUIRE(mapping != MAP_FAILED);
   }
-  ~File() {
+  ~TestFile() {
     ::munmap(mapping, size);
     ::close(fd);
   }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
+  TestFile(const TestFile&) = delete;
+  TestFile& operator=(const TestFile&) = delete;
 
   FileBytes bytes(BodyStrategy::Keep keep) const {
     FileBytes bytes;
@@ -61,17 +61,18 @@ struct File {
   void* mapping = nullptr;
 };
 
-struct Pair {
-  explicit Pair(int send_buffer_bytes = 0) {
+struct SocketPair {
+  explicit SocketPair(int send_buffer_bytes = 0) {
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-    if (send_buffer_bytes > 0) ::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
+    if (send_buffer_bytes > 0)
+      ::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
   }
-  ~Pair() {
+  ~SocketPair() {
     ::close(ends[0]);
     ::close(ends[1]);
   }
-  Pair(const Pair&) = delete;
-  Pair& operator=(const Pair&) = delete;
+  SocketPair(const SocketPair&) = delete;
+  SocketPair& operator=(const SocketPair&) = delete;
 
   std::string take(std::size_t most) const {
     std::string piece(most, '\0');
@@ -97,14 +98,14 @@ TEST_CASE("a strategy says what it wants kept of a file") {
 }
 
 TEST_CASE("whatever the socket takes at once, what is sent is head and body in their order") {
-  const File file;
+  const TestFile file;
   const BodyKind kind = GENERATE(from_range(body_kinds));
   const std::uint64_t auto_limit_bytes = GENERATE(100u, 100'000u);
   const int buffer_bytes = GENERATE(0, 1);
   CAPTURE(name_of(kind), auto_limit_bytes, buffer_bytes);
   const BodyStrategy strategy(kind, auto_limit_bytes);
   const FileBytes bytes = file.bytes(strategy.keeps(size));
-  const Pair pair(buffer_bytes);
+  const SocketPair pair(buffer_bytes);
   std::array<char, 3000> scratch;
 
   const std::uint64_t begin = 17;
@@ -138,9 +139,9 @@ TEST_CASE("whatever the socket takes at once, what is sent is head and body in t
 }
 
 TEST_CASE("without a body the head alone is sent") {
-  const File file;
+  const TestFile file;
   const BodyStrategy strategy(GENERATE(from_range(body_kinds)), 100);
-  const Pair pair;
+  const SocketPair pair;
   const std::array<std::string_view, 1> head = {"head"};
   CHECK(strategy.send(pair.ends[0], head, {}, 0, 0, {}) == 4);
   CHECK(strategy.send(pair.ends[0], head, file.bytes(strategy.keeps(size)), 5, 0, {}) == 4);
@@ -148,11 +149,11 @@ TEST_CASE("without a body the head alone is sent") {
 }
 
 TEST_CASE("a file that ends too early is told from a socket that is full") {
-  const File file;
+  const TestFile file;
   const BodyKind kind = GENERATE(BodyKind::sendfile, BodyKind::uncached);
   const BodyStrategy strategy(kind, 100);
   const FileBytes bytes = file.bytes(BodyStrategy::Keep::descriptor);
-  const Pair pair;
+  const SocketPair pair;
   std::array<char, 3000> scratch;
   const std::array<std::string_view, 1> head = {"head"};
   CHECK(strategy.send(pair.ends[0], {}, bytes, size, 100, scratch) == 0);
@@ -162,10 +163,10 @@ TEST_CASE("a file that ends too early is told from a socket that is full") {
 }
 
 TEST_CASE("sending to who has gone is an error, not a signal") {
-  const File file;
+  const TestFile file;
   const BodyKind kind = GENERATE(BodyKind::mmap, BodyKind::buffer, BodyKind::uncached);
   const BodyStrategy strategy(kind, 100);
-  Pair pair;
+  SocketPair pair;
   ::close(std::exchange(pair.ends[1], ::dup(pair.ends[0])));
   std::array<char, 3000> scratch;
   CHECK(strategy.send(pair.ends[0], {}, file.bytes(strategy.keeps(size)), 0, size, scratch) == -1);

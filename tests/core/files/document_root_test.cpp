@@ -1,5 +1,6 @@
 #include "core/files/document_root.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <string>
 
 #include "core/base/errors.h"
@@ -47,6 +49,24 @@ TEST_CASE("a regular file is opened and described") {
   ::close(file.fd);
 }
 
+TEST_CASE("dates that nanoseconds cannot hold are the last, or the first, that they can") {
+  const TempDir directory;
+  directory.write("a", "hello");
+  const DocumentRoot root(directory.path().string());
+  for (const std::int64_t seconds : {9'223'372'037LL, 10'413'792'000LL, -9'223'372'037LL, -10'413'792'000LL}) {
+    const timespec times[2] = {{0, 0}, {seconds, 999'999'999}};
+    REQUIRE(::utimensat(AT_FDCWD, (directory.path() / "a").c_str(), times, 0) == 0);
+    struct stat attributes {};
+    REQUIRE(::stat((directory.path() / "a").c_str(), &attributes) == 0);
+    if (attributes.st_mtim.tv_sec != seconds) continue;  // a file system that cannot hold it either
+    const DocumentRoot::File file = root.open("/a");
+    REQUIRE(file.status == 200);
+    ::close(file.fd);
+    CHECK(file.mtime_ns ==
+          (seconds > 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min()));
+  }
+}
+
 TEST_CASE("nothing outside the root is served, however it is named") {
   const TempDir outside;
   outside.write("secret", "x");
@@ -62,7 +82,8 @@ TEST_CASE("nothing outside the root is served, however it is named") {
   const DocumentRoot root(inside.string());
   CHECK(status_of(root, "/a") == 200);
   CHECK(status_of(root, "/within") == 200);
-  for (const char* name : {"/up", "/absolute", "/absolute-within", "/folder/secret", "/../secret", "/magic/etc/passwd", "/loop"}) {
+  for (const char* name :
+       {"/up", "/absolute", "/absolute-within", "/folder/secret", "/../secret", "/magic/etc/passwd", "/loop"}) {
     CAPTURE(name);
     CHECK(status_of(root, name) == 403);
   }

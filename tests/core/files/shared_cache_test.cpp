@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/catch.h"
+#include "tests/core/files/cached_bytes.h"
 #include "tests/core/processes.h"
 #include "tests/core/server_bench.h"
 
@@ -20,40 +21,34 @@ using namespace bakeoff::test;
 
 namespace {
 
-std::string bytes_of(const CachedFile& file) {
-  const FileBytes& bytes = file.bytes;
-  if (bytes.memory != nullptr) return std::string(bytes.memory, bytes.size_bytes);
-  std::string content(bytes.size_bytes, '\0');
-  content.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::pread(bytes.fd, content.data(), content.size(), 0))));
-  return content;
-}
-
 // A cache that processes share, and the connections' descriptors that pins belong to.
 struct House {
   explicit House(BodyKind kind = BodyKind::automatic, std::uint64_t cache_bytes = 1 << 20, int entries = 16)
-      : bench([&] {
-          Options options = bench_options();
-          options.workers = workers;
-          options.body = kind;
-          options.cache_bytes = cache_bytes;
-          options.cache_entries = entries;
-          return options;
-        }(), Sharing::processes) {
+      : bench(
+            [&] {
+              Options options = bench_options();
+              options.workers = workers;
+              options.body = kind;
+              options.cache_bytes = cache_bytes;
+              options.cache_entries = entries;
+              return options;
+            }(),
+            Sharing::processes) {
     ProcessLock::register_process();
-    ledger().adopt_open_descriptors();
+    descriptors().adopt_open_descriptors();
   }
 
   static constexpr int workers = 4;
 
-  Ledger& ledger() { return *bench.server.ledger(); }
-  FileCache& cache() { return bench.server.cache(); }
-  SharedCacheMemory& memory() { return *bench.server.shared_cache(); }
+  SharedDescriptorTable& descriptors() { return bench.server.shared_descriptors(); }
+  FileCache& cache() { return *bench.server.shared_cache(); }
+  SharedCacheMemory& memory() { return bench.server.shared_cache_memory(); }
 
   template <class Body>
   Process worker(int number, Body body) {
     return Process([&] {
       ProcessLock::register_process();
-      ledger().i_am(number);
+      descriptors().i_am(number);
       return body();
     });
   }
@@ -69,12 +64,12 @@ struct House {
     });
     spin_until([&] { return held->load() == 1; });
     dead.kill_and_reap();
-    ledger().give_back(1, cache());
+    descriptors().give_back(1, cache());
   }
 
-  void bury(int number) { ledger().give_back(number, cache()); }
+  void bury(int number) { descriptors().give_back(number, cache()); }
   bool tidy() {
-    const bool swept = ledger().sweep_strays();
+    const bool swept = descriptors().sweep_strays();
     const bool retired = memory().tidy();
     return swept && retired;
   }
@@ -84,15 +79,17 @@ struct House {
 
 // A connection of whichever process makes it; nobody closes its descriptor but itself.
 struct Guest {
-  explicit Guest(House& its_house) : house(its_house), fd(::eventfd(0, EFD_CLOEXEC)) { house.ledger().note_cached(fd, 0); }
+  explicit Guest(House& its_house) : house(its_house), fd(::eventfd(0, EFD_CLOEXEC)) {
+    house.descriptors().note_cached(fd, 0);
+  }
   ~Guest() {
     if (slot().file != nullptr) house.cache().unpin(slot());
-    house.ledger().close(fd);
+    house.descriptors().close(fd);
   }
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
 
-  PinSlot& slot() { return house.ledger().pin_of(fd); }
+  PinSlot& slot() { return house.descriptors().pin_of(fd); }
   bool find(std::string_view name) { return house.cache().find(name, 0, slot()); }
   int load(std::string_view name) { return house.cache().load(name, 0, slot()); }
   std::string bytes() { return bytes_of(*slot().file); }
@@ -169,11 +166,11 @@ TEST_CASE("a table whose lock-holder died is discarded, and its pins hold") {
     CHECK(again.bytes() == a);
     CHECK(other.bytes() == b);
   }
-  house.cache().shed(100);
+  house.cache().evict(100);
   CHECK(open_descriptors() == before);
 }
 
-TEST_CASE("a doomed entry of a discarded table harms no other") {
+TEST_CASE("an invalidated entry of a discarded table harms no other") {
   House house;
   house.bench.write("/a", 5000);
   Guest old(house);
@@ -181,7 +178,7 @@ TEST_CASE("a doomed entry of a discarded table harms no other") {
   house.die_holding_the_lock();
   Guest fresh(house);
   REQUIRE(fresh.load("/a") == 200);
-  house.cache().doom(old.slot());
+  house.cache().invalidate(old.slot());
   CHECK(is_cached(house, "/a"));
 }
 
@@ -221,8 +218,8 @@ TEST_CASE("with no memory left for a table, files are served without being kept"
       Guest second(house);
       REQUIRE(second.load("/small") == 200);
       CHECK(second.bytes() == small);
-      house.cache().doom(guest.slot());
-      house.cache().shed(10);
+      house.cache().invalidate(guest.slot());
+      house.cache().evict(10);
     }
     house.die_holding_the_lock();  // once more, without a table
     CHECK_FALSE(house.tidy());
@@ -237,7 +234,7 @@ TEST_CASE("with no memory left for a table, files are served without being kept"
   }
   CHECK(house.tidy());
   CHECK(is_cached(house, "/a"));
-  house.cache().shed(100);
+  house.cache().evict(100);
   CHECK(open_descriptors() == before);
 }
 
@@ -281,12 +278,13 @@ TEST_CASE("workers killed at any moment leave the living with the right bytes, a
 
   const auto serve = [&](int number) {
     return house.worker(number, [&, number] {
-      unsigned state = static_cast<unsigned>(number) * 7919 + static_cast<unsigned>(board->turns[static_cast<std::size_t>(number - 1)]);
+      unsigned state = static_cast<unsigned>(number) * 7919 +
+                       static_cast<unsigned>(board->turns[static_cast<std::size_t>(number - 1)]);
       const auto open_connection = [&] {
-        const Ledger::Window window(&house.ledger());
-        // A socket, as in a server: the ledger tells one from the next that bears its number.
+        const DescriptorTable::Window window(house.descriptors());
+        // A socket, as in a server: the table tells one from the next that bears its number.
         const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        house.ledger().note(fd);
+        house.descriptors().note(fd);
         return fd;
       };
       for (;;) {
@@ -294,13 +292,13 @@ TEST_CASE("workers killed at any moment leave the living with the right bytes, a
         for (int request = 0; request < 5; ++request) {
           state = state * 1664525 + 1013904223;
           const std::size_t i = (state >> 16) % files;
-          PinSlot& slot = house.ledger().pin_of(fd);
+          PinSlot& slot = house.descriptors().pin_of(fd);
           if (!house.cache().find(names[i], 0, slot) && house.cache().load(names[i], 0, slot) != 200) {
             ++board->wrong;
             continue;
           }
           if (bytes_of(*slot.file) != contents[i]) ++board->wrong;
-          if (state % 37 == 0) house.cache().doom(slot);
+          if (state % 37 == 0) house.cache().invalidate(slot);
           house.cache().unpin(slot);
         }
         house.bench.server.close_connection(fd);
@@ -328,6 +326,6 @@ TEST_CASE("workers killed at any moment leave the living with the right bytes, a
   }
   CHECK(house.tidy());
   CHECK(board->wrong == 0);
-  house.cache().shed(1000);
+  house.cache().evict(1000);
   CHECK(open_descriptors() == before);
 }

@@ -45,7 +45,7 @@ Result parse_copy(RequestParser& parser, std::string_view bytes, Outcome& outcom
     outcome.keep_alive = request.keep_alive;
     outcome.chunked = request.chunked;
     outcome.content_bytes = request.content_bytes;
-    outcome.if_none_match = request.if_none_match;
+    outcome.if_none_match = request.if_none_match.value_or("");
     outcome.if_modified_since = request.if_modified_since;
   }
   return result;
@@ -135,7 +135,7 @@ TEST_CASE("the views point into the bytes of the last call", "[request_parser]")
   REQUIRE(parser.parse(head, request) == Result::complete);
   CHECK(request.method == Method::head);
   CHECK(request.target.data() == head.data() + 5);
-  CHECK(request.if_none_match.data() == head.data() + head.find("\"t\""));
+  CHECK(request.if_none_match.value().data() == head.data() + head.find("\"t\""));
 }
 
 TEST_CASE("a head is incomplete until its last byte", "[request_parser]") {
@@ -189,18 +189,37 @@ TEST_CASE("after complete the parser is ready for the next head, after refused i
   CHECK(parser.parse("GET / HTTP/1.0\r\n\r\n", request) == Result::complete);
 }
 
+TEST_CASE("an empty condition is told from none", "[request_parser]") {
+  RequestParser parser;
+  Request request;
+  REQUIRE(parser.parse(with_fields("If-None-Match: \r\nIf-Match:\r\n"), request) == Result::complete);
+  CHECK(request.conditional);
+  CHECK(request.if_match == std::string_view());
+  CHECK(request.if_none_match == std::string_view());
+  REQUIRE(parser.parse(with_fields("If-Unmodified-Since: a\r\n"), request) == Result::complete);
+  CHECK(request.conditional);
+  CHECK(request.if_unmodified_since == "a");
+  REQUIRE(parser.parse(with_fields("If-Unmodified-Since: a\r\nIf-Unmodified-Since: b\r\n"), request) ==
+          Result::complete);
+  CHECK(request.if_unmodified_since.empty());
+}
+
 TEST_CASE("nothing of a request is left in the next", "[request_parser]") {
   RequestParser parser;
   Request request;
-  REQUIRE(parser.parse("HEAD / HTTP/1.0\r\nContent-Length: 7\r\nIf-None-Match: \"a\"\r\nIf-Modified-Since: b\r\n\r\n",
+  REQUIRE(parser.parse("HEAD / HTTP/1.0\r\nContent-Length: 7\r\nIf-None-Match: \"a\"\r\nIf-Modified-Since: b\r\n"
+                       "If-Match: \"a\"\r\nIf-Unmodified-Since: b\r\n\r\n",
                        request) == Result::complete);
   REQUIRE(parser.parse(with_fields(""), request) == Result::complete);
   CHECK(request.method == Method::get);
   CHECK(request.minor_version == 1);
   CHECK(request.keep_alive);
   CHECK(request.content_bytes == 0);
-  CHECK(request.if_none_match.empty());
+  CHECK_FALSE(request.conditional);
+  CHECK_FALSE(request.if_match);
+  CHECK_FALSE(request.if_none_match);
   CHECK(request.if_modified_since.empty());
+  CHECK(request.if_unmodified_since.empty());
 }
 
 TEST_CASE("request lines", "[request_parser]") {
@@ -295,7 +314,10 @@ TEST_CASE("targets", "[request_parser]") {
       {"http://a\\b/c", nullptr},
       {"http:/b", nullptr},
       {"http:", nullptr},
-      {"https://a/b", nullptr},
+      {"https://a/b", "/b"},
+      {"HTTPS://a:443", "/"},
+      {"https:///b", nullptr},
+      {"ftp://a/b", nullptr},
       {"ftp://a/b", nullptr},
       {"a", nullptr},
       {"a/b", nullptr},
@@ -327,8 +349,8 @@ TEST_CASE("Host has to be there once and valid", "[request_parser]") {
   CHECK(status_of("GET / HTTP/1.0\r\nHost: a\r\nhost: a\r\n\r\n") == 400);
   CHECK(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n") == 400);
   CHECK(status_of("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nHOST: b\r\n\r\n") == 400);
-  for (const char* valid : {"", " ", " a", "a", " a\t ", " a:80", " a:", ":80", " 127.0.0.1:8080", " [::1]", " [::1]:80",
-                            " [v1.a:b]", " a.b-c_d~e", " %41", " a!$&'()*+,;="}) {
+  for (const char* valid : {"", " ", " a", "a", " a\t ", " a:80", " a:", ":80", " 127.0.0.1:8080", " [::1]",
+                            " [::1]:80", " [v1.a:b]", " a.b-c_d~e", " %41", " a!$&'()*+,;="}) {
     INFO(valid);
     CHECK(status_of(with_host(valid)) == 200);
   }
@@ -464,8 +486,7 @@ TEST_CASE("persistence follows version and Connection", "[request_parser]") {
       {"1.0", "Proxy-Connection: keep-alive\r\n", false},
   }));
   INFO(version << ' ' << lines);
-  const Outcome outcome =
-      parse("GET / HTTP/" + std::string(version) + "\r\nHost: a\r\n" + std::string(lines) + "\r\n");
+  const Outcome outcome = parse("GET / HTTP/" + std::string(version) + "\r\nHost: a\r\n" + std::string(lines) + "\r\n");
   REQUIRE(outcome.result == Result::complete);
   CHECK(outcome.keep_alive == keep_alive);
 }

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "tests/catch.h"
@@ -40,6 +41,21 @@ Head read_head(std::string_view text) {
     REQUIRE(head.fields.emplace(line.substr(0, colon), line.substr(colon + 2)).second);
   }
   return head;
+}
+
+}  // namespace
+
+namespace {
+
+// Whether the conditions leave a 304. Empty: absent.
+bool not_modified(std::string_view if_none_match, std::string_view if_modified_since, std::string_view tag,
+                  std::int64_t mtime_s) {
+  Request request;
+  if (!if_none_match.empty()) request.if_none_match = if_none_match;
+  request.if_modified_since = if_modified_since;
+  const int status = status_by_conditions(request, tag, mtime_s);
+  CHECK((status == 304 || status == 200));
+  return status == 304;
 }
 
 }  // namespace
@@ -98,27 +114,27 @@ TEST_CASE("a year of two digits is at most 50 years ahead", "[response_head]") {
 }
 
 TEST_CASE("what is no date is not read as one", "[response_head]") {
-  for (const char* text : {
-           "", " ", "0", "Sun", "Sun,", "Sun, ", "784111777",
-           // Something before, behind or between.
-           " Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun,06 Nov 1994 08:49:37 GMT",
-           "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37",
-           "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06  Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT",
-           "Sun, 06-Nov-1994 08:49:37 GMT", "Sun, 06 Nov 1994 8:49:37 GMT", "Sun, 06 Nov 1994 08:49 GMT",
-           // Other zones and other cases.
-           "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 +0000", "sun, 06 Nov 1994 08:49:37 GMT",
-           "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 gmt", "Xun, 06 Nov 1994 08:49:37 GMT",
-           // Times that do not exist.
-           "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 31 Nov 1994 08:49:37 GMT", "Wed, 29 Feb 1995 08:49:37 GMT",
-           "Thu, 29 Feb 1900 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
-           "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 -8:49:37 GMT", "Sun, +6 Nov 1994 08:49:37 GMT",
-           // Before 1970.
-           "Wed, 31 Dec 1969 23:59:59 GMT", "Wed, 31 Dec 1969 00:00:00 GMT", "Mon, 01 Jan 0000 00:00:00 GMT",
-           // The other forms.
-           "Sun, 06-Nov-94 08:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT", "Sunday, 6-Nov-94 08:49:37 GMT",
-           "Sunday 06-Nov-94 08:49:37 GMT", "Someday, 06-Nov-94 08:49:37 GMT", "Sun Nov 6 08:49:37 1994",
-           "Sun Nov  06 08:49:37 1994", "Sun Nov  6 08:49:37 94", "Sun Nov  6 08:49:37 1994 GMT",
-           "Sunday Nov  6 08:49:37 1994"}) {
+  for (const char* text :
+       {"", " ", "0", "Sun", "Sun,", "Sun, ", "784111777",
+        // Something before, behind or between.
+        " Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun,06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06  Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT",
+        "Sun, 06-Nov-1994 08:49:37 GMT", "Sun, 06 Nov 1994 8:49:37 GMT", "Sun, 06 Nov 1994 08:49 GMT",
+        // Other zones and other cases.
+        "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 +0000", "sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 gmt", "Xun, 06 Nov 1994 08:49:37 GMT",
+        // Times that do not exist.
+        "Sun, 00 Nov 1994 08:49:37 GMT", "Sun, 31 Nov 1994 08:49:37 GMT", "Wed, 29 Feb 1995 08:49:37 GMT",
+        "Thu, 29 Feb 1900 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 Nov 1994 -8:49:37 GMT", "Sun, +6 Nov 1994 08:49:37 GMT",
+        // Before 1970.
+        "Wed, 31 Dec 1969 23:59:59 GMT", "Wed, 31 Dec 1969 00:00:00 GMT", "Mon, 01 Jan 0000 00:00:00 GMT",
+        // The other forms.
+        "Sun, 06-Nov-94 08:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT", "Sunday, 6-Nov-94 08:49:37 GMT",
+        "Sunday 06-Nov-94 08:49:37 GMT", "Someday, 06-Nov-94 08:49:37 GMT", "Sun Nov 6 08:49:37 1994",
+        "Sun Nov  06 08:49:37 1994", "Sun Nov  6 08:49:37 94", "Sun Nov  6 08:49:37 1994 GMT",
+        "Sunday Nov  6 08:49:37 1994"}) {
     INFO(text);
     CHECK(parse_http_date(text) == -1);
   }
@@ -132,7 +148,8 @@ TEST_CASE("the type goes by the ending of the name", "[response_head]") {
   CHECK(mime_type("/a.b/c.png") == "image/png");
   CHECK(mime_type("a.css") == "text/css");
   CHECK(mime_type("/.js") == "text/javascript");
-  for (const char* unknown : {"", "/", "/dir00000/class0_0", "/a.html/b", "/a.", "/html", "/a.unheard-of", "/a.htmlx"}) {
+  for (const char* unknown :
+       {"", "/", "/dir00000/class0_0", "/a.html/b", "/a.", "/html", "/a.unheard-of", "/a.htmlx"}) {
     INFO(unknown);
     CHECK(mime_type(unknown) == "application/octet-stream");
   }
@@ -143,12 +160,14 @@ TEST_CASE("an entity tag changes with size and time", "[response_head]") {
   CHECK(tag == entity_tag(1000, example_s * ns_per_s));
   CHECK(tag != entity_tag(1001, example_s * ns_per_s));
   CHECK(tag != entity_tag(1000, example_s * ns_per_s + 1));
-  for (const std::string& each : {tag, entity_tag(0, 0), entity_tag(UINT64_MAX, INT64_MAX), entity_tag(UINT64_MAX, -1)}) {
+  for (const std::string& each :
+       {tag, entity_tag(0, 0), entity_tag(UINT64_MAX, INT64_MAX), entity_tag(UINT64_MAX, -1)}) {
     INFO(each);
     REQUIRE(each.size() > 2);
     CHECK(each.front() == '"');
     CHECK(each.back() == '"');
-    CHECK(each.substr(1, each.size() - 2).find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz-") == std::string::npos);
+    CHECK(each.substr(1, each.size() - 2).find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz-") ==
+          std::string::npos);
   }
   CHECK(entity_tag(35, 36) == "\"10-z\"");
 }
@@ -198,31 +217,31 @@ TEST_CASE("If-None-Match", "[response_head]") {
   for (const char* match : {"\"a-1\"", "W/\"a-1\"", "*", "\"b\", \"a-1\"", "\"b\",\"a-1\",\"c\"", "\"b\" , W/\"a-1\"",
                             ", ,\"a-1\"", "\"a-1\",", "\"x, y\", \"a-1\"", "\"\", \"a-1\"", "\"b\"\t,\t\"a-1\""}) {
     INFO(match);
-    CHECK(is_not_modified(match, "", tag, example_s));
+    CHECK(not_modified(match, "", tag, example_s));
   }
-  for (const char* other : {"\"a\"", "\"b\"", "a-1", "\"a-1", "a-1\"", "w/\"a-1\"", "W/ \"a-1\"", "\"b\" \"a-1\"",
-                            "\"b\"\"a-1\"", "*, \"b\"", "**", ",", " ", "\"A-1\"", "\"x, \"a-1\"", "junk, \"a-1\"",
-                            "W/", "\"", "W/\""}) {
+  for (const char* other :
+       {"\"a\"", "\"b\"", "a-1", "\"a-1", "a-1\"", "w/\"a-1\"", "W/ \"a-1\"", "\"b\" \"a-1\"", "\"b\"\"a-1\"",
+        "*, \"b\"", "**", ",", " ", "\"A-1\"", "\"x, \"a-1\"", "junk, \"a-1\"", "W/", "\"", "W/\""}) {
     INFO(other);
-    CHECK_FALSE(is_not_modified(other, "", tag, example_s));
+    CHECK_FALSE(not_modified(other, "", tag, example_s));
     // It decides alone, whatever If-Modified-Since says (RFC 9110, 13.1.3).
-    CHECK_FALSE(is_not_modified(other, example, tag, example_s));
+    CHECK_FALSE(not_modified(other, example, tag, example_s));
   }
-  CHECK(is_not_modified("\"a-1\"", "Thu, 01 Jan 1970 00:00:00 GMT", tag, example_s));
+  CHECK(not_modified("\"a-1\"", "Thu, 01 Jan 1970 00:00:00 GMT", tag, example_s));
 }
 
 TEST_CASE("If-Modified-Since", "[response_head]") {
   const std::string_view tag = "\"a\"";
-  CHECK(is_not_modified("", example, tag, example_s));
-  CHECK(is_not_modified("", example, tag, example_s - 1));
-  CHECK_FALSE(is_not_modified("", example, tag, example_s + 1));
-  CHECK(is_not_modified("", "Sunday, 06-Nov-94 08:49:37 GMT", tag, example_s));
-  CHECK(is_not_modified("", "Sun Nov  6 08:49:37 1994", tag, example_s));
-  CHECK(is_not_modified("", "Fri, 31 Dec 9999 23:59:59 GMT", tag, example_s));
-  CHECK_FALSE(is_not_modified("", "", tag, example_s));
+  CHECK(not_modified("", example, tag, example_s));
+  CHECK(not_modified("", example, tag, example_s - 1));
+  CHECK_FALSE(not_modified("", example, tag, example_s + 1));
+  CHECK(not_modified("", "Sunday, 06-Nov-94 08:49:37 GMT", tag, example_s));
+  CHECK(not_modified("", "Sun Nov  6 08:49:37 1994", tag, example_s));
+  CHECK(not_modified("", "Fri, 31 Dec 9999 23:59:59 GMT", tag, example_s));
+  CHECK_FALSE(not_modified("", "", tag, example_s));
   for (const std::int64_t mtime_s : {example_s, std::int64_t{0}, std::int64_t{-1}, std::int64_t{-100}}) {
-    CHECK_FALSE(is_not_modified("", "yesterday", tag, mtime_s));
-    CHECK_FALSE(is_not_modified("", "Wed, 31 Dec 1969 23:59:59 GMT", tag, mtime_s));
+    CHECK_FALSE(not_modified("", "yesterday", tag, mtime_s));
+    CHECK_FALSE(not_modified("", "Wed, 31 Dec 1969 23:59:59 GMT", tag, mtime_s));
   }
 }
 
@@ -240,19 +259,19 @@ TEST_CASE("refusals", "[response_head]") {
                                               {503, "Service Unavailable"},
                                               {505, "HTTP Version Not Supported"}};
   for (const auto& [status, reason] : reasons) {
-    const Refusal refusal = make_refusal(status);
+    const ErrorResponse error_response = make_error_response(status);
     const std::string said = std::to_string(status) + ' ' + reason;
-    const Head head = read_head(refusal.head);
+    const Head head = read_head(error_response.head);
     CHECK(head.status_line == "HTTP/1.1 " + said);
     CHECK(head.fields.at("Server") == "bakeoff");
     CHECK(head.fields.at("Content-Type") == "text/plain");
-    CHECK(head.fields.at("Content-Length") == std::to_string(refusal.body.size()));
+    CHECK(head.fields.at("Content-Length") == std::to_string(error_response.body.size()));
     CHECK(head.fields.size() == (status == 405 || status == 503 ? 4 : 3));
-    CHECK(refusal.body.starts_with(said));
-    CHECK(refusal.body.back() == '\n');
+    CHECK(error_response.body.starts_with(said));
+    CHECK(error_response.body.back() == '\n');
   }
-  CHECK(read_head(make_refusal(405).head).fields.at("Allow") == "GET, HEAD");
-  CHECK(read_head(make_refusal(503).head).fields.at("Retry-After") == "1");
+  CHECK(read_head(make_error_response(405).head).fields.at("Allow") == "GET, HEAD");
+  CHECK(read_head(make_error_response(503).head).fields.at("Retry-After") == "1");
 }
 
 TEST_CASE("an aligned head is a multiple of 32 bytes that says the same", "[response_head]") {
@@ -296,6 +315,49 @@ TEST_CASE("the end of a head", "[response_head]") {
 
   HeadEnd at_minus_one;
   CHECK(at_minus_one.get(HeadEnd::Connection::implied, -1) == "Date: Wed, 31 Dec 1969 23:59:59 GMT\r\n\r\n");
+}
+
+TEST_CASE("conditions are looked at in the order of RFC 9110, 13.2.2") {
+  constexpr std::int64_t mtime_s = 784'111'777;
+  const std::string_view tag = "\"a\"", same = "Sun, 06 Nov 1994 08:49:37 GMT",
+                         earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
+  struct Case {
+    std::optional<std::string_view> match;
+    std::string_view unmodified_since;
+    std::optional<std::string_view> none_match;
+    std::string_view modified_since;
+    int status;
+  };
+  const Case cases[] = {
+      {"\"a\"", "", {}, "", 200},
+      {"*", "", {}, "", 200},
+      {"\"b\"", "", {}, "", 412},
+      {"\"b\", \"a\"", "", {}, "", 200},
+      {"W/\"a\"", "", {}, "", 412},  // the strong comparison
+      {"", "", {}, "", 412},
+      {"nonsense", "", {}, "", 412},
+      {"\"b\"", "", "\"a\"", "", 412},  // before If-None-Match
+      {"\"a\"", "", "\"a\"", "", 304},
+      {"\"a\"", earlier, {}, "", 200},  // in place of If-Unmodified-Since
+      {{}, same, {}, "", 200},
+      {{}, earlier, {}, "", 412},
+      {{}, "yesterday", {}, "", 200},
+      {{}, earlier, "\"a\"", "", 412},
+      {{}, same, "\"a\"", "", 304},
+      {{}, "", "", same, 200},  // an empty list is a list: no date is looked at beside it
+      {{}, "", "\"b\"", same, 200},
+      {{}, "", {}, same, 304},
+      {{}, "", {}, earlier, 200},
+  };
+  for (const Case& one : cases) {
+    Request request;
+    request.if_match = one.match;
+    request.if_unmodified_since = one.unmodified_since;
+    request.if_none_match = one.none_match;
+    request.if_modified_since = one.modified_since;
+    CAPTURE(one.match.value_or("none"), one.unmodified_since, one.none_match.value_or("none"), one.modified_since);
+    CHECK(status_by_conditions(request, tag, mtime_s) == one.status);
+  }
 }
 
 }  // namespace bakeoff

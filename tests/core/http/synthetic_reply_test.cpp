@@ -26,9 +26,9 @@ Options dynamic_options() {
 }  // namespace
 
 TEST_CASE("a target says what it takes, or is a file's") {
-  const MadeReply reply{.burn_us = 200, .wait_ms = 5, .bytes = 1000};
+  const SyntheticReply reply{.burn_us = 200, .wait_ms = 5, .bytes = 1000};
   CHECK(target_of(reply) == "/dynamic/burn-200us/wait-5ms/size-1000");
-  CHECK(parse_made_reply(target_of(reply)) == reply);
+  CHECK(parse_synthetic_reply(target_of(reply)) == reply);
   for (const char* other :
        {"/", "/dynamic", "/dynamic/", "/dynamic/burn-us/wait-5ms/size-1", "/dynamic/burn-1us/wait-5ms/size-1x",
         "/dynamic/burn-1us/wait-5ms", "/dynamic/burn-1us/size-1", "/dynamic/burn--1us/wait-5ms/size-1",
@@ -36,7 +36,7 @@ TEST_CASE("a target says what it takes, or is a file's") {
         "/dynamic/burn-0us/wait-0ms/size-1048577", "/dynamic/burn-99999999999999999999us/wait-0ms/size-1",
         "/d00000/f0000000"}) {
     CAPTURE(other);
-    CHECK_FALSE(parse_made_reply(other));
+    CHECK_FALSE(parse_synthetic_reply(other));
   }
 }
 
@@ -46,7 +46,7 @@ TEST_CASE("burning takes processor time") {
   CHECK(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC >= 0.029);
 }
 
-TEST_CASE("a reply that is made up has its bytes, whole, in pieces of its request, and for HEAD none") {
+TEST_CASE("a synthetic reply has its bytes, whole, in pieces of its request, and for HEAD none") {
   Bench bench(dynamic_options());
   const std::string file = bench.write("/a", 300);
   const std::string target = "/dynamic/burn-1us/wait-0ms/size-100000";
@@ -85,7 +85,7 @@ TEST_CASE("a reply that has to wait is due at its deadline, and nothing is sent 
   CHECK(line.reply().body == body_of(target, 10));
 }
 
-TEST_CASE("made-up replies are not to be had unless they are asked for") {
+TEST_CASE("without --dynamic there are no synthetic replies") {
   Bench bench;
   Line line(bench);
   CHECK(line.ask(get("/dynamic/burn-0us/wait-0ms/size-10")).status == 404);

@@ -20,9 +20,9 @@ TEST_CASE("plain targets are their own normal form", "[target]") {
 
 TEST_CASE("every other target is not plain", "[target]") {
   for (const std::string_view target :
-       {""sv, "/"sv, "a"sv, "a/b"sv, "*"sv, "//"sv, "//a"sv, "/a//b"sv, "/a/"sv, "/."sv, "/.."sv, "/./a"sv, "/../a"sv,
-        "/a/./b"sv, "/a/../b"sv, "/a/."sv, "/a/.."sv, "/%41"sv, "/a%"sv, "/a?b"sv, "/a#b"sv, "/a?"sv, "/a\0b"sv,
-        "/a\nb"sv, "/a\x1f"sv, "/a\x7f"sv, "?"sv}) {
+       {""sv,    "/"sv,    "a"sv,    "a/b"sv,   "*"sv,      "//"sv,      "//a"sv,    "/a//b"sv,  "/a/"sv,
+        "/."sv,  "/.."sv,  "/./a"sv, "/../a"sv, "/a/./b"sv, "/a/../b"sv, "/a/."sv,   "/a/.."sv,  "/%41"sv,
+        "/a%"sv, "/a?b"sv, "/a#b"sv, "/a?"sv,   "/a\0b"sv,  "/a\nb"sv,   "/a\x1f"sv, "/a\x7f"sv, "?"sv}) {
     INFO(target);
     CHECK_FALSE(is_plain(target));
   }

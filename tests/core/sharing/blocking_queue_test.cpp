@@ -9,10 +9,10 @@
 
 #include "tests/catch.h"
 
-using bakeoff::StageQueue;
+using bakeoff::BlockingQueue;
 
-TEST_CASE("a stage queue gives items in the order they came", "[stage_queue]") {
-  StageQueue<int> queue(0);
+TEST_CASE("a blocking queue gives items in the order they came", "[blocking_queue]") {
+  BlockingQueue<int> queue(0);
   for (int i = 0; i < 5; ++i) queue.push(i);
   CHECK(queue.size() == 5);
   CHECK(queue.pop() == 0);
@@ -21,8 +21,8 @@ TEST_CASE("a stage queue gives items in the order they came", "[stage_queue]") {
   CHECK(queue.size() == 0);
 }
 
-TEST_CASE("a full stage queue refuses, and leaves the item to its owner", "[stage_queue]") {
-  StageQueue<std::unique_ptr<int>> queue(2);
+TEST_CASE("a full blocking queue refuses, and leaves the item to its owner", "[blocking_queue]") {
+  BlockingQueue<std::unique_ptr<int>> queue(2);
   auto one = std::make_unique<int>(1);
   auto two = std::make_unique<int>(2);
   auto three = std::make_unique<int>(3);
@@ -37,8 +37,8 @@ TEST_CASE("a full stage queue refuses, and leaves the item to its owner", "[stag
   CHECK(**queue.pop() == 3);
 }
 
-TEST_CASE("a closed stage queue is drained, then ends; pushes are refused", "[stage_queue]") {
-  StageQueue<int> queue(4);
+TEST_CASE("a closed blocking queue is drained, then ends; pushes are refused", "[blocking_queue]") {
+  BlockingQueue<int> queue(4);
   queue.push(1);
   queue.push(2);
   queue.close();
@@ -51,9 +51,9 @@ TEST_CASE("a closed stage queue is drained, then ends; pushes are refused", "[st
   CHECK(queue.pop_batch(10).empty());
 }
 
-TEST_CASE("close wakes who waits for an item and who waits for room", "[stage_queue]") {
-  StageQueue<int> empty(0);
-  StageQueue<int> full(1);
+TEST_CASE("close wakes who waits for an item and who waits for room", "[blocking_queue]") {
+  BlockingQueue<int> empty(0);
+  BlockingQueue<int> full(1);
   full.push(1);
   std::atomic<int> ended{0};
   std::atomic<int> refused{0};
@@ -75,12 +75,12 @@ TEST_CASE("close wakes who waits for an item and who waits for room", "[stage_qu
   CHECK(refused == 1);
 }
 
-TEST_CASE("every item pushed by many threads is popped once, within the bound", "[stage_queue]") {
+TEST_CASE("every item pushed by many threads is popped once, within the bound", "[blocking_queue]") {
   const std::size_t bound = GENERATE(std::size_t{0}, std::size_t{1}, std::size_t{7});
   constexpr int producers = 3;
   constexpr int consumers = 3;
   constexpr int per_producer = 2000;
-  StageQueue<int> queue(bound);
+  BlockingQueue<int> queue(bound);
   std::atomic<bool> within_bound{true};
   std::vector<std::vector<int>> taken(consumers);
 
@@ -122,8 +122,8 @@ TEST_CASE("every item pushed by many threads is popped once, within the bound", 
   CHECK(times_taken == std::vector<int>(producers * per_producer, 1));
 }
 
-TEST_CASE("a batch is waited for no longer than patience lasts", "[stage_queue]") {
-  StageQueue<int> queue(0);
+TEST_CASE("a batch is waited for no longer than patience lasts", "[blocking_queue]") {
+  BlockingQueue<int> queue(0);
   std::vector<int> batch = {7};
   CHECK(queue.pop_batch_within(std::chrono::milliseconds(1), 10, batch) == 0);
   CHECK(batch.empty());
@@ -134,8 +134,8 @@ TEST_CASE("a batch is waited for no longer than patience lasts", "[stage_queue]"
   CHECK(batch == std::vector<int>{3, 4});
 }
 
-TEST_CASE("what can no longer be refused goes past the bound", "[stage_queue]") {
-  StageQueue<int> queue(1);
+TEST_CASE("what can no longer be refused goes past the bound", "[blocking_queue]") {
+  BlockingQueue<int> queue(1);
   queue.push(1);
   int two = 2;
   CHECK_FALSE(queue.try_push(two));

@@ -11,7 +11,8 @@ namespace {
 constexpr std::int64_t second_ns = 1'000'000'000;
 
 // One decision's worth of windows, each with so many events.
-Decision decide(BatchingController& controller, std::int64_t& now_ms, std::uint64_t& events, std::uint64_t each_window) {
+Decision decide(BatchingController& controller, std::int64_t& now_ms, std::uint64_t& events,
+                std::uint64_t each_window) {
   Decision decision = Decision::keep;
   for (int window = 0; window < 5; ++window) {
     now_ms += 1000;
@@ -119,6 +120,17 @@ TEST_CASE("admission begins with a full bucket and goes on at its rate", "[stage
   CHECK_FALSE(controller.admit(now_ns));
   now_ns += 1000 * second_ns;  // the bucket holds ten, however long nobody came
   for (int i = 0; i < 10; ++i) CHECK(controller.admit(now_ns));
+  CHECK_FALSE(controller.admit(now_ns));
+}
+
+TEST_CASE("an admission that led nowhere is taken back", "[stage_controllers]") {
+  const std::int64_t now_ns = 7 * second_ns;
+  OverloadController controller(OverloadController::Settings{}, now_ns);
+  controller.take_back_admission();  // the bucket holds no more than it can
+  for (int i = 0; i < 10; ++i) CHECK(controller.admit(now_ns));
+  CHECK_FALSE(controller.admit(now_ns));
+  controller.take_back_admission();
+  CHECK(controller.admit(now_ns));
   CHECK_FALSE(controller.admit(now_ns));
 }
 

@@ -34,13 +34,30 @@ std::vector<std::atomic<int>*> items_of(Batch& batch) {
   return items;
 }
 
+constexpr std::size_t most_items = 20'000;
+
+// How many items came back with this turn.
+std::size_t run_turn(Pool& pool, const std::vector<std::atomic<int>*>& items) {
+  std::vector<std::atomic<int>*> done;
+  done.reserve(most_items);
+  pool.run(items, done);
+  return done.size();
+}
+
+std::size_t take_late(Pool& pool) {
+  std::vector<std::atomic<int>*> done;
+  done.reserve(most_items);
+  pool.take_late(done);
+  return done.size();
+}
+
 // Runs the batch and waits for what comes late, too; how many items came back in all.
 std::size_t run_whole(Pool& pool, Batch& batch) {
-  std::size_t back = pool.run(items_of(batch)).size();
+  std::size_t back = run_turn(pool, items_of(batch));
   while (back < batch.size()) {
     pollfd waiting = {pool.fd(), POLLIN, 0};
     if (::poll(&waiting, 1, 20'000) != 1) break;
-    back += pool.take_late().size();
+    back += take_late(pool);
   }
   return back;
 }
@@ -49,9 +66,10 @@ std::size_t run_whole(Pool& pool, Batch& batch) {
 template <class Work>
 Pool& make_pool(int threads, Work work) {
   static auto& pools = *new std::vector<Pool*>;
-  pools.push_back(new Pool);
+  pools.push_back(new Pool(most_items));
   Pool& pool = *pools.back();
-  for (int i = 0; i < threads; ++i) std::thread([&pool, work] { pool.work([work](std::atomic<int>*& item) { work(item); }); }).detach();
+  for (int i = 0; i < threads; ++i)
+    std::thread([&pool, work] { pool.work([work](std::atomic<int>*& item) { work(item); }); }).detach();
   return pool;
 }
 
@@ -150,7 +168,7 @@ TEST_CASE("a pool's turn ends while all of its threads but one are blocked, and 
   Batch stuck(threads);
   for (auto& item : stuck) item = blocks;
   for (int i = 0; i < threads - 1; ++i) {
-    CHECK(pool.run({&stuck[static_cast<std::size_t>(i)]}).empty());
+    CHECK(run_turn(pool, {&stuck[static_cast<std::size_t>(i)]}) == 0);
     Batch others(20);
     CHECK(run_whole(pool, others) == others.size());
   }
@@ -160,7 +178,7 @@ TEST_CASE("a pool's turn ends while all of its threads but one are blocked, and 
   std::atomic<bool> over = false;
   std::size_t back = 0;
   std::thread stage([&] {
-    back = pool.run({&stuck[threads - 1], &after[0]}).size();
+    back = run_turn(pool, {&stuck[threads - 1], &after[0]});
     over = true;
   });
   while (blocked < threads) std::this_thread::yield();
@@ -171,7 +189,7 @@ TEST_CASE("a pool's turn ends while all of its threads but one are blocked, and 
   while (back < threads + 1) {
     pollfd waiting = {pool.fd(), POLLIN, 0};
     REQUIRE(::poll(&waiting, 1, 20'000) == 1);
-    back += pool.take_late().size();
+    back += take_late(pool);
   }
   CHECK(back == threads + 1);
   CHECK(after[0] == 1);

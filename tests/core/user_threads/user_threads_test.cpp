@@ -26,20 +26,16 @@
 #include "core/events/deadline_wheel.h"
 #include "core/user_threads/fiber_annotations.h"
 #include "tests/catch.h"
+#include "tests/support/clock.h"
 
 using bakeoff::EventMechanism;
 using bakeoff::UserThreads;
+using bakeoff::test::now_ms;
 
 namespace {
 
 constexpr std::int64_t never = bakeoff::DeadlineWheel::never;
 constexpr std::int64_t long_ago = 1;
-
-std::int64_t now_ms() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
-}
 
 EventMechanism each_mechanism() {
   return GENERATE(EventMechanism::epoll, EventMechanism::poll, EventMechanism::select);
@@ -83,9 +79,7 @@ class SocketPair {
   std::array<int, 2> ends_{};
 };
 
-bool would_block(ssize_t result) {
-  return result < 0 && errno == EAGAIN;
-}
+bool would_block(ssize_t result) { return result < 0 && errno == EAGAIN; }
 
 std::size_t read_some(UserThreads& threads, int fd, char* into, std::size_t bytes) {
   while (true) {
@@ -427,8 +421,8 @@ TEST_CASE("policy A accepts before it serves, policy C serves before it accepts"
   for (const SocketPair& connection : connections) REQUIRE(write(connection[1], "x", 1) == 1);
   threads.run(stop.fd());
   CHECK(order.substr(0, 8) == (newcomers_first ? "accept a" : "old old "));
-  CHECK(order == (newcomers_first ? "accept accept accept old old new new new "
-                                  : "old old accept new accept new accept new "));
+  CHECK(order ==
+        (newcomers_first ? "accept accept accept old old new new new " : "old old accept new accept new accept new "));
 }
 
 TEST_CASE("a shared descriptor that nobody waits for keeps nothing spinning") {
@@ -442,6 +436,34 @@ TEST_CASE("a shared descriptor that nobody waits for keeps nothing spinning") {
   });
   threads.run(stop.fd());
   CHECK(threads.counters().polls < 10);
+}
+
+TEST_CASE("a shared descriptor that is paused keeps nothing spinning, until its time or until something is closed") {
+  const bool closes = GENERATE(false, true);
+  Tokens arrived(1);
+  SocketPair connection;
+  SocketPair other;
+  Tokens stop;
+  UserThreads threads(settings_with(each_mechanism()));
+  bool paused = false;
+  bool went_on_paused = true;
+  for (int i = 0; i < 3; ++i)
+    threads.spawn([&] {
+      threads.wait_shared(arrived.fd(), 1);
+      if (std::exchange(paused, true)) {
+        stop.put();
+        return;
+      }
+      threads.pause_shared(arrived.fd(), closes ? never : now_ms() + 100);
+      threads.wake_shared(arrived.fd(), 1);  // nobody while it is paused
+      threads.wait_readable(connection[0], now_ms() + 20);
+      went_on_paused = false;
+      if (closes) threads.closing(other[0]);
+      threads.wait_readable(connection[1], never);
+    });
+  threads.run(stop.fd());
+  CHECK_FALSE(went_on_paused);
+  CHECK(threads.counters().polls < 20);
 }
 
 TEST_CASE("stopping unwinds every parked thread") {
@@ -589,6 +611,47 @@ TEST_CASE("a parked thread has touched little of its stack") {
   CHECK(touched <= 2);
 }
 
+TEST_CASE("what a body throws ends all threads, and is thrown by run()") {
+  SocketPair sockets;
+  Tokens stop;
+  UserThreads threads(settings_with(each_mechanism()));
+  int unwound = 0;
+  struct Unwound {
+    int& count;
+    ~Unwound() { ++count; }
+  };
+  threads.spawn([&] {
+    const Unwound self{unwound};
+    threads.wait_readable(sockets[0], never);
+  });
+  threads.spawn([] { throw std::runtime_error("thrown by a body"); });
+  CHECK_THROWS_WITH(threads.run(stop.fd()), "thrown by a body");
+  CHECK(unwound == 1);
+}
+
+TEST_CASE("what a job throws is thrown where it was asked for, and no other thread is the worse for it") {
+  Tokens stop;
+  UserThreads threads(settings_with(each_mechanism()));
+  int caught = 0;
+  int done = 0;
+  for (int i = 0; i < 10; ++i)
+    threads.spawn([&, i] {
+      bool failed = false;
+      try {
+        threads.on_worker([i] {
+          if (i % 2 == 0) throw std::bad_alloc();
+        });
+      } catch (const std::bad_alloc&) {
+        failed = true;
+      }
+      caught += failed;
+      ++done;
+    });
+  threads.run(stop.fd());
+  CHECK(caught == 5);
+  CHECK(done == 10);
+}
+
 TEST_CASE("misuse of user-level threads ends the process") {
   SocketPair sockets;
   Tokens stop;
@@ -600,9 +663,6 @@ TEST_CASE("misuse of user-level threads ends the process") {
       threads.run(stop.fd());
     });
   };
-  SECTION("a body that throws") {
-    CHECK(run_in_child([](UserThreads&) { throw std::runtime_error("thrown by a body"); }));
-  }
   SECTION("two threads waiting for the same") {
     CHECK(run_in_child([&](UserThreads& threads) { threads.wait_readable(sockets[0], never); }));
   }

@@ -16,8 +16,8 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
-#include <functional>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <set>
@@ -111,13 +111,14 @@ bool evict(const fs::path& path) {
   return std::none_of(pages.begin(), pages.end(), [](bool page) { return page; });
 }
 
-// Whether `bring` brings pages [first, last) of a file into memory. Several times, as a machine that runs short of memory
-// takes such pages at any moment.
+// Whether `bring` brings pages [first, last) of a file into memory. Several times, as a machine that runs short of
+// memory takes such pages at any moment.
 bool comes_into_memory(const fs::path& path, std::size_t first, std::size_t last, const std::function<void()>& bring) {
   for (int tries = 0; tries < 20; ++tries) {
     bring();
     const std::vector<bool> pages = resident(path);
-    if (std::all_of(pages.begin() + static_cast<std::ptrdiff_t>(first), pages.begin() + static_cast<std::ptrdiff_t>(std::min(last, pages.size())),
+    if (std::all_of(pages.begin() + static_cast<std::ptrdiff_t>(first),
+                    pages.begin() + static_cast<std::ptrdiff_t>(std::min(last, pages.size())),
                     [](bool page) { return page; }))
       return true;
   }
@@ -194,6 +195,12 @@ void kill_helper(pid_t helper) {
   REQUIRE(::waitid(P_PID, static_cast<id_t>(helper), &info, WEXITED | WNOWAIT) == 0);
 }
 
+// Waits until a helper that the pool has killed is dead. The pool may have reaped it already.
+void wait_until_dead(pid_t helper) {
+  siginfo_t info{};
+  REQUIRE((::waitid(P_PID, static_cast<id_t>(helper), &info, WEXITED | WNOWAIT) == 0 || errno == ECHILD));
+}
+
 HelperKind each_kind() { return GENERATE(HelperKind::processes, HelperKind::threads); }
 
 std::vector<Token> tokens(Token first, Token last) {
@@ -222,6 +229,16 @@ TEST_CASE("a disk job brings its range into memory", "[disk_job]") {
   }));
   // The length is cut at the end of the file.
   CHECK(comes_into_memory(large, 0, pages.size(), [&] { bring_into_memory(job_for("dir/large"), tree.root_fd()); }));
+}
+
+TEST_CASE("a disk job for a file that is to be copied reads all of it", "[disk_job]") {
+  const Tree tree;
+  const fs::path large = tree.root() / "dir" / "large";
+  DiskJob job = job_for("dir/large", 0, 4096);
+  job.whole_bytes = fs::file_size(large);
+  if (!evict(large)) return;
+  const std::vector<bool> pages = resident(large);
+  CHECK(comes_into_memory(large, 0, pages.size(), [&] { bring_into_memory(job, tree.root_fd()); }));
 }
 
 TEST_CASE("a disk job leaves the root alone and survives whatever stands there", "[disk_job]") {
@@ -342,12 +359,13 @@ TEST_CASE("helpers may be started from a process with other threads", "[helper_p
   busy.join();
 }
 
-TEST_CASE("a helper process holds nothing but its pipe and the root, and has its own way with signals", "[helper_pool]") {
+TEST_CASE("a helper process holds nothing but its pipe and the root, and has its own way with signals",
+          "[helper_pool]") {
   const Tree tree;
   std::array<int, 2> connection{};
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, connection.data()) == 0);
-  struct sigaction before{};
-  struct sigaction handler{};
+  struct sigaction before {};
+  struct sigaction handler {};
   handler.sa_handler = [](int) {};
   REQUIRE(::sigaction(SIGTERM, &handler, &before) == 0);
 
@@ -373,6 +391,41 @@ TEST_CASE("a helper process holds nothing but its pipe and the root, and has its
     CHECK((std::stoull(status.substr(at + 9, 16), nullptr, 16) & ~0x1'8000'0000ULL) == 0);
   }
   ::sigaction(SIGTERM, &before, nullptr);
+}
+
+TEST_CASE("a job that is given up is never told of, and a new helper goes on in place of the one that has it",
+          "[helper_pool]") {
+  const Tree tree;
+  const auto pool = make_helper_pool(HelperKind::processes, 1, tree.root_fd());
+  Owner owner(*pool);
+  pool->submit(job_for("small"), 1);
+  CHECK(owner.collect(1) == std::vector<Token>{1});
+  const pid_t helper = helpers_of(::getpid()).at(0);
+  stop(helper);
+  for (Token token = 2; token <= 5; ++token) pool->submit(job_for("small"), token);
+  pool->give_up(4);  // while it is queued
+  pool->give_up(2);  // while it is in hand
+  CHECK(owner.collect(2) == std::vector<Token>{3, 5});
+  CHECK(pool->counters().given_up == 2);
+  CHECK(pool->counters().started == 2);
+  CHECK(pool->counters().died == 0);
+  wait_until_dead(helper);
+  pool->submit(job_for("small"), 6);
+  CHECK(owner.collect(1) == std::vector<Token>{6});  // with that the pool reaps the dead
+  CHECK(helpers_of(::getpid()).size() == 1);
+}
+
+TEST_CASE("a thread whose job was given up comes back unnoticed", "[helper_pool]") {
+  const Tree tree;
+  const auto pool = make_helper_pool(HelperKind::threads, 1, tree.root_fd());
+  Owner owner(*pool);
+  for (Token token = 1; token <= 50; ++token) {
+    pool->submit(job_for("dir/large"), 2 * token);
+    pool->submit(job_for("small"), 2 * token + 1);
+    pool->give_up(2 * token);  // in hand, or done and not yet told
+    CHECK(owner.collect(1) == std::vector<Token>{2 * token + 1});
+  }
+  CHECK(pool->counters().given_up == 50);
 }
 
 TEST_CASE("a helper process killed at its job: the job counts as finished, and a new helper follows", "[helper_pool]") {
@@ -428,7 +481,7 @@ TEST_CASE("a helper process killed at its job: the job counts as finished, and a
   CHECK(owner.watched().size() == 2);
 }
 
-TEST_CASE("where no helper process can be had, jobs are reported as finished", "[helper_pool]") {
+TEST_CASE("where no helper process is available, jobs are reported as finished", "[helper_pool]") {
   const Tree tree;
   const auto pool = make_helper_pool(HelperKind::processes, 2, tree.root_fd());
   Owner owner(*pool);

@@ -1,5 +1,6 @@
 #include "core/workers/workers.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -7,8 +8,10 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
 #include <string>
 #include <utility>
 
@@ -19,6 +22,24 @@
 #include "tests/core/processes.h"
 #include "tests/core/server_bench.h"
 
+namespace {
+
+// How many of the next forks fail, here and in every process that comes from here.
+std::atomic<int>* forks_that_fail = nullptr;
+
+}  // namespace
+
+// In place of the C library's, which it calls.
+extern "C" pid_t fork() {
+  if (forks_that_fail != nullptr && forks_that_fail->load() > 0) {
+    --*forks_that_fail;
+    errno = EAGAIN;
+    return -1;
+  }
+  static const auto real = reinterpret_cast<pid_t (*)()>(::dlsym(RTLD_NEXT, "fork"));
+  return real();
+}
+
 using namespace bakeoff;
 using namespace bakeoff::test;
 
@@ -27,6 +48,7 @@ namespace {
 struct Board {
   std::array<std::atomic<pid_t>, 4> pids{};
   std::atomic<int> begun{0};
+  std::atomic<int> forks_that_fail{0};
 };
 
 // A whole server process of its own, with what it says on stdout and stderr.
@@ -38,6 +60,7 @@ class ServerProcess {
     int error[2];
     REQUIRE(::pipe2(out, O_CLOEXEC) == 0);
     REQUIRE(::pipe2(error, O_CLOEXEC) == 0);
+    std::cout.flush();  // what is pending is not the child's to say
     pid_ = ::fork();
     if (pid_ == 0) {
       ::dup2(out[1], STDOUT_FILENO);
@@ -102,9 +125,8 @@ bool is_alive(pid_t pid) { return ::kill(pid, 0) == 0; }
 
 TEST_CASE("alone, the calling thread is worker 0, and the ready line comes first") {
   ServerProcess server(Sharing::nobody, [](Server& its_server) {
-    run_alone(its_server, [](Worker& worker, int number) {
-      worker.stats.accepts.add(7 + static_cast<std::uint64_t>(number));
-    });
+    run_alone(its_server,
+              [](Worker& worker, int number) { worker.stats.accepts.add(7 + static_cast<std::uint64_t>(number)); });
     its_server.print_statistics();
   });
   const nlohmann::json ready = nlohmann::json::parse(server.line());
@@ -141,15 +163,16 @@ TEST_CASE("threads serve until the server is asked to end, and their counts are 
 TEST_CASE("a process that was killed is replaced, its counts go on, and all are gone when the server ends") {
   const auto descriptors = GENERATE(Descriptors::separate, Descriptors::common);
   const Shared<Board> board;
-  ServerProcess server(descriptors == Descriptors::common ? Sharing::processes : Sharing::nobody, [&](Server& its_server) {
-    run_processes(its_server, 2, descriptors, [&](Worker& worker, int number) {
-      worker.stats.requests.add(10);
-      board->pids[static_cast<std::size_t>(number)] = ::getpid();
-      ++board->begun;
-      for (;;) ::pause();
-    });
-    its_server.print_statistics();
-  });
+  ServerProcess server(descriptors == Descriptors::common ? Sharing::processes : Sharing::nobody,
+                       [&](Server& its_server) {
+                         run_processes(its_server, 2, descriptors, [&](Worker& worker, int number) {
+                           worker.stats.requests.add(10);
+                           board->pids[static_cast<std::size_t>(number)] = ::getpid();
+                           ++board->begun;
+                           for (;;) ::pause();
+                         });
+                         its_server.print_statistics();
+                       });
   CHECK(nlohmann::json::parse(server.line())["event"] == "ready");
   spin_until([&] { return board->begun == 2; });
   const pid_t first = board->pids[0];
@@ -175,6 +198,67 @@ TEST_CASE("a process that was killed is replaced, its counts go on, and all are 
   CHECK(server.wait() == 0);
   CHECK_FALSE(is_alive(first));
   CHECK_FALSE(is_alive(board->pids[1]));
+}
+
+TEST_CASE("where no process can be started for one that died, the others go on, and it is tried again") {
+  const Shared<Board> board;
+  forks_that_fail = &board->forks_that_fail;
+  ServerProcess server(Sharing::nobody, [&](Server& its_server) {
+    run_processes(its_server, 2, Descriptors::separate, [&](Worker&, int number) {
+      board->pids[static_cast<std::size_t>(number)] = ::getpid();
+      ++board->begun;
+      for (;;) ::pause();
+    });
+    its_server.print_statistics();
+  });
+  server.line();
+  spin_until([&] { return board->begun == 2; });
+  const pid_t other = board->pids[0];
+  board->forks_that_fail = 2;
+  REQUIRE(::kill(board->pids[1], SIGKILL) == 0);
+  CHECK(server.error_line().find("was killed by signal 9; a new one takes its place") != std::string::npos);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(server.error_line().starts_with(
+        "bench: cannot start a process for worker 1: Resource temporarily unavailable"));
+  }
+  spin_until([&] { return board->begun == 3; });
+  CHECK(board->pids[0] == other);
+  CHECK(is_alive(other));
+  server.stop();
+  const nlohmann::json statistics = nlohmann::json::parse(server.line());
+  CHECK(statistics["total"]["processes_failed"] == 2);
+  CHECK(statistics["workers"][1]["processes_failed"] == 2);
+  CHECK(server.wait() == 0);
+  forks_that_fail = nullptr;
+}
+
+TEST_CASE("an exception on a server's thread ends it in one line with status 4") {
+  const bool no_memory = GENERATE(false, true);
+  ServerProcess server(Sharing::threads, [&](Server& its_server) {
+    run_threads(its_server, 2, [&](Worker&, int number) {
+      if (number == 0) {
+        for (;;) ::pause();
+      }
+      if (no_memory) throw std::bad_alloc();
+      throw StartError("no luck");
+    });
+  });
+  CHECK(server.error_line() ==
+        (no_memory ? "bench: out of memory; use fewer --workers, --connections or --cache-bytes" : "bench: no luck"));
+  CHECK(server.error_line() == "");
+  CHECK(server.wait() == 4);
+}
+
+TEST_CASE("a server ends although nobody reads what it says last") {
+  ServerProcess server(Sharing::threads, [&](Server& its_server) {
+    run_threads(its_server, 200, [](Worker&, int) {
+      for (;;) ::pause();
+    });
+  });
+  server.line();
+  server.stop();  // 200 workers' counters are more than a pipe holds
+  CHECK(server.error_line() == "nobody reads the statistics on standard output");
+  CHECK(server.wait() == 0);
 }
 
 TEST_CASE("processes that keep dying by themselves end the server with their cause") {

@@ -22,7 +22,7 @@ TEST_CASE("every command and option is in the manual page and in the completion"
   CHECK(page.find("\\-\\-out \\fIDIR\\fR") != std::string::npos);
   CHECK(page.find(".B 130\ninterrupted") != std::string::npos);
   CHECK(completion.find("compare,--by) COMPREPLY=($(compgen -W \"throughput_mbps ") != std::string::npos);
-  CHECK(completion.find("report,--format) COMPREPLY=($(compgen -W \"json csv ") != std::string::npos);
+  CHECK(completion.find("report,--format) COMPREPLY=($(compgen -W \"html json csv ") != std::string::npos);
 }
 
 TEST_CASE("a command's options are those that its help shows") {

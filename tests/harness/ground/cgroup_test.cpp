@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "core/base/errors.h"
-#include "harness/processes/child.h"
 #include "harness/machine/process_probe.h"
+#include "harness/processes/child.h"
 #include "tests/catch.h"
 #include "tests/support/temp_dir.h"
 

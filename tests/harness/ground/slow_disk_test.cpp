@@ -19,9 +19,10 @@ namespace fs = std::filesystem;
 namespace {
 
 Specification slow_spec(const std::string& cache) {
-  return parse_specification("[workload]\nname = \"single-file\"\nset = { size_bytes = 100000 }\n[disk]\nmodel = \"constant\"\ncache = \"" + cache +
-                                 "\"\n[load]\nconnections = 1\n[[server]]\narchitecture = \"sped\"\n",
-                             "exp.toml");
+  return parse_specification(
+      "[workload]\nname = \"single-file\"\nset = { size_bytes = 100000 }\n[disk]\nmodel = \"constant\"\ncache = \"" +
+          cache + "\"\n[load]\nconnections = 1\n[[server]]\narchitecture = \"sped\"\n",
+      "exp.toml");
 }
 
 bool can_mount() {

@@ -12,8 +12,8 @@
 #include "core/base/errors.h"
 #include "harness/load/report.h"
 #include "tests/catch.h"
-#include "tests/support/clock.h"
 #include "tests/harness/load/runs.h"
+#include "tests/support/clock.h"
 
 using namespace bakeoff;
 
@@ -54,6 +54,27 @@ TEST_CASE("a server that behaves gets only replies") {
   REQUIRE(result.recorder.slots().size() == 4);
   REQUIRE(result.recorder.in_flight_at_end() == 4);
   REQUIRE(result.recorder.reconnects() == 0);
+}
+
+TEST_CASE("the measured time is announced once, when all connections are open, and is the time that was measured") {
+  ScriptedServer server([](Conversation& talk) {
+    while (!talk.request().empty()) talk.say(reply_with("hello"));
+  });
+  const LoadSpec spec = spec_for(server.url());
+  const std::atomic<bool> stop{false};
+  std::vector<MeasuredTime> announced;
+  const std::int64_t before_ns = monotonic_ns();
+  const LoadResult result = run_load(spec, stop, {}, [&](const MeasuredTime& time) { announced.push_back(time); });
+  REQUIRE(announced.size() == 1);
+  CHECK(announced[0].from_ns >= before_ns + spec.warmup_ns);
+  CHECK(announced[0].to_ns - announced[0].from_ns == spec.duration_ns);
+  CHECK(result.recorder.end_ns() == announced[0].to_ns);
+
+  announced.clear();
+  CHECK_THROWS_AS(
+      run_load(spec_for("http://127.0.0.1:1/"), stop, {}, [&](const MeasuredTime& time) { announced.push_back(time); }),
+      StartError);
+  CHECK(announced.empty());
 }
 
 TEST_CASE("several workers share the connections and merge what they saw") {
@@ -99,7 +120,8 @@ TEST_CASE("one request a connection, or a few, by choice of either side") {
     const LoadResult result = run_against(polite, [&](LoadSpec& spec) { spec.requests_per_connection = requests; });
     REQUIRE(result.recorder.errors() == 0);
     REQUIRE(result.recorder.reconnects() > 4);
-    const double each = static_cast<double>(result.recorder.replies()) / static_cast<double>(result.recorder.reconnects());
+    const double each =
+        static_cast<double>(result.recorder.replies()) / static_cast<double>(result.recorder.reconnects());
     REQUIRE(each == Approx(requests).epsilon(0.3));
   }
   const LoadResult result = run_against([](Conversation& talk) {
@@ -134,6 +156,10 @@ TEST_CASE("each way to misbehave is counted under its own name, and the run goes
                  while (!talk.request().empty()) talk.say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
                }),
                LoadError::bad_status);
+  require_only(run_against([](Conversation& talk) {
+                 while (!talk.request().empty()) talk.say("HTTP/1.1 999 Denied\r\nContent-Length: 0\r\n\r\n");
+               }),
+               LoadError::bad_status);
   require_only(run_against(
                    [](Conversation& talk) {
                      while (!talk.request().empty()) talk.say(reply_with("five!"));
@@ -147,7 +173,9 @@ TEST_CASE("a reply that differs in length from the first one is wrong, unless an
     for (std::string body = "x"; !talk.request().empty(); body += "x") talk.say(reply_with(body));
   };
   require_only(run_against(growing), LoadError::wrong_length);
-  REQUIRE(run_against(growing, [](LoadSpec& spec) { spec.expected_bytes = Request::any_length; }).recorder.errors() == 0);
+  REQUIRE(run_against(growing, [](LoadSpec& spec) {
+            spec.expected_bytes = ClientRequest::any_length;
+          }).recorder.errors() == 0);
 }
 
 TEST_CASE("a server that never answers, or one byte a time, runs into the time-out when it passes") {
@@ -210,20 +238,21 @@ TEST_CASE("a workload's replies are checked in length and bytes") {
   const LoadResult spoilt = run_against([&](Conversation& talk) { serve_three(talk, workload, true); }, with_workload);
   require_only(spoilt, LoadError::wrong_bytes);
   LoadSpec spec;
-  REQUIRE_FALSE(judge(spec, spoilt).valid);
+  REQUIRE_FALSE(judge(spec, spoilt).valid());
 
-  const LoadResult discarded = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& s) {
-    with_workload(s);
-    s.verify_every = 0;
-    s.discard = true;
-  });
+  const LoadResult discarded = run_against([&](Conversation& talk) { serve_three(talk, workload, false); },
+                                           [&](LoadSpec& s) {
+                                             with_workload(s);
+                                             s.verify_every = 0;
+                                             s.discard = true;
+                                           });
   REQUIRE(discarded.recorder.errors() == 0);
   REQUIRE(discarded.recorder.classes()[2].replies > 0);
 }
 
 TEST_CASE("the same seed asks for the same files") {
   const Workload workload = three_files();
-  const RequestTable requests(parse_url("http://h/"), workload, false);
+  const RequestTable requests(parse_url("http://h/"), {parse_url("http://h/"), {}}, workload, false);
   const auto asked = [&](std::uint64_t seed) {
     WorkloadSource source(requests, workload, seed, 5, 1);
     std::string order;
@@ -251,9 +280,28 @@ TEST_CASE("the document has every name that others rely on") {
   });
   const LoadSpec spec = spec_for(server.url());
   const auto json = to_json(spec, run(spec));
-  for (const char* name : {"schema_version", "url", "model", "replies", "replies_per_s", "body_bytes", "received_bytes", "throughput_mbps", "duration_s",
-                           "warmup_s", "seed", "connections", "errors", "latency_ms", "histogram", "classes", "jain_index", "starved_connections",
-                           "in_flight_at_end", "verified_replies", "client", "verdict"})
+  for (const char* name : {"schema_version",
+                           "url",
+                           "model",
+                           "replies",
+                           "replies_per_s",
+                           "body_bytes",
+                           "received_bytes",
+                           "throughput_mbps",
+                           "duration_s",
+                           "warmup_s",
+                           "seed",
+                           "connections",
+                           "errors",
+                           "latency_ms",
+                           "histogram",
+                           "classes",
+                           "jain_index",
+                           "starved_connections",
+                           "in_flight_at_end",
+                           "verified_replies",
+                           "client",
+                           "verdict"})
     REQUIRE(json.contains(name));
   REQUIRE(json["connections"]["opened"] == 4);
   REQUIRE(json["duration_s"].get<double>() == Approx(0.2));
@@ -339,7 +387,7 @@ TEST_CASE("an open loop offers its rate whatever the server does, and tells lag 
   REQUIRE(hard.recorder.send_lag().max_ns() > 60'000'000);
   REQUIRE(hard.recorder.found_no_connection() > 80);
   const Verdict verdict = judge(spec, hard);
-  REQUIRE(verdict.client_limited);
+  REQUIRE(verdict.kind == VerdictKind::client_limited);
   REQUIRE(verdict.reasons.size() == 1);
 }
 
@@ -387,11 +435,12 @@ TEST_CASE("several workers that are all too slow offer each arrival once") {
 
 TEST_CASE("pipelined requests get their replies in order") {
   const Workload workload = three_files();
-  const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& spec) {
-    spec.workload = workload;
-    spec.verify_every = 1;
-    spec.pipeline = 7;
-  });
+  const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); },
+                                        [&](LoadSpec& spec) {
+                                          spec.workload = workload;
+                                          spec.verify_every = 1;
+                                          spec.pipeline = 7;
+                                        });
   REQUIRE(result.recorder.errors() == 0);
   REQUIRE(result.recorder.replies() > 14);
   REQUIRE(result.recorder.verified_replies() == result.recorder.replies());
@@ -447,14 +496,14 @@ TEST_CASE("each reason against a run is found") {
     result.duration_s = 1;
     return result;
   };
-  REQUIRE(judge(spec, good()).valid);
+  REQUIRE(judge(spec, good()).valid());
 
   LoadResult result = good();
   result.worker_cpu_s[1] = 0.96;
-  REQUIRE(judge(spec, result).client_limited);
+  REQUIRE(judge(spec, result).kind == VerdictKind::client_limited);
 
   spec.connections = 3;
-  REQUIRE(judge(spec, good()).client_limited);
+  REQUIRE(judge(spec, good()).kind == VerdictKind::client_limited);
   spec.connections = 2;
 
   result = good();
@@ -464,6 +513,23 @@ TEST_CASE("each reason against a run is found") {
   result.recorder.merge(idle);
   spec.connections = 3;
   REQUIRE(judge(spec, result).reasons.front().starts_with("Little's law"));
+  REQUIRE(judge(spec, result).kind == VerdictKind::client_limited);
+  // The third client opened connections all the time, because the server closed them.
+  LoadResult closing = result;
+  Recorder opening(0, 1, false);
+  opening.set_window(0, 1'000'000'000);
+  opening.connected(-5'000'000, 990'000'000);
+  closing.recorder.merge(opening);
+  REQUIRE(judge(spec, closing).valid());
+  // The third client waited, because the server had failed it.
+  Recorder failed(0, 1, false);
+  failed.set_window(0, 1'000'000'000);
+  failed.failed(0, 0, LoadError::reset, 10'000'000);
+  failed.held_back(10'000'000, 2'000'000'000);
+  result.recorder.merge(failed);
+  REQUIRE(judge(spec, result).reasons.front().starts_with("Little's law"));
+  REQUIRE(judge(spec, result).reasons.front().ends_with("the server failed the others: reset 1"));
+  REQUIRE(judge(spec, result).kind == VerdictKind::server_failed);
   spec.connections = 2;
 
   result = good();
@@ -471,19 +537,76 @@ TEST_CASE("each reason against a run is found") {
   wrong.set_window(0, 1'000'000'000);
   wrong.failed(0, 10, LoadError::wrong_bytes, 20);
   result.recorder.merge(wrong);
-  REQUIRE_FALSE(judge(spec, result).valid);
-  REQUIRE_FALSE(judge(spec, result).client_limited);
+  REQUIRE(judge(spec, result).kind == VerdictKind::server_failed);
 
   result = LoadResult();
   result.duration_s = 1;
-  REQUIRE_FALSE(judge(spec, result).valid);
+  REQUIRE_FALSE(judge(spec, result).valid());
   result.duration_s = 0;
-  REQUIRE_FALSE(judge(spec, result).valid);
+  REQUIRE_FALSE(judge(spec, result).valid());
+}
+
+TEST_CASE("what a server does wrong is the server's fault, not the client's limit") {
+  LoadSpec spec;
+  const auto kept = [&](LoadSpec& changed) { spec = changed; };
+  const auto is_of_server = [&](const LoadResult& result, std::string_view part) {
+    const Verdict verdict = judge(spec, result);
+    REQUIRE_FALSE(verdict.reasons.empty());
+    INFO(verdict.reasons.front());
+    CHECK(verdict.kind == VerdictKind::server_failed);
+    CHECK(verdict.reasons.front().find(part) != std::string::npos);
+  };
+  // Every reply is wrong.
+  is_of_server(run_against(
+                   [](Conversation& talk) {
+                     while (!talk.request().empty()) talk.say("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+                   },
+                   kept),
+               "no reply was right: bad_status ");
+  is_of_server(run_against([](Conversation& talk) { talk.request(); }, kept), "no reply was right: closed_early ");
+  is_of_server(run_against(
+                   [](Conversation& talk) {
+                     while (!talk.request().empty()) talk.say("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+                   },
+                   [&](LoadSpec& changed) {
+                     changed.model = LoadModel::open;
+                     changed.rate = RateProfile({{1, 100, 100}});
+                     kept(changed);
+                   }),
+               "no reply was right: bad_status ");
+  // It ends in the middle of the run.
+  {
+    ScriptedServer server(
+        [](Conversation& talk) {
+          while (!talk.request().empty()) talk.say(reply_with("hello"));
+        },
+        100);
+    spec = spec_for(server.url());
+    spec.warmup_ns = 0;
+    spec.duration_ns = 400'000'000;
+    is_of_server(run(spec), "it ended, or closed its port");
+  }
+  // Half of an open loop's replies are wrong.
+  std::atomic<int> count{0};
+  is_of_server(
+      run_against(
+          [&](Conversation& talk) {
+            while (!talk.request().empty())
+              talk.say(++count % 2 == 0 ? reply_with("hello") : "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n");
+          },
+          [&](LoadSpec& changed) {
+            changed.model = LoadModel::open;
+            changed.rate = RateProfile({{1, 500, 500}});
+            changed.connections = 64;
+            kept(changed);
+          }),
+      "the server failed the others: bad_status ");
 }
 
 TEST_CASE("what a process recorded survives its way to another") {
   const Workload workload = three_files();
-  const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); }, [&](LoadSpec& spec) { spec.workload = workload; });
+  const LoadResult result = run_against([&](Conversation& talk) { serve_three(talk, workload, false); },
+                                        [&](LoadSpec& spec) { spec.workload = workload; });
   const auto json = result.recorder.to_json();
   REQUIRE(Recorder::from_json(nlohmann::ordered_json::parse(json.dump())).to_json() == json);
 }

@@ -3,11 +3,12 @@
 #include <map>
 
 #include "tests/catch.h"
+#include "tests/support/clock.h"
 
 using namespace bakeoff;
+using bakeoff::test::second_ns;
 
 namespace {
-constexpr std::int64_t second_ns = 1'000'000'000;
 using Kind = Action::Kind;
 }  // namespace
 
@@ -27,7 +28,7 @@ TEST_CASE("a closed loop sends at once, together, and closes when it is time") {
   REQUIRE(last.count == 1);
   REQUIRE(last.close_after);
   REQUIRE(five.next(0, 0).count == 2);
-  five.failed(1);  // a new connection begins to count anew
+  five.failed(1, 1, 0);  // a new connection begins to count anew
   five.next(1, 0);
   five.next(1, 0);
   REQUIRE(five.next(1, 0).close_after);
@@ -101,7 +102,7 @@ TEST_CASE("a session that fails is over, and the slot takes the next one") {
   model.begin(0);
   REQUIRE(model.next(0, 0).kind == Kind::send);
   REQUIRE(model.next(0, 0).kind == Kind::send);
-  model.failed(0);
+  model.failed(0, 1, 0);
   REQUIRE(model.sessions().failed == 1);
   REQUIRE(model.next(0, 0).kind == Kind::send);
   REQUIRE(model.sessions().started == 2);

@@ -1,5 +1,7 @@
 #include "harness/load/recorder.h"
 
+#include <nlohmann/json.hpp>
+
 #include "tests/catch.h"
 
 using namespace bakeoff;
@@ -7,8 +9,8 @@ using namespace bakeoff;
 TEST_CASE("only what falls into the window counts, by the time of its end") {
   Recorder recorder(2, 1, false);
   recorder.set_window(100, 200);
-  recorder.replied(0, 0, {80, 80}, 10, false, 99);     // before
-  recorder.replied(0, 0, {90, 90}, 10, true, 110);     // straddles the start
+  recorder.replied(0, 0, {80, 80}, 10, false, 99);  // before
+  recorder.replied(0, 0, {90, 90}, 10, true, 110);  // straddles the start
   recorder.replied(1, 0, {120, 120}, 10, false, 150);
   recorder.replied(1, 0, {190, 190}, 10, false, 200);  // after
   recorder.received(500, 150);
@@ -45,6 +47,20 @@ TEST_CASE("errors are counted by their cause, time-outs also by class") {
   REQUIRE(recorder.errors(LoadError::reset) == 1);
   REQUIRE(recorder.classes()[1].timeouts == 1);
   REQUIRE(recorder.classes()[0].timeouts == 0);
+}
+
+TEST_CASE("requests before the window are counted for the server's whole life alone") {
+  Recorder recorder(1, 1, false);
+  recorder.attempted(0, 10);
+  recorder.set_window(1'000, 2'000);
+  recorder.attempted(0, 1'500);
+  recorder.attempted(0, 2'500);
+  REQUIRE(recorder.attempts_in_all() == 3);
+  REQUIRE(recorder.classes()[0].attempts == 1);
+  Recorder merged(0, 1, false);
+  merged.merge(Recorder::from_json(recorder.to_json()));
+  merged.merge(recorder);
+  REQUIRE(merged.attempts_in_all() == 6);
 }
 
 TEST_CASE("merged recorders add up, and keep their slots apart") {

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/catch.h"
 #include "core/base/random.h"
+#include "tests/catch.h"
 
 using namespace bakeoff;
 
@@ -60,14 +60,29 @@ TEST_CASE("a reply parses the same in pieces of any size") {
       {"HTTP/1.1 200\r\nContent-Length:   0  \r\nConnection: foo, Close\r\n\r\n", "", false},
       {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: Keep-Alive\r\n\r\nab", "ab", true},
       {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab", "ab", false},
-      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", "x", true},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n00A;ext=\"1\"\r\n0123456789\r\n0\r\nTrailer: t\r\n\r\n", "hello0123456789", true},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 3\r\n\r\n1\r\nx\r\n0\r\n\r\n", "x", true},
+      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+       "1\r\n\r\nx",
+       "x", true},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n5\r\nhello\r\n00A;ext=\"1\"\r\n0123456789\r\n0\r\nTrailer: t\r\n\r\n",
+       "hello0123456789", true},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 3\r\n\r\n1\r\nx\r\n0\r\n\r\n", "x",
+       true},
       {"HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n", "", true},
       {"HTTP/1.1 200 OK\r\n\r\nuntil the end", "until the end", false},
+      // Folded fields.
+      {"HTTP/1.1 200 OK\r\nX-Long: one,\r\n two\r\nContent-Length: 5\r\n\r\nhello", "hello", true},
+      {"HTTP/1.1 200 OK\r\nContent-Length:\r\n\t \r\n  5\r\n\r\nhello", "hello", true},
+      {"HTTP/1.1 200 OK\nConnection: foo,\n close\nContent-Length: 0\n\n", "", false},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip,\r\n chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n c\r\n\r\n", "x", true},
+      // Other codings end with the connection, whatever length is told.
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello", "hello", false},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: gzip\r\n\r\nhello", "hello", false},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\nhello", "hello", false},
   };
   for (const Case& expected : cases)
-    for (const std::size_t piece : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7}, std::size_t{64}, std::string::npos}) {
+    for (const std::size_t piece :
+         {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7}, std::size_t{64}, std::string::npos}) {
       INFO(expected.text << " in pieces of " << piece);
       const Parsed parsed = parse(expected.text, piece);
       REQUIRE(parsed.state == complete);
@@ -75,6 +90,15 @@ TEST_CASE("a reply parses the same in pieces of any size") {
       REQUIRE(parsed.rest.empty());
       REQUIRE(parsed.keep_alive == expected.keep_alive);
     }
+}
+
+TEST_CASE("a status from 600 to 999 is one") {
+  for (const std::uint16_t status : {600, 799, 999}) {
+    const Parsed parsed = parse("HTTP/1.1 " + std::to_string(status) + " Odd\r\nContent-Length: 5\r\n\r\nhello");
+    REQUIRE(parsed.state == complete);
+    REQUIRE(parsed.status == status);
+    REQUIRE(parsed.body == "hello");
+  }
 }
 
 TEST_CASE("a reply to HEAD has no body") {
@@ -95,7 +119,10 @@ TEST_CASE("what a server must not send is malformed") {
       "HTTP/1.1 2000 OK\r\n\r\n",
       "HTTP/1.1 20 OK\r\n\r\n",
       "HTTP/1.1  200 OK\r\n\r\n",
-      "HTTP/1.1 600 OK\r\n\r\n",
+      "HTTP/1.1 099 OK\r\n\r\n",
+      "HTTP/1.1 :00 OK\r\n\r\n",
+      "HTTP/1.1 200 OK\r\n folded\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n 4\r\n\r\nabc",
       "HTTP/1.1 101 Switching Protocols\r\n\r\n",
       "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
       "HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\nabc",
@@ -136,6 +163,7 @@ TEST_CASE("random damage never breaks the parser, and pieces never change what i
   const std::vector<std::string> seeds = {
       "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 12\r\n\r\nhello, world",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;x\r\nabc\r\n0\r\nA: b\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nContent-Length:\r\n 3\r\nX: a\r\n b\r\n\r\nabc",
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\ngone",
   };
   const std::string alphabet = "\r\n :;0123456789abcdefHTP/.-,x\xff" + std::string(1, '\0');

@@ -4,15 +4,16 @@
 #include <sstream>
 
 #include "tests/catch.h"
+#include "tests/support/clock.h"
 
 using namespace bakeoff;
+using bakeoff::test::second_ns;
 
 namespace {
 
 LoadResult ten_seconds() {
   LoadResult result;
   Recorder recorder(2, 1, false);
-  constexpr std::int64_t second_ns = 1'000'000'000;
   recorder.set_window(0, 12 * second_ns);
   recorder.opened(0, -1);
   // Second k has k + 1 replies of 10 + 90 bytes, each 1 ms long.
@@ -49,14 +50,47 @@ TEST_CASE("the series has each second's share") {
   REQUIRE(json["client"]["cpu_share"].get<double>() == Approx(0.1));
 }
 
-TEST_CASE("httperf's reply rate is of whole five seconds, with the sample standard deviation") {
+TEST_CASE("httperf's summary has its lines, its sums and its samples") {
   LoadSpec spec;
-  const std::string text = to_httperf_text(spec, ten_seconds());
-  // 15 replies in the first five seconds, 40 in the next, the last two seconds are dropped.
-  REQUIRE(text.find("Reply rate [replies/s]: min 3.0 avg 5.5 max 8.0 stddev 3.5 (2 samples)") != std::string::npos);
-  REQUIRE(text.find("Total: connections 1 requests 78 replies 78 test-duration 12.000 s") != std::string::npos);
-  REQUIRE(text.find("Reply size [B]: header 90.0 content 10.0 (total 100.0)") != std::string::npos);
-  REQUIRE(text.find("Errors: total 1 client-timo 0 socket-timo 0 connrefused 0 connreset 1") != std::string::npos);
+  spec.url_text = "http://h/";
+  LoadResult result = ten_seconds();
+  result.user_s = 0.36;
+  result.system_s = 0.84;
+  // The replies are at 1 s + 1 s each; the first five seconds have 15, the next 40, the last two are dropped. Four of
+  // the 78 are of other statuses, and one connection has ended.
+  Recorder wire(0, 1, false);
+  wire.set_window(0, 12 * second_ns);
+  wire.connecting(3, 2);
+  wire.connected(0, 2'000'000);
+  wire.sent(80, 80 * 62, second_ns);
+  for (int i = 0; i < 78; ++i) wire.completed(i < 74 ? 200 : 404, 90, 10, i == 0 ? 39 : 0, 0, 1'000'000, 3'500'000);
+  wire.connection_ended(0, 3 * second_ns);
+  wire.connection_ended(0, 5 * second_ns);
+  result.recorder.merge(wire);
+  REQUIRE(to_httperf_text(spec, result) ==
+          "bakeoff-load http://h/\n"
+          "Maximum connect burst length: 2\n"
+          "\n"
+          "Total: connections 1 requests 80 replies 78 test-duration 12.000 s\n"
+          "\n"
+          "Connection rate: 0.1 conn/s (12000.0 ms/conn, <=3 concurrent connections)\n"
+          "Connection time [ms]: min 3000.0 avg 4000.0 max 5000.0 median 3001.0 stddev 1414.2\n"
+          "Connection time [ms]: connect 2.0\n"
+          "Connection length [replies/conn]: 39.000\n"
+          "\n"
+          "Request rate: 6.7 req/s (150.0 ms/req)\n"
+          "Request size [B]: 62.0\n"
+          "\n"
+          "Reply rate [replies/s]: min 3.0 avg 5.5 max 8.0 stddev 3.5 (2 samples)\n"
+          "Reply time [ms]: response 1.0 transfer 2.5\n"
+          "Reply size [B]: header 90.0 content 10.0 footer 0.5 (total 100.5)\n"
+          "Reply status: 1xx=0 2xx=74 3xx=0 4xx=4 5xx=0\n"
+          "\n"
+          "CPU time [s]: user 0.36 system 0.84 (user 3.0% system 7.0% total 10.0%)\n"
+          "Net I/O: 1.0 KB/s (0.0*10^6 bps)\n"
+          "\n"
+          "Errors: total 1 client-timo 0 socket-timo 0 connrefused 0 connreset 1\n"
+          "Errors: fd-unavail 0 addrunavail 0 ftab-full 0 other 0\n");
 }
 
 TEST_CASE("a percentile file climbs to the maximum and counts every value") {

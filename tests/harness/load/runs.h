@@ -27,7 +27,8 @@ inline LoadResult run(const LoadSpec& spec) {
 }
 
 // Runs against a server whose every connection follows the script.
-inline LoadResult run_against(ScriptedServer::Script script, std::function<void(LoadSpec&)> change = [](LoadSpec&) {}) {
+inline LoadResult run_against(
+    ScriptedServer::Script script, std::function<void(LoadSpec&)> change = [](LoadSpec&) {}) {
   ScriptedServer server(std::move(script));
   LoadSpec spec = spec_for(server.url());
   change(spec);

@@ -6,11 +6,12 @@
 
 #include "core/base/errors.h"
 #include "tests/catch.h"
+#include "tests/support/clock.h"
 
 using namespace bakeoff;
+using bakeoff::test::second_ns;
 
 namespace {
-constexpr std::int64_t second_ns = 1'000'000'000;
 
 std::vector<std::int64_t> arrivals_until(Schedule& schedule, std::int64_t end_ns) {
   std::vector<std::int64_t> times;
@@ -98,7 +99,8 @@ TEST_CASE("a change of rate takes effect at its time, a pause sends nothing") {
 }
 
 TEST_CASE("Poisson gaps have the mean and deviation of an exponential, uniform ones those of a uniform") {
-  for (const auto& [kind, deviation] : {std::pair{Arrivals::poisson, 1.0}, std::pair{Arrivals::uniform, 1 / std::sqrt(3)}}) {
+  for (const auto& [kind, deviation] :
+       {std::pair{Arrivals::poisson, 1.0}, std::pair{Arrivals::uniform, 1 / std::sqrt(3)}}) {
     Schedule schedule(RateProfile({{1, 1000, 1000}}), kind, Random(9));
     schedule.begin(0);
     const auto times = arrivals_until(schedule, 100 * second_ns);
@@ -119,7 +121,8 @@ TEST_CASE("rates are read with the warm-up in front") {
   REQUIRE(steps.segments().size() == 3);
   REQUIRE(steps.area(0, 5) == Approx(10 + 20 + 40));
   REQUIRE(RateProfile::parse("--rate", "10..30", 1, 2).area(0, 3) == Approx(10 + 40));
-  for (const char* text : {"", "x", "-1", "5,", "1..", "..2", "1e10", "0", "nan"}) REQUIRE_THROWS_AS(RateProfile::parse("--rate", text, 1, 1), UsageError);
+  for (const char* text : {"", "x", "-1", "5,", "1..", "..2", "1e10", "0", "nan"})
+    REQUIRE_THROWS_AS(RateProfile::parse("--rate", text, 1, 1), UsageError);
 }
 
 TEST_CASE("given times come as they are, shared out in turn, and then nothing more") {
@@ -128,7 +131,8 @@ TEST_CASE("given times come as they are, shared out in turn, and then nothing mo
   REQUIRE(all.next_ns() == never_ns);
   all.begin(second_ns);
   odd.begin(second_ns);
-  REQUIRE(arrivals_until(all, never_ns) == std::vector<std::int64_t>{second_ns, second_ns * 3 / 2, second_ns * 3 / 2, 3 * second_ns});
+  REQUIRE(arrivals_until(all, never_ns) ==
+          std::vector<std::int64_t>{second_ns, second_ns * 3 / 2, second_ns * 3 / 2, 3 * second_ns});
   REQUIRE(arrivals_until(odd, never_ns) == std::vector<std::int64_t>{second_ns * 3 / 2, 3 * second_ns});
   REQUIRE(all.next_ns() == never_ns);
 }

@@ -1,6 +1,6 @@
-// A server that says what a test wants, right or wrong: a process of its own, in which each accepted connection gets a
-// thread that runs the script. No thread of it is in the test's process, because the load generator forks: what a thread
-// held at that moment, the sanitizers' allocator for one, would stay locked in the child.
+// A server that sends what a test wants, right or wrong: a process in which a thread per connection runs the script. It
+// is a process of its own, because the load generator forks: locks that another thread held at that moment (for example
+// the sanitizers' allocator) would stay locked in the child.
 #pragma once
 
 #include <arpa/inet.h>
@@ -58,7 +58,9 @@ class Conversation {
     received_.erase(0, bytes);
     return taken;
   }
-  bool say(std::string_view text) { return send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()); }
+  bool say(std::string_view text) {
+    return send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
   void reset() {
     const linger now{1, 0};
     setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -83,7 +85,8 @@ inline std::string path_of(const std::string& request) {
 }
 
 inline std::string reply_with(std::string_view body, std::string_view fields = "") {
-  return "HTTP/1.1 200 OK\r\n" + std::string(fields) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return "HTTP/1.1 200 OK\r\n" + std::string(fields) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
 }
 
 class ScriptedServer {
@@ -120,14 +123,18 @@ class ScriptedServer {
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
 
-  std::string url(std::string_view path = "/") const { return "http://127.0.0.1:" + std::to_string(port_) + std::string(path); }
+  std::string url(std::string_view path = "/") const {
+    return "http://127.0.0.1:" + std::to_string(port_) + std::string(path);
+  }
   int connections() const { return counts_->connections; }
   int requests() const { return counts_->requests; }
+  int ended() const { return counts_->ended; }  // conversations
 
  private:
   struct Counts {  // shared with the server's process
     std::atomic<int> connections{0};
     std::atomic<int> requests{0};
+    std::atomic<int> ended{0};
   };
 
   [[noreturn]] static void accept_all(int listener, const Script& script, int lifetime_ms, Counts& counts) {
@@ -143,6 +150,7 @@ class ScriptedServer {
       std::thread([&script, &counts, fd] {
         Conversation conversation(fd, counts.requests);
         script(conversation);
+        ++counts.ended;
       }).detach();
     }
   }
@@ -151,5 +159,10 @@ class ScriptedServer {
   Counts* counts_ = nullptr;
   pid_t pid_ = -1;
 };
+
+// Answers every request.
+inline void polite(Conversation& talk) {
+  while (!talk.request().empty()) talk.say(reply_with("hello"));
+}
 
 }  // namespace bakeoff

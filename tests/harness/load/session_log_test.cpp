@@ -56,7 +56,8 @@ TEST_CASE("an escaped end of line goes on in the next one") {
 }
 
 TEST_CASE("what is no argument is refused with its line") {
-  for (const char* text : {"/a\n/b nonsense\n", "/a\n/b # comment\n", "/a\n/b method=FETCH\n", "/a\n/b think=x\n", "/a\n/b method=\n", "/a\n/b contents=\\"}) {
+  for (const char* text : {"/a\n/b nonsense\n", "/a\n/b # comment\n", "/a\n/b method=FETCH\n", "/a\n/b think=x\n",
+                           "/a\n/b method=\n", "/a\n/b contents=\\"}) {
     INFO(text);
     std::string message;
     try {
@@ -94,13 +95,13 @@ TEST_CASE("of a burst the first request goes alone, the rest together, then the 
   const TempDir dir;
   const std::string file = (dir.path() / "log").string();
   std::ofstream(file) << "/a think=2\n /b\n /c\n/d\n\n/e\n";
-  const Url url = parse_url("http://h/");
-  LogModel model({file, 1, 3, 0, 1}, url, nullptr, std::nullopt, 1);
+  const RequestFields fields(parse_url("http://h/"), {});
+  LogModel model({file, 1, 3, 0, 1}, fields, nullptr, std::nullopt, 1);
   model.begin(0);
   const auto take = [&](std::uint32_t count) {
     std::string paths;
     for (std::uint32_t i = 0; i < count; ++i) {
-      const Request& request = model.take(0);
+      const ClientRequest& request = model.take(0);
       paths += std::string(request.text, request.text_bytes).substr(5, 1);
     }
     return paths;
@@ -123,7 +124,7 @@ TEST_CASE("of a burst the first request goes alone, the rest together, then the 
   REQUIRE(model.next(0, 0).count == 1);
   REQUIRE(take(1) == "a");
   REQUIRE_FALSE(model.finished());
-  model.failed(0);
+  model.failed(0, 1, 0);
   REQUIRE(model.finished());
   REQUIRE(model.next(0, 0).kind == Action::Kind::end);
 }
@@ -132,14 +133,31 @@ TEST_CASE("parts of a log together make the whole") {
   const TempDir dir;
   const std::string file = (dir.path() / "log").string();
   std::ofstream(file) << "/0\n\n/1\n\n/2\n";
-  const Url url = parse_url("http://h/");
+  const RequestFields fields(parse_url("http://h/"), {});
   std::string seen[2];
   for (std::uint32_t part = 0; part < 2; ++part) {
-    LogModel model({file, 0, 7, part, 2}, url, nullptr, std::nullopt, 1);
+    LogModel model({file, 0, 7, part, 2}, fields, nullptr, std::nullopt, 1);
     while (model.next(0, 0).kind == Action::Kind::send) seen[part] += model.take(0).text[5];
   }
   REQUIRE(seen[0] == "0210");
   REQUIRE(seen[1] == "102");
+}
+
+TEST_CASE("a log that is emptied or spoilt while it is replayed ends the replay, and no figure is lost") {
+  for (const char* then : {"", "# gone\n", "/c x=1\n"}) {
+    INFO(then);
+    const TempDir dir;
+    dir.write("log", "/a\n\n/b\n");
+    const RequestFields fields(parse_url("http://h/"), {});
+    LogModel model({(dir.path() / "log").string(), 0, 1000, 0, 1}, fields, nullptr, std::nullopt, 1);
+    model.begin(0);
+    for (int i = 0; i < 2; ++i) REQUIRE(model.next(0, 0).kind == Action::Kind::send);
+    dir.write("log", then);
+    REQUIRE(model.next(0, 0).kind == Action::Kind::end);
+    REQUIRE(model.finished());
+    REQUIRE(model.sessions().completed == 2);
+    REQUIRE(model.sessions().log_lost);
+  }
 }
 
 TEST_CASE("a log is replayed to its end, whatever the server does to its connections") {
@@ -157,11 +175,11 @@ TEST_CASE("a log is replayed to its end, whatever the server does to its connect
     LoadSpec spec;
     spec.url = parse_url(server.url());
     spec.model = LoadModel::log;
-    spec.log_file = file;
+    spec.log = std::make_shared<RereadableLog>(file, 0, 1);
     spec.log_sessions = 10;
     spec.connections = 2;
     spec.duration_ns = spec.warmup_ns = 0;
-    spec.expected_bytes = Request::any_length;
+    spec.expected_bytes = ClientRequest::any_length;
     const std::atomic<bool> stop{false};
     const LoadResult result = run_load(spec, stop);
     REQUIRE(result.recorder.replies() == 5 * 5 + 5 * 2);
@@ -174,10 +192,19 @@ TEST_CASE("a log is replayed to its end, whatever the server does to its connect
 TEST_CASE("a log that is missing or empty is refused") {
   const TempDir dir;
   const std::string file = (dir.path() / "log").string();
-  const Url url = parse_url("http://h/");
-  REQUIRE_THROWS_AS(LogModel({file, 0, 1, 0, 1}, url, nullptr, std::nullopt, 1), UsageError);
+  REQUIRE_THROWS_AS(RereadableLog(file, 0, 1), UsageError);
   std::ofstream(file) << "# nothing\n\n";
-  REQUIRE_THROWS_AS(LogModel({file, 0, 1, 0, 1}, url, nullptr, std::nullopt, 1), UsageError);
+  REQUIRE_THROWS_AS(RereadableLog(file, 0, 1), UsageError);
+  REQUIRE_THROWS_AS(RereadableLog(dir.path().string(), 0, 1), UsageError);
+  // What is wrong among the sessions that will be replayed is told before, with its line.
+  std::ofstream(file) << "/a\n\n/b\n\n/c what=ever\n";
+  REQUIRE_NOTHROW(RereadableLog(file, 0, 2));
+  try {
+    const RereadableLog log(file, 0, 3);
+    FAIL("it is read");
+  } catch (const UsageError& error) {
+    REQUIRE(std::string(error.what()).find(file + ":5: unknown argument") == 0);
+  }
 }
 
 TEST_CASE("no text at all breaks the reader") {

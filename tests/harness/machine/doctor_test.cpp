@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/catch.h"
+#include "tests/support/temp_dir.h"
 
 using namespace bakeoff;
 
@@ -11,6 +12,7 @@ namespace {
 Machine healthy() {
   Machine machine;
   machine.processors = 4;
+  machine.placement.note = "The server has processor 1, the client 2, the harness 0.";
   machine.busy_processors = 0.02;
   machine.stolen_share = 0;
   machine.away_share = 0;
@@ -28,16 +30,16 @@ Machine healthy() {
   return machine;
 }
 
-Gravity worst(const Machine& machine) {
-  Gravity gravity = Gravity::fine;
-  for (const Finding& finding : diagnose(machine)) gravity = std::max(gravity, finding.gravity);
-  return gravity;
+Severity worst(const Machine& machine) {
+  Severity severity = Severity::fine;
+  for (const Finding& finding : diagnose(machine)) severity = std::max(severity, finding.severity);
+  return severity;
 }
 
 }  // namespace
 
 TEST_CASE("a healthy machine is told so") {
-  CHECK(worst(healthy()) == Gravity::fine);
+  CHECK(worst(healthy()) == Severity::fine);
   for (const Finding& finding : diagnose(healthy())) CHECK(finding.mend.empty());
 }
 
@@ -45,35 +47,43 @@ TEST_CASE("what spoils a comparison is found, each with what mends it") {
   const auto spoilt_by = [](auto change) {
     Machine machine = healthy();
     change(machine);
-    for (const Finding& finding : diagnose(machine)) CHECK((finding.gravity == Gravity::fine) == finding.mend.empty());
+    for (const Finding& finding : diagnose(machine))
+      CHECK((finding.severity == Severity::fine) == finding.mend.empty());
     return worst(machine);
   };
-  CHECK(spoilt_by([](Machine& m) { m.processors = 1; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.busy_processors = 0.8; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.stolen_share = 0.1; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.away_share = 0.02; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.away_share = 0.001; }) == Gravity::limits);
-  CHECK(spoilt_by([](Machine& m) { m.processor_quota = 1.5; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.governor = "powersave"; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.clock_source = "hpet"; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.free_memory_bytes = 1000; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.swapped_bytes = std::uint64_t{1} << 30; }) == Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.waiting_sockets = 30'000; }) == Gravity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.placement.server_shares_core = true; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.placement.client_shares_core = true; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.busy_processors = 0.8; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.stolen_share = 0.1; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.away_share = 0.02; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.away_share = 0.001; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.processor_quota = 1.5; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.governor = "powersave"; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.clock_source = "hpet"; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.free_memory_bytes = 1000; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.swapped_bytes = std::uint64_t{1} << 30; }) == Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.waiting_sockets = 30'000; }) ==
+        Severity::fine);  // trials have networks of their own
+  CHECK(spoilt_by([](Machine& m) { m.network_obstacle = "why"; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) {
+          m.network_obstacle = "why";
+          m.waiting_sockets = 30'000;
+        }) == Severity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.sysctls["net.ipv4.tcp_available_congestion_control"] = "reno bbr"; }) ==
-        Gravity::spoils);
-  CHECK(spoilt_by([](Machine& m) { m.open_files = 1024; }) == Gravity::limits);
-  CHECK(spoilt_by([](Machine& m) { m.sysctls["net.core.somaxconn"] = "128"; }) == Gravity::limits);
-  CHECK(spoilt_by([](Machine& m) { m.sysctls["net.ipv4.ip_local_port_range"] = "50000 60000"; }) == Gravity::limits);
-  CHECK(spoilt_by([](Machine& m) { m.has_perf = false; }) == Gravity::limits);
-  CHECK(spoilt_by([](Machine& m) { m.has_fuse_device = false; }) == Gravity::limits);
-  CHECK(spoilt_by([](Machine& m) { m.missing_packages = {"h2o"}; }) == Gravity::limits);
+        Severity::spoils);
+  CHECK(spoilt_by([](Machine& m) { m.open_files = 1024; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.sysctls["net.core.somaxconn"] = "128"; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.sysctls["net.ipv4.ip_local_port_range"] = "50000 60000"; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.has_perf = false; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.has_fuse_device = false; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.missing_packages = {"h2o"}; }) == Severity::limits);
 }
 
 TEST_CASE("what cannot be found out is no finding") {
   Machine machine;
   machine.processors = 2;
   machine.has_perf = machine.has_fuse_device = machine.has_fusermount = machine.has_pressure_information = true;
-  CHECK(worst(machine) == Gravity::fine);
+  CHECK(worst(machine) == Severity::fine);
 }
 
 TEST_CASE("this machine can be examined") {
@@ -81,4 +91,29 @@ TEST_CASE("this machine can be examined") {
   CHECK(machine.processors >= 1);
   CHECK(machine.open_files);
   CHECK_FALSE(diagnose(machine).empty());
+}
+
+TEST_CASE("the least quota of all levels of control groups counts, of both versions and below a container's root") {
+  const test::TempDir dir;
+  const auto make = [&](const std::string& group) {
+    std::filesystem::create_directories(dir.path() / group);
+    return group;
+  };
+  const auto quota = [&](const std::string& membership) { return processor_quota(membership, dir.path()); };
+  make("parent/leaf");
+  CHECK_FALSE(quota("0::/parent/leaf\n"));
+  dir.write("parent/leaf/cpu.max", "max 100000\n");
+  CHECK_FALSE(quota("0::/parent/leaf\n"));
+  dir.write("parent/cpu.max", "50000 100000\n");
+  CHECK(quota("0::/parent/leaf\n") == 0.5);
+  dir.write("parent/leaf/cpu.max", "25000 100000\n");
+  CHECK(quota("0::/parent/leaf\n") == 0.25);
+  dir.write("cpu.max", "150000 100000\n");
+  CHECK(quota("0::/docker/abc\n") == 1.5);  // the host's path: only the root is there
+  make("cpu,cpuacct");
+  dir.write("cpu,cpuacct/cpu.cfs_quota_us", "10000\n");
+  dir.write("cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+  CHECK(quota("3:cpu,cpuacct:/docker/abc\n0::/docker/abc\n") == 0.1);
+  dir.write("cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
+  CHECK(quota("3:cpu,cpuacct:/docker/abc\n1:cpuset:/\n") == std::nullopt);
 }

@@ -25,9 +25,10 @@ sped  4711
 )";
 
 SymbolTable table() {
-  return SymbolTable::parse("skid = [\"_raw_spin_*\", \"do_syscall_64\"]\n[[category]]\nname = \"event mechanism\"\nsymbols = [\"ep_*\"]\n"
-                            "[[category]]\nname = \"networking\"\nsymbols = [\"tcp_*\"]\n[[category]]\nname = \"application\"\nuser = true\n",
-                            "symbols.toml");
+  return SymbolTable::parse(
+      "skid = [\"_raw_spin_*\", \"do_syscall_64\"]\n[[category]]\nname = \"event mechanism\"\nsymbols = [\"ep_*\"]\n"
+      "[[category]]\nname = \"networking\"\nsymbols = [\"tcp_*\"]\n[[category]]\nname = \"application\"\nuser = true\n",
+      "symbols.toml");
 }
 
 }  // namespace
@@ -52,7 +53,8 @@ TEST_CASE("skid and helpers are charged to their callers") {
   CHECK(table().category_of(stacks[3]) == "other");
   CHECK(table().charged_symbol(stacks[3]) == "nobody_knows");
   const auto shares = breakdown(table(), stacks).at("shares");
-  CHECK(shares == nlohmann::json{{"event mechanism", 0.25}, {"networking", 0.25}, {"application", 0.25}, {"other", 0.25}});
+  CHECK(shares ==
+        nlohmann::json{{"event mechanism", 0.25}, {"networking", 0.25}, {"application", 0.25}, {"other", 0.25}});
 }
 
 TEST_CASE("the shipped table knows where the usual symbols belong") {

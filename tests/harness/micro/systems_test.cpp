@@ -16,7 +16,8 @@ TEST_CASE("every system does tasks, and knows the latency of each") {
       CHECK(figures.cpu_s > 0);
       // Little's law: what is in the system is what leaves it per second times how long it stays. It falls short by the
       // tasks that never leave: those of kernel threads that lost their processor, which can be most.
-      const double in_system = static_cast<double>(figures.done) / figures.duration_s * figures.latency.mean_ns() * 1e-9;
+      const double in_system =
+          static_cast<double>(figures.done) / figures.duration_s * figures.latency.mean_ns() * 1e-9;
       if (figures.done < 20 * tasks) continue;  // a machine that let nobody run: the first and the last are most of all
       if (name != "kernel-threads") CHECK(in_system > 0.5 * tasks);
       CHECK(in_system < 2.0 * tasks + 1);

@@ -10,7 +10,8 @@ using namespace bakeoff;
 namespace {
 
 double mean(const std::vector<std::int64_t>& values) {
-  return static_cast<double>(std::accumulate(values.begin(), values.end(), std::int64_t{0})) / static_cast<double>(values.size());
+  return static_cast<double>(std::accumulate(values.begin(), values.end(), std::int64_t{0})) /
+         static_cast<double>(values.size());
 }
 
 }  // namespace

@@ -14,11 +14,12 @@
 
 using namespace bakeoff;
 
-TEST_CASE("words between @ are filled in, and one that stands for nothing is an error") {
+TEST_CASE("words between @ are filled in, and one that is not a placeholder is an error") {
   const std::map<std::string, std::string> values = {{"port", "80"}, {"root", "/srv"}};
   CHECK(fill_in("listen @port@; root @root@;", values, "x") == "listen 80; root /srv;");
   CHECK(fill_in("a@b.c 50% @ @port@@root@", values, "x") == "a@b.c 50% @ 80/srv");
-  CHECK_THROWS_WITH(fill_in("listen @prt@;", values, "nginx.toml: nginx.conf"), "nginx.toml: nginx.conf: @prt@ stands for nothing");
+  CHECK_THROWS_WITH(fill_in("listen @prt@;", values, "nginx.toml: nginx.conf"),
+                    "nginx.toml: nginx.conf: @prt@ is not a placeholder");
 }
 
 TEST_CASE("the shipped outside servers can be read and prepared") {
@@ -42,7 +43,8 @@ TEST_CASE("the shipped outside servers can be read and prepared") {
     CHECK(all.find("/srv/files") != std::string::npos);
     CHECK(all.find('@') == std::string::npos);
     server.programs = {"/no/such/program"};
-    CHECK_THROWS_WITH(server.program(), Catch::Contains("is not installed; on Debian: apt-get install " + server.package));
+    CHECK_THROWS_WITH(server.program(),
+                      Catch::Contains("is not installed; on Debian: apt-get install " + server.package));
   }
   CHECK_THROWS_AS(load_outside("no-such-server"), UsageError);
 }
@@ -62,7 +64,8 @@ TEST_CASE("congestion control is set on a listening socket of another process") 
   length = sizeof name;
   REQUIRE(getsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, name, &length) == 0);
   CHECK(std::string(name) == "reno");
-  CHECK_THROWS_WITH(set_congestion_of_listener(getpid(), port, "no-such"), Catch::StartsWith("cannot set congestion control no-such"));
+  CHECK_THROWS_WITH(set_congestion_of_listener(getpid(), port, "no-such"),
+                    Catch::StartsWith("cannot set congestion control no-such"));
   close(listener);
   CHECK_THROWS_AS(set_congestion_of_listener(getpid(), port, "reno"), StartError);
 }

@@ -1,11 +1,13 @@
 #include "harness/run/bundle.h"
 
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include <fstream>
 
 #include "core/base/errors.h"
 #include "harness/run/experiment.h"
+#include "results/sha256.h"
 #include "tests/catch.h"
 #include "tests/support/temp_dir.h"
 
@@ -39,8 +41,14 @@ void make_run(const std::filesystem::path& folder) {
   write(folder / "environment.json", R"({"kernel": "Linux 6.1", "git_revision": null, "binaries": {"sped": "0123"}})");
   write(folder / "trials.jsonl", "");
   write(folder / "lock", "");
+  std::filesystem::create_directories(folder / "inputs" / "workload");
+  write(folder / "inputs" / "workload" / "single-file.toml", "kind = \"single-file\"\n");
+  write(folder / "inputs.json",
+        R"({"inputs": [{"kind": "workload", "written": "single-file", "copy": "inputs/workload/single-file.toml",
+            "source": "/nowhere/single-file.toml", "sha256": ")" +
+            sha256("kind = \"single-file\"\n") + R"("}]})");
   write(folder / "result.json",
-        to_json(make_result(parse_specification(text, "spec.toml"), {}, {}, nlohmann::json::object())).dump());
+        to_json(make_result(parse_specification(text, "spec.toml"), {}, {}, {}, nlohmann::json::object())).dump());
 }
 
 }  // namespace
@@ -48,7 +56,8 @@ void make_run(const std::filesystem::path& folder) {
 TEST_CASE("an archive is a tar file of the same bytes each time") {
   const ArchiveFiles files = {{"a/one", "1"}, {"a/two", std::string(600, '2')}};
   const std::string tar = unpacked(tar_gz(files));
-  CHECK(tar.size() == 512 * (1 + 1 + 1 + 2 + 2));
+  CHECK(tar.size() >= 512 * (1 + 1 + 1 + 2 + 2));
+  CHECK(tar.size() % 512 == 0);
   CHECK(tar.substr(0, 5) == "a/one");
   CHECK(tar.substr(257, 5) == "ustar");
   CHECK(tar.substr(512, 1) == "1");
@@ -66,15 +75,44 @@ TEST_CASE("a bundle holds the run, the definitions it names, and how to repeat i
   make_run(dir.path());
   std::map<std::string, std::string> files;
   for (const auto& [name, text] : bundle_files(dir.path())) files[name] = text;
-  for (const char* name : {"small/spec.toml", "small/plan.json", "small/environment.json", "small/trials.jsonl",
-                           "small/result.json", "small/SHA256SUMS", "small/README.md",
-                           "small/definitions/workloads/single-file.toml", "small/definitions/outside/nginx.toml"}) {
+  for (const char* name :
+       {"small/spec.toml", "small/plan.json", "small/environment.json", "small/trials.jsonl", "small/result.json",
+        "small/SHA256SUMS", "small/README.md", "small/inputs.json", "small/inputs/workload/single-file.toml"}) {
     CHECK(files.count(name) == 1);
   }
   CHECK(files.count("small/lock") == 0);
   CHECK(files["small/README.md"].find("| sped | 0123 |") != std::string::npos);
   CHECK(files["small/README.md"].find("bakeoff run spec.toml") != std::string::npos);
   CHECK(files["small/SHA256SUMS"].find("  spec.toml\n") != std::string::npos);
+}
+
+TEST_CASE("a bundle of a stranger's folder holds nothing but that folder, under a name that leads nowhere else") {
+  test::TempDir dir;
+  make_run(dir.path());
+  for (const char* name : {"../../../x", "a/b", "/etc", "..", ".hidden", ""}) {
+    INFO(name);
+    write(dir.path() / "plan.json", std::string(R"({"name": ")") + name + R"(", "search": "run"})");
+    CHECK_THROWS_AS(bundle_files(dir.path()), UsageError);
+  }
+  make_run(dir.path());
+  dir.write("elsewhere", "secret");
+  std::filesystem::create_directory(dir.path() / "logs");
+  std::filesystem::create_symlink("/etc/passwd", dir.path() / "logs/link");
+  CHECK_THROWS_WITH(bundle_files(dir.path()), Catch::Contains("logs/link is a symbolic link"));
+  std::filesystem::remove(dir.path() / "logs/link");
+  std::filesystem::create_directory_symlink("/etc", dir.path() / "logs/link");
+  CHECK_THROWS_WITH(bundle_files(dir.path()), Catch::Contains("logs/link is a symbolic link"));
+  std::filesystem::remove(dir.path() / "logs/link");
+  REQUIRE(::mkfifo((dir.path() / "logs/pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(bundle_files(dir.path()), Catch::Contains("logs/pipe is no file"));
+  std::filesystem::remove(dir.path() / "logs/pipe");
+  CHECK_NOTHROW(bundle_files(dir.path()));
+  // The specification names a file outside of the folder: only copies that lie in the folder are packed.
+  test::TempDir other;
+  other.write("private.toml", "password = \"1234\"\n");
+  write(dir.path() / "spec.toml", "[workload]\nname = \"" + (other.path() / "private.toml").string() +
+                                      "\"\n[load]\nconnections = 4\n[[server]]\narchitecture = \"sped\"\n");
+  for (const auto& [name, text] : bundle_files(dir.path())) CHECK(text.find("password") == std::string::npos);
 }
 
 TEST_CASE("what is no run's folder is not bundled") {

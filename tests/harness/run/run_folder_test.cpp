@@ -15,7 +15,6 @@ Trial trial(std::uint32_t block) {
   Trial one;
   one.key = {Phase::sweep, block, "sped/connections=64/workers=1"};
   one.started = "2024-05-01T12:00:00Z";
-  one.valid = true;
   one.figures[Metric::throughput_mbps] = 100 + block;
   return one;
 }
@@ -63,7 +62,8 @@ TEST_CASE("a torn last line is forgotten and cut off") {
 
 TEST_CASE("any other damage is named with its line") {
   std::size_t whole = 0;
-  CHECK_THROWS_WITH(parse_trials(line(0) + "garbage\n" + line(2), "t.jsonl", whole), Catch::StartsWith("t.jsonl:2: damaged: "));
+  CHECK_THROWS_WITH(parse_trials(line(0) + "garbage\n" + line(2), "t.jsonl", whole),
+                    Catch::StartsWith("t.jsonl:2: damaged: "));
   CHECK_THROWS_WITH(parse_trials("{}\n", "t.jsonl", whole), Catch::StartsWith("t.jsonl:1: damaged: "));
   CHECK(parse_trials("", "t.jsonl", whole).empty());
   const std::string without_newline = line(0).substr(0, line(0).size() - 1);
@@ -80,7 +80,8 @@ TEST_CASE("a folder is for one run, and one bakeoff at a time") {
   CHECK_THROWS_WITH(RunFolder::create(dir.path() / "run"), Catch::Contains("another bakeoff is at work in"));
   CHECK_THROWS_AS(RunFolder::reopen(dir.path() / "run"), UsageError);
   folder.write("plan.json", "{}");
-  CHECK_THROWS_WITH(RunFolder::create(dir.path() / "run"), Catch::Contains("holds a run already; go on with it with --resume"));
+  CHECK_THROWS_WITH(RunFolder::create(dir.path() / "run"),
+                    Catch::Contains("holds a run already; go on with it with --resume"));
   dir.write("run/spec.toml", "x");
   CHECK_THROWS_WITH(RunFolder::reopen(dir.path() / "run"), Catch::Contains("another bakeoff is at work in"));
   CHECK_THROWS_WITH(RunFolder::reopen(dir.path() / "nothing"), Catch::Contains("holds no run"));
@@ -100,5 +101,7 @@ TEST_CASE("a full disk is one clear line") {
   dir.write("run/spec.toml", "x");
   dir.write("run/plan.json", "{}");
   RunFolder folder = RunFolder::reopen(dir.path() / "run");
-  CHECK_THROWS_WITH(folder.append(trial(0)), Catch::Contains("No space left on device; what was measured is kept: make room, then go on with --resume"));
+  CHECK_THROWS_WITH(
+      folder.append(trial(0)),
+      Catch::Contains("No space left on device; what was measured is kept: make room, then go on with --resume"));
 }

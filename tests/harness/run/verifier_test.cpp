@@ -18,7 +18,10 @@ using Answer = std::function<std::string(const std::string& path)>;
 
 class FakeServer {
  public:
-  FakeServer(Reactor& reactor, Answer answer) : answer_(std::move(answer)), acceptor_(reactor.io(), tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0)) { accept(); }
+  FakeServer(Reactor& reactor, Answer answer)
+      : answer_(std::move(answer)), acceptor_(reactor.io(), tcp::endpoint(boost::asio::ip::address_v4::loopback(), 0)) {
+    accept();
+  }
   std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
   int accepted = 0;
 
@@ -39,16 +42,19 @@ class FakeServer {
     });
   }
   void serve(Peer& peer) {
-    boost::asio::async_read_until(peer.socket, boost::asio::dynamic_buffer(peer.request), "\r\n\r\n", [this, &peer](const boost::system::error_code& error, std::size_t bytes) {
-      if (error) return;
-      const std::string head = peer.request.substr(0, bytes);
-      peer.request.erase(0, bytes);
-      peer.reply = answer_(head.substr(4, head.find(' ', 4) - 4));
-      if (peer.reply.empty()) return peer.socket.close();
-      boost::asio::async_write(peer.socket, boost::asio::buffer(peer.reply), [this, &peer](const boost::system::error_code& failed, std::size_t) {
-        if (!failed) serve(peer);
-      });
-    });
+    boost::asio::async_read_until(peer.socket, boost::asio::dynamic_buffer(peer.request), "\r\n\r\n",
+                                  [this, &peer](const boost::system::error_code& error, std::size_t bytes) {
+                                    if (error) return;
+                                    const std::string head = peer.request.substr(0, bytes);
+                                    peer.request.erase(0, bytes);
+                                    peer.reply = answer_(head.substr(4, head.find(' ', 4) - 4));
+                                    if (peer.reply.empty()) return peer.socket.close();
+                                    boost::asio::async_write(
+                                        peer.socket, boost::asio::buffer(peer.reply),
+                                        [this, &peer](const boost::system::error_code& failed, std::size_t) {
+                                          if (!failed) serve(peer);
+                                        });
+                                  });
   }
 
   Answer answer_;
@@ -97,7 +103,8 @@ TEST_CASE("a server that answers every file rightly passes, over one connection"
 
 TEST_CASE("a server that closes after each answer is asked on new connections") {
   const FileSet files = two_files();
-  CHECK(verdict([&](const std::string& path) { return ok(right_bytes(files, path), "Connection: close\r\n"); }) == "fine");
+  CHECK(verdict([&](const std::string& path) { return ok(right_bytes(files, path), "Connection: close\r\n"); }) ==
+        "fine");
 }
 
 TEST_CASE("what is wrong is named with the server and the file") {
@@ -118,5 +125,6 @@ TEST_CASE("what is wrong is named with the server and the file") {
 TEST_CASE("a server that ends while it is asked is not waited for") {
   Reactor reactor;
   const FakeServer server(reactor, [](const std::string&) { return std::string("HTTP/1.1 200 OK\r\n"); });
-  CHECK_THROWS_WITH(verify_files(reactor, "fake", server.port(), two_files(), [] { return false; }), Catch::Contains("fake: /a: it ended while it"));
+  CHECK_THROWS_WITH(verify_files(reactor, "fake", server.port(), two_files(), [] { return false; }),
+                    Catch::Contains("fake: /a: it ended while it"));
 }

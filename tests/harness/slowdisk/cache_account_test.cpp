@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "tests/catch.h"
 #include "core/base/random.h"
+#include "tests/catch.h"
 
 using namespace bakeoff;
 
@@ -45,7 +45,8 @@ TEST_CASE("the account agrees with a plain set of pages") {
     const PageRange range{random.below(8), random.below(40), 1 + random.below(8)};
     for (std::uint64_t page = 0; page < range.pages; ++page) resident.emplace(range.file, range.first_page + page);
     for (const PageRange& gone : account.read(range)) {
-      for (std::uint64_t page = 0; page < gone.pages; ++page) REQUIRE(resident.erase({gone.file, gone.first_page + page}) == 1);
+      for (std::uint64_t page = 0; page < gone.pages; ++page)
+        REQUIRE(resident.erase({gone.file, gone.first_page + page}) == 1);
     }
     REQUIRE(resident.size() * cache_page_bytes == account.resident_bytes());
     REQUIRE(resident.size() <= 64);

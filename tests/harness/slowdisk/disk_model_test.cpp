@@ -121,7 +121,8 @@ TEST_CASE("the shipped disks have the service times of their descriptions") {
 }
 
 TEST_CASE("a disk that cannot be is refused in a line") {
-  CHECK_THROWS_WITH(load_disk("floppy"), "there is no disk `floppy`; there are constant, scsi10k, ssd, or give a TOML file");
+  CHECK_THROWS_WITH(load_disk("floppy"),
+                    "there is no disk `floppy`; there are constant, scsi10k, ssd, or give a TOML file");
   CHECK_THROWS_WITH(load_disk("ssd", {"arms=0"}), "arms=0: arms: expected an integer from 1 to 1024, got 0");
   CHECK_THROWS_WITH(load_disk("ssd", {"heads=4"}), "heads=4: unknown key `heads`");
 }

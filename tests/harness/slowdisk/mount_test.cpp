@@ -111,7 +111,9 @@ struct Mounted {
     start(access, cache);
   }
   void start(const std::string& access, const std::string& cache, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words = {root, "--workload", dir.path() / "w.toml", "--disk", "constant", "--disk-set", "seek=" + access, "--disk-set", "rate=0", "--cache", cache};
+    std::vector<std::string> words = {root,         "--workload",     dir.path() / "w.toml", "--disk", "constant",
+                                      "--disk-set", "seek=" + access, "--disk-set",          "rate=0", "--cache",
+                                      cache};
     words.insert(words.end(), more.begin(), more.end());
     slowdisk = std::make_unique<Program>(words);
     const nlohmann::json ready = slowdisk->line();
@@ -121,7 +123,8 @@ struct Mounted {
   std::string path(std::uint32_t file) const { return root.string() + workload.files[file].path; }
 
   bool is_mounted() const {
-    struct stat here {}, above {};
+    struct stat here {
+    }, above{};
     return ::stat(root.c_str(), &here) == 0 && ::stat(dir.path().c_str(), &above) == 0 && here.st_dev != above.st_dev;
   }
 };
@@ -335,8 +338,10 @@ TEST_CASE("what is wrong is said in a line") {
   const std::vector<Row> rows = {
       {{}, "bakeoff-slowdisk: where to mount is missing; give a directory\n"},
       {{dir.path() / "m"}, "bakeoff-slowdisk: which files to show is missing; give --workload NAME\n"},
-      {{dir.path() / "m", "-w", "single-file", "--disk", "tape"}, "bakeoff-slowdisk: there is no disk `tape`; there are constant, scsi10k, ssd, or give a TOML file\n"},
-      {{dir.path() / "m", "-w", "single-file", "--arms", "0"}, "bakeoff-slowdisk: arms=0: arms: expected an integer from 1 to 1024, got 0\n"},
+      {{dir.path() / "m", "-w", "single-file", "--disk", "tape"},
+       "bakeoff-slowdisk: there is no disk `tape`; there are constant, scsi10k, ssd, or give a TOML file\n"},
+      {{dir.path() / "m", "-w", "single-file", "--arms", "0"},
+       "bakeoff-slowdisk: arms=0: arms: expected an integer from 1 to 1024, got 0\n"},
       {{dir.path() / "m", "--frobnicate"}, "bakeoff-slowdisk: unrecognised option '--frobnicate'; see --help\n"},
   };
   for (const Row& row : rows) {

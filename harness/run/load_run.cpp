@@ -1,0 +1,66 @@
+#include "harness/run/load_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "core/base/untrusted.h"
+#include "harness/ground/file_sets.h"
+
+namespace bakeoff {
+namespace {
+
+// Opening tens of thousands of connections, and every time-out on the way.
+constexpr double longest_opening_s = 120;
+
+SteadyTime from_ns(std::int64_t ns) { return SteadyTime(std::chrono::nanoseconds(ns)); }
+
+std::string seconds(double value) { return fmt::format("{:.3f}s", value); }
+
+}  // namespace
+
+Command load_command(const Programs& programs, const Specification& spec, const Cell& cell, std::uint16_t port,
+                     std::uint64_t seed, LoadTimes times) {
+  Command command{{programs.find("bakeoff-load").string(), fmt::format("http://127.0.0.1:{}/", port), "--connections",
+                   std::to_string(cell.connections), "--threads",
+                   std::to_string(std::min(spec.client_threads, cell.connections)), "--warmup", seconds(times.warmup_s),
+                   "--duration", seconds(times.duration_s), "--timeout", seconds(spec.timeout_s), "--workload",
+                   spec.workload, "--seed", std::to_string(seed), "--announce", "--json", "-"},
+                  {}};
+  for (const std::string& assignment : workload_overrides(spec, cell)) {
+    command.arguments.push_back("--set");
+    command.arguments.push_back(assignment);
+  }
+  if (spec.discard_bodies) command.arguments.push_back("--discard");
+  if (cell.load_model == "partly-open") command.arguments.push_back("--sessions");
+  if (cell.rate) {
+    command.arguments.push_back("--rate");
+    command.arguments.push_back(rate_text(*cell.rate));
+  }
+  return command;
+}
+
+std::optional<SteadyTime> LoadRun::measured_from() {
+  const auto line = child_.read_line(after_s(longest_opening_s));
+  if (!line) return std::nullopt;
+  const nlohmann::json announced = parse_untrusted_or_discard(*line);
+  if (!announced.is_object() || announced.value("event", "") != "measured_time") return std::nullopt;
+  // Both clocks are CLOCK_MONOTONIC.
+  from_ = from_ns(announced.at("from_ns").get<std::int64_t>());
+  to_ = from_ns(announced.at("to_ns").get<std::int64_t>());
+  return from_;
+}
+
+SteadyTime LoadRun::at(double share) const {
+  return from_ + std::chrono::duration_cast<std::chrono::nanoseconds>(share * (to_ - from_));
+}
+
+void LoadRun::release() { kill(child_.pid(), SIGUSR1); }
+
+double LoadRun::measured_between_s(SteadyTime from, SteadyTime to) const {
+  return std::max(1e-6, std::chrono::duration<double>(std::min(to, to_) - from).count());
+}
+
+}  // namespace bakeoff

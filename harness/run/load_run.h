@@ -1,0 +1,49 @@
+// One run of the load generator, which announces when its measured time begins and ends, so that samples of both sides
+// fall into it however late the machine let the client begin.
+#pragma once
+
+#include <optional>
+
+#include "harness/ground/programs.h"
+#include "harness/plan/specification.h"
+#include "harness/processes/child.h"
+#include "results/model.h"
+
+namespace bakeoff {
+
+struct LoadTimes {
+  double warmup_s;
+  double duration_s;
+};
+
+// The load generator's command line for a cell: it announces its measured time and writes JSON to its standard output.
+Command load_command(const Programs& programs, const Specification& spec, const Cell& cell, std::uint16_t port,
+                     std::uint64_t seed, LoadTimes times);
+
+class LoadRun {
+ public:
+  // `command` has --announce. StartError when it cannot be started.
+  LoadRun(Reactor& reactor, const Command& command) : reactor_(reactor), child_(reactor, command) {}
+
+  // When the measured time begins; empty when the client ended before it could tell. BLOCKS: until all connections
+  // are open.
+  std::optional<SteadyTime> measured_from();
+  // A share of the measured time, 0 to 1. REQUIRES: measured_from() was not empty.
+  SteadyTime at(double share) const;
+  // How much of the time between two samples lies before the end of the measured time; at least a microsecond.
+  double measured_between_s(SteadyTime from, SteadyTime to) const;
+
+  // Tells a client that was started with --hold that it may close its connections.
+  void release();
+
+  Child& child() { return child_; }
+  bool has_ended() { return child_.has_ended(); }
+  bool wait_for_end(SteadyTime deadline) { return child_.wait_for_end(deadline); }
+
+ private:
+  Reactor& reactor_;
+  Child child_;
+  SteadyTime from_{}, to_{};
+};
+
+}  // namespace bakeoff

@@ -1,0 +1,127 @@
+#include "harness/run/pair_comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/run/campaign.h"
+#include "harness/run/warm_up.h"
+
+namespace bakeoff {
+namespace {
+
+nlohmann::json or_null(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> looks(std::uint32_t most) {
+  std::vector<std::uint32_t> all;
+  for (std::uint32_t at = first_look; at < most; at += at / 2) all.push_back(at);
+  all.push_back(std::max(most, 1u));
+  return all;
+}
+
+nlohmann::json to_json(const Judgement& judgement) {
+  return {{"cell", judgement.cell},
+          {"by", path_of(judgement.guard.metric)},
+          {"margin", judgement.guard.margin},
+          {"pairs", judgement.pairs},
+          {"ratio", or_null(judgement.ratio)},
+          {"lower", or_null(judgement.lower)},
+          {"upper", or_null(judgement.upper)},
+          {"verdict", to_string(judgement.verdict)}};
+}
+
+PairComparison::PairComparison(const Specification& spec, std::vector<Cell> cells, TrialSource& baseline,
+                               TrialSource& candidate, std::vector<Guard> guards)
+    : spec_(spec), cells_(std::move(cells)), baseline_(baseline), candidate_(candidate), guards_(std::move(guards)) {}
+
+// Empty when the trial stayed void.
+std::optional<Trial> PairComparison::measure(TrialSource& source, const char* role, const Cell& cell, double warmup_s,
+                                             Progress& progress, PairOutcome& outcome) {
+  const std::string name = std::string(role) + " " + cell.id;
+  for (std::uint32_t attempt = 0;; ++attempt) {
+    progress.begin(name);
+    Trial trial = source.run(cell, {Phase::sweep, outcome.blocks, cell.id}, attempt, warmup_s);
+    const bool is_void = !trial.void_causes.empty(), again = is_void && attempt < spec_.repeats;
+    if (again) progress.add_steps(1);
+    progress.end(name + ": " + outcome_words(trial, spec_.validity) + (again ? ", repeated" : ""));
+    trial.evidence = nullptr;
+    nlohmann::json kept = to_json(trial);
+    kept["role"] = role;
+    outcome.trials.push_back(std::move(kept));
+    if (!is_void) return trial;
+    ++outcome.void_trials;
+    if (!again) return std::nullopt;
+  }
+}
+
+void PairComparison::note_look(const Gate& gate, PairOutcome& outcome) const {
+  nlohmann::json cells = nlohmann::json::array();
+  for (const Judgement& judgement : gate.judgements()) cells.push_back(to_json(judgement));
+  outcome.looks.push_back({{"blocks", outcome.blocks}, {"verdict", to_string(gate.verdict())}, {"cells", cells}});
+}
+
+PairOutcome PairComparison::run(double budget_s, const std::vector<WarmUp>& warm_ups, Progress& progress) {
+  PairOutcome outcome;
+  std::vector<std::string> ids;
+  for (const Cell& cell : cells_) ids.push_back(cell.id);
+  Gate gate(ids, guards_, spec_.validity);
+  Random random(spec_.seed, 0x706169);
+  const double begun_s = baseline_.now_s();
+  const auto spent_s = [&] { return baseline_.now_s() - begun_s; };
+  std::uint32_t most = 0;  // blocks that the budget is good for; known after the first
+  std::vector<std::uint32_t> look_at;
+  std::size_t next_look = 0;
+  for (bool over = false; !over;) {
+    std::vector<Cell> open;
+    const std::set<std::string> open_ids = gate.open_cells();
+    std::copy_if(cells_.begin(), cells_.end(), std::back_inserter(open),
+                 [&](const Cell& cell) { return open_ids.contains(cell.id); });
+    for (std::size_t left = open.size(); left > 1; --left)
+      std::swap(open[left - 1], open[random.below(static_cast<std::uint32_t>(left))]);
+    for (const Cell& cell : open) {
+      // Which of the two comes first is left to chance: that is what makes the signed-rank test exact.
+      const bool candidate_first = random.below(2) == 1;
+      const double warmup_s = warm_up_of(cell, warm_ups, spec_);
+      const auto of_baseline = [&] { return measure(baseline_, "baseline", cell, warmup_s, progress, outcome); };
+      const auto of_candidate = [&] { return measure(candidate_, "candidate", cell, warmup_s, progress, outcome); };
+      std::optional<Trial> before, after;
+      if (candidate_first) after = of_candidate();
+      before = of_baseline();
+      if (!candidate_first) after = of_candidate();
+      if (before && after) {
+        gate.add(cell.id, *before, *after);
+      } else {
+        ++outcome.lost_pairs;
+      }
+    }
+    ++outcome.blocks;
+    const double block_s = spent_s() / outcome.blocks;
+    if (most == 0) {
+      most = static_cast<std::uint32_t>(std::clamp(budget_s / block_s, 1.0, 1e6));
+      look_at = looks(most);
+    }
+    over = outcome.blocks >= most || spent_s() + block_s > budget_s;
+    // All figures were fine at a look, and now enough trials ran without a failure.
+    if (gate.verdict() == Verdict::fine) break;
+    if (!over && outcome.blocks < look_at[next_look]) continue;
+    ++next_look;
+    gate.look(over ? 1 : static_cast<double>(outcome.blocks) / most);
+    note_look(gate, outcome);
+    outcome.baseline_failure = gate.baseline_failure();
+    over = over || gate.verdict() != Verdict::undecided || !outcome.baseline_failure.empty();
+  }
+  outcome.verdict = gate.verdict();
+  outcome.why = gate.why();
+  outcome.judgements = gate.judgements();
+  outcome.spent_s = spent_s();
+  if (const auto factor = gate.times_as_many(); outcome.verdict == Verdict::undecided && factor && *factor > 1)
+    outcome.needs_s = outcome.spent_s * (*factor - 1);
+  return outcome;
+}
+
+}  // namespace bakeoff
