@@ -288,7 +288,9 @@ bool is_live_terminal() {
 // signal does what it does to any program. What is ignored from the start, as under nohup, stays ignored.
 class StopSignals {
  public:
-  StopSignals() {
+  explicit StopSignals(const Ranks* ranks) {
+    // mpirun ends its ranks on a signal that ends itself, and passes SIGUSR2 on.
+    if (ranks != nullptr) std::signal(SIGUSR2, [](int) { stop_requested = true; });
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       sigaction(numbers[i], nullptr, &before_[i]);
       if (before_[i].sa_handler == SIG_IGN) continue;
@@ -347,8 +349,17 @@ std::vector<Output> open_outputs(const CommandLine& line) {
   return outputs;
 }
 
+// Whatever becomes of its launcher and of the network, a rank ends. Only a log has no length that is known before.
+void bound_life(const LoadSpec& spec) {
+  constexpr std::int64_t opening_and_meetings_s = 600;
+  if (spec.model == LoadModel::log && spec.duration_ns == 0) return;
+  const std::int64_t ns = spec.warmup_ns + spec.duration_ns + spec.hold_ns + 2 * spec.timeout_ns;
+  alarm(static_cast<unsigned>(std::min<std::int64_t>(ns / 1'000'000'000 + opening_and_meetings_s, 2'000'000'000)));
+}
+
 int run(const CommandLine& line, Ranks* ranks) {
   const bool leads = is_leader(ranks);
+  if (ranks != nullptr) bound_life(line.spec);
   if (!line.write_log.empty()) {
     together(ranks, [&] {
       if (leads) write_log(line);
@@ -372,7 +383,7 @@ int run(const CommandLine& line, Ranks* ranks) {
     std::fflush(stdout);
   };
   const LoadResult result = [&] {
-    const StopSignals signals;
+    const StopSignals signals(ranks);
     return run_load(line.spec, stop_requested, live ? show_progress : std::function<void(const LoadProgress&)>{},
                     line.announce && leads ? announce : std::function<void(const MeasuredTime&)>{}, ranks);
   }();

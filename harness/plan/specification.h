@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/plan/hosts.h"
 #include "harness/plan/inputs.h"
 #include "results/model.h"
 #include "results/validity.h"
@@ -120,6 +121,7 @@ struct Specification {
 
   std::optional<DiskSpec> disk;
   NetworkSpec network;
+  HostsSpec hosts;
 
   std::vector<int> server_processors;  // empty: chosen by place() (machine/topology.h), so many of them:
   std::vector<int> client_processors;

@@ -13,6 +13,6 @@ namespace bakeoff {
 // Asks for every file over one kept connection and compares every byte. StartError "SERVER: /path: ..." for the first
 // that is wrong. `alive` is asked while waiting; once false, the wait is over. BLOCKS: network.
 void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
-                  const std::function<bool()>& alive);
+                  const std::function<bool()>& alive, const std::string& address = "127.0.0.1");
 
 }  // namespace bakeoff

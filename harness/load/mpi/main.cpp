@@ -1,4 +1,7 @@
 // bakeoff-load-ranks: bakeoff-load as one of several processes under mpirun or srun. bakeoff-load --ranks becomes it.
+#include <sys/prctl.h>
+
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -21,6 +24,8 @@ void pretend_clock(bakeoff::MpiRanks& ranks, const char* text) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // With the daemon that started it goes a rank, and with a rank its workers.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   bakeoff::MpiRanks ranks(argc, argv);
   try {
     ranks.meet();
