@@ -37,11 +37,14 @@ say memory_kb "$(sed -n 's/^MemTotal: *\([0-9]*\).*/\1/p' /proc/meminfo)"
 for name in tcp_congestion_control tcp_rmem tcp_wmem ip_local_port_range; do
   say "$name" "$(cat /proc/sys/net/ipv4/$name 2>/dev/null)"
 done
-say mpi "$(orted --version 2>/dev/null | head -n 1)"
+say mpi "$(mpirun --version 2>/dev/null | head -n 1)"
 ip -o link show 2>/dev/null | while read -r line; do say link "$line"; done
 ip -o addr show 2>/dev/null | while read -r line; do say address "$line"; done
 for folder in /sys/class/net/*; do
   name=${folder##*/}
+  # A folder may be that of another network's interface of the same name.
+  number=$(ip -o link show dev "$name" 2>/dev/null | cut -d: -f1)
+  [ "$number" = "$(cat "$folder/ifindex" 2>/dev/null)" ] || continue
   [ -e "$folder/device/driver" ] && say driver "$name $(basename "$(readlink "$folder/device/driver")")"
   command -v ethtool >/dev/null || continue
   ethtool -k "$name" 2>/dev/null | sed -n 's/^\([a-z]*-[a-z]*-offload\): *\([a-z]*\).*/\1 \2/p' |

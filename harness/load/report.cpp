@@ -216,6 +216,7 @@ Json ranks_json(const LoadSpec& spec, const LoadResult& result) {
                     {{"before", milliseconds(rank.clock_before.ahead_ns)},
                      {"after", milliseconds(rank.clock_after.ahead_ns)},
                      {"error", milliseconds(std::max(rank.clock_before.error_ns, rank.clock_after.error_ns))}}},
+                   {"faults", faults_of_clock(spec, rank)},
                    {"verdict", verdict_json(judge_rank(spec, rank))}});
   }
   return all;

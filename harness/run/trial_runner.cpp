@@ -53,14 +53,12 @@ std::string what_launcher_said(const std::string& text) {
   return last.empty() ? "it said nothing" : visible(last);
 }
 
-// A clock that stepped, or a rank that began too late or got nothing at all, is nothing that the server did.
+// A clock that stepped, or a rank that began too late, is nothing that the server did.
 void note_ranks(const json& report, Trial& trial) {
   for (const json& rank : report.at("ranks")) {
-    const json& verdict = rank.at("verdict");
-    if (verdict.at("kind") != "invalid") continue;
-    for (const json& reason : verdict.at("reasons"))
+    for (const json& fault : rank.at("faults"))
       trial.void_causes.push_back("client host " + rank.at("host").get<std::string>() + ": " +
-                                  reason.get<std::string>());
+                                  fault.get<std::string>());
   }
 }
 

@@ -156,8 +156,9 @@ std::string MpiRanks::spread(const std::string& of_rank_0) {
 std::vector<ClockOffset> MpiRanks::compare_clocks() {
   std::vector<ClockOffset> offsets(1);
   if (number_ != 0) {
+    if (compared_) ahead_ns_ = later_ahead_ns_;
+    compared_ = true;
     while (receive_number(0, ping) != no_more) send_number(0, pong, now_ns());
-    ahead_ns_ = later_ahead_ns_;
     return {};
   }
   for (std::uint32_t rank = 1; rank < count(); ++rank) {
