@@ -1,5 +1,6 @@
 #include "harness/load/command_line.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +16,7 @@
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/version.h"
 #include "harness/load/duration.h"
 #include "harness/load/load.h"
@@ -93,7 +95,7 @@ void fit_to_log(LoadSpec& spec, bool leads, bool lasts_as_long) {
     return "speed = " + std::to_string(static_cast<std::int64_t>(std::ceil((log.length_s + 1) / seconds)));
   };
   const auto whole = [](double seconds) {
-    return std::to_string(static_cast<std::int64_t>(std::ceil(seconds))) + " s";
+    return seconds < 10 ? fmt::format("{:.2g} s", seconds) : fmt::format("{:.0f} s", std::ceil(seconds));
   };
   constexpr double most_s = 864'000, patience_s = 600;
   if (lasts_as_long) {
@@ -172,6 +174,8 @@ bool read_command_line(int argc, char** argv, CommandLine& line, bool leads) {
       ("announce", po::bool_switch(&line.announce),
        "print a line of JSON on standard output when the connections are open: when the measured time begins and ends, "
        "in ns of CLOCK_MONOTONIC")  //
+      ("trace-events", po::value(&spec.trace_events)->default_value(spec.trace_events),
+       "record what each client asks and gets, for bakeoff trace: so many events, the newest; 0: nothing")  //
       ("help,h", "this text");
   po::options_description options("bakeoff-load URL [options]");
   options.add(what).add(when).add(how).add(out);
@@ -204,6 +208,8 @@ bool read_command_line(int argc, char** argv, CommandLine& line, bool leads) {
     spec.receive_buffer_bytes = static_cast<std::uint32_t>(parse_size("--receive-buffer", receive_buffer, 1 << 30));
   if (spec.url_text.empty()) throw UsageError("the URL is missing; say bakeoff-load http://HOST:PORT/PATH");
   spec.url = parse_url(spec.url_text);
+  if (spec.trace_events < 0 || spec.trace_events > TraceRegion::most_events)
+    throw UsageError("--trace-events must be from 0 to " + std::to_string(TraceRegion::most_events));
 
   if (given.count("sessions") != 0) spec.model = LoadModel::sessions;
   if (!wsesslog.empty()) {
@@ -408,13 +414,13 @@ int run(const CommandLine& line, Ranks* ranks) {
 
 int load_main(int argc, char** argv, Ranks* ranks) {
   const bool leads = is_leader(ranks);
-  if (leads && answered_version(argc, argv, "bakeoff-load")) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an output that cannot be written, and the others can
   const auto failed = [&](const std::exception& error, int status) {
     if (leads) std::cerr << "bakeoff-load: " << error.what() << "\n";
     return status;
   };
   try {
+    if (leads && answered_version(argc, argv, "bakeoff-load")) return 0;
     CommandLine line;
     bool wanted = false;
     together(ranks, [&] {
