@@ -3,14 +3,15 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <iostream>
 #include <limits>
+#include <sstream>
 
 #include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
 
@@ -372,7 +373,9 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
     throw UsageError(std::string(error.what()) + "; --help lists the options");
   }
   if (given.count("help") != 0) {
-    std::cout << shown;
+    std::ostringstream text;
+    text << shown;
+    write_to_standard_output(text.str());
     return std::nullopt;
   }
   const bool only_describe = given.count("describe") != 0;
@@ -396,7 +399,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
   if (!only_describe) return options;
   nlohmann::ordered_json description = describe(architecture);
   description["connections"] = options.connections;
-  std::cout << description.dump() << '\n';
+  write_to_standard_output(description.dump() + "\n");
   return std::nullopt;
 }
 

@@ -17,6 +17,8 @@
 #include "core/base/check.h"
 #include "core/base/errors.h"
 #include "core/base/patient_output.h"
+#include "core/base/standard_output.h"
+#include "core/base/untrusted.h"
 #include "core/files/shared_cache.h"
 #include "core/files/shared_descriptor_table.h"
 #include "core/sharing/lock.h"
@@ -262,7 +264,13 @@ void Server::announce_ready() {
   ready["port"] = listeners_.front().port();
   ready["workers"] = options_.workers;
   ready["options"] = to_json(options_, architecture_);
-  std::cout << ready.dump() << std::endl;
+  try {
+    write_to_standard_output(json_text(ready) + "\n");
+  } catch (const StartError& error) {
+    // Nobody learns the port. The workers are there already, and end with this process.
+    std::cerr << architecture_.name << ": " << error.what() << std::endl;
+    std::_Exit(4);
+  }
 }
 
 // Piece by piece: there may be thousands of workers, and no memory left but what was set aside for this.

@@ -1,4 +1,5 @@
 #include "results/stored_comparison.h"
+#include "core/base/untrusted.h"
 
 #include <fmt/format.h>
 
@@ -22,7 +23,7 @@ std::vector<double> logarithms(const CellResult& cell, const MetricName& by) {
 
 std::string shown(const nlohmann::json& value) {
   if (value.is_null()) return "unknown";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "core/stats_region.h"
 #include "core/toml/strict_toml.h"
 #include "harness/commands/command_line.h"
@@ -277,8 +278,9 @@ int plan_command(Reactor& reactor, const Arguments& arguments) {
   say_if_long(*spec, cells);
   for (const Cell& cell : cells) std::cout << cell.id << "\n";
   const std::size_t trials = Campaign(*spec, cells, {}, Search::full).steps();
-  std::fprintf(stderr, "%zu cells, %u trials each, then %u of each server's best: %zu trials of %.1f s, about %s\n",
-               cells.size(), spec->sweep_trials, spec->final_trials, trials, expected_trial_s(*spec),
+  std::fprintf(stderr, "%zu %s, %u %s each, then %u of each server's best: %zu %s of %.1f s, about %s\n", cells.size(),
+               cells.size() == 1 ? "cell" : "cells", spec->sweep_trials, spec->sweep_trials == 1 ? "trial" : "trials",
+               spec->final_trials, trials, trials == 1 ? "trial" : "trials", expected_trial_s(*spec),
                duration_words(expected_run_s(*spec, cells)).c_str());
   return exit_status::fine;
 }
@@ -325,9 +327,9 @@ int check_command(Reactor& reactor, const Arguments& arguments) {
   const auto check = [&](const Specification& one) {
     const std::vector<Cell> cells = feasible_cells(programs, one);
     say_if_long(one, cells);
-    std::fprintf(stderr, "%s%s: fine, %zu cells, about %s\n", one.name.c_str(),
+    std::fprintf(stderr, "%s%s: fine, %zu %s, about %s\n", one.name.c_str(),
                  one.scale.empty() ? "" : (" --scale " + one.scale).c_str(), cells.size(),
-                 duration_words(expected_run_s(one, cells)).c_str());
+                 cells.size() == 1 ? "cell" : "cells", duration_words(expected_run_s(one, cells)).c_str());
   };
   check(spec);
   if (!spec.scale.empty()) return exit_status::fine;
@@ -432,6 +434,7 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
                                      [](const std::string& one) { return one == "--help" || one == "-h"; });
   if (asks_help) std::cout << explanation(reactor, arguments[0]) << "\n" << std::flush;
   Arguments words;
+  const Programs programs(reactor);
   std::string architecture = arguments[0];
   if (const auto preset = find_preset(architecture)) {
     architecture = preset->architecture;
@@ -442,8 +445,10 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
           });
       if (!overridden) words.insert(words.end(), {"--" + key, value});
     }
+  } else {
+    check_is_server(programs, architecture);
   }
-  words.insert(words.begin(), Programs(reactor).find(architecture).string());
+  words.insert(words.begin(), programs.find(architecture).string());
   words.insert(words.end(), arguments.begin() + 1, arguments.end());
   std::vector<char*> pointers;
   for (std::string& one : words) pointers.push_back(one.data());
@@ -528,7 +533,7 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
       std::printf("%s%-26s%s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());
     std::fflush(stdout);
   }
-  if (as_json) std::cout << json.dump(2) << std::endl;
+  if (as_json) std::cout << json_text(json, 2) << std::endl;
   return exit_status::fine;
 }
 

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "harness/commands/command_line.h"
 #include "harness/commands/comparison_formats.h"
 #include "harness/ground/network.h"
@@ -117,12 +118,12 @@ void print(const std::vector<Judgement>& judgements) {
 void write_json(const nlohmann::json& report, const std::string& file) {
   if (file.empty()) return;
   if (file == "-") {
-    std::cout << report.dump(1) << std::endl;
+    std::cout << json_text(report, 1) << std::endl;
     return;
   }
   const std::string unfinished = file + ".new";
   std::ofstream out(unfinished);
-  out << report.dump(1) << "\n";
+  out << json_text(report, 1) << "\n";
   if (!out.flush() || std::rename(unfinished.c_str(), file.c_str()) != 0) throw StartError("cannot write " + file);
 }
 
@@ -205,12 +206,14 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   Programs baseline(reactor, binaries_of(settings.baseline)), candidate(reactor, binaries_of(settings.candidate));
   baseline.check(spec);
   const std::vector<Cell> cells = feasible_cells(candidate, spec);
-  const double block_s = 2 * expected_trial_s(spec) * static_cast<double>(cells.size());
-  if (budget_s < first_look * block_s) {
+  const auto block_of = [&](double trial_s) { return 2 * trial_s * static_cast<double>(cells.size()); };
+  const double block_s = block_of(expected_trial_s(spec));
+  // What a trial takes beside its own times depends on the machine: it is no reason to refuse.
+  if (const double least_s = first_look * block_of(spec.warmup_s + spec.duration_s + spec.ceiling_s);
+      budget_s < least_s) {
     throw UsageError(fmt::format(
-        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, about {}; allow more, or give fewer cells",
-        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells",
-        duration_words(first_look * block_s)));
+        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, at least {}; allow more, or give fewer cells",
+        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells", duration_words(least_s)));
   }
   check_writable(settings.json_file);
   const FileSets file_sets(reactor, spec, cells);

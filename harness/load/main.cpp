@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/version.h"
 #include "harness/load/duration.h"
 #include "harness/load/load.h"
@@ -374,9 +375,9 @@ int run(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (bakeoff::answered_version(argc, argv, "bakeoff-load")) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an output that cannot be written, and the others can
   try {
+    if (bakeoff::answered_version(argc, argv, "bakeoff-load")) return 0;
     CommandLine line;
     return read_command_line(argc, argv, line) ? run(line) : 0;
   } catch (const po::error& error) {

@@ -110,7 +110,7 @@ class Run {
     environment_ = capture_environment(spec_, programs_, placement);
     const std::filesystem::path file = folder_.path() / "environment.json";
     if (campaign_.trials().empty() || !std::filesystem::exists(file)) {
-      folder_.write("environment.json", environment_.dump(2) + "\n");
+      folder_.write("environment.json", json_text(environment_, 2) + "\n");
       return;
     }
     // Trials of two builds or two machines in one result would be a comparison of nothing.
@@ -145,7 +145,7 @@ class Run {
                        {"cells", cells},
                        {"sweep", order},
                        {"final_trials", spec_.final_trials}};
-    folder_.write("plan.json", plan.dump(1) + "\n");
+    folder_.write("plan.json", json_text(plan, 1) + "\n");
   }
 
   // A resumed run warms up as it did before.
@@ -173,7 +173,7 @@ class Run {
     }
     json all = json::array();
     for (const WarmUp& one : warm_ups_) all.push_back(to_json(one));
-    folder_.write("warmup.json", all.dump(1) + "\n");
+    folder_.write("warmup.json", json_text(all, 1) + "\n");
   }
 
   void measure(TrialRunner& runner) {
@@ -189,7 +189,7 @@ class Run {
     ExperimentResult result = make_result(spec_, campaign_.cells(), campaign_.trials(), warm_ups_, environment_);
     result.complete = complete;
     result.peaks = campaign_.peaks();
-    folder_.write("result.json", to_json(result).dump(1) + "\n");
+    folder_.write("result.json", json_text(to_json(result), 1) + "\n");
     folder_.write("tables.txt", tables(result) + profile_table(result));
     return result;
   }

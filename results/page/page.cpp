@@ -10,6 +10,7 @@
 
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "results/figures/look.h"
 #include "results/figures/markup.h"
 #include "results/figures/papers.h"
@@ -267,7 +268,7 @@ std::string validity(const PageRun& run) {
 
 std::string plain(const nlohmann::json& value) {
   if (value.is_null()) return "unknown";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 std::string environment(const PageRun& run) {
@@ -284,7 +285,7 @@ std::string environment(const PageRun& run) {
   text += "</dl>";
   const std::string placement = placement_note(all) + worker_mark_note(run.result);
   if (!placement.empty()) text += "<p>" + escaped(placement) + "</p>";
-  std::string whole = all.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string whole = json_text(all, 1);
   if (whole.size() > most_environment_bytes) {
     std::size_t end = most_environment_bytes;
     while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xc0) == 0x80) --end;
@@ -365,7 +366,7 @@ std::string json_of(const std::vector<Chart>& charts) {
       panels.push_back({{"title", panel.title}, {"axis", panel.value.title}});
     all.push_back({{"id", chart.id}, {"dots", chart.dots}, {"panels", panels}, {"spec", to_vega_lite(chart)}});
   }
-  return script_safe(all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return script_safe(json_text(all));
 }
 
 std::string section(const std::string& id, const std::string& title, const std::string& content) {
@@ -525,7 +526,7 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
     nlohmann::json pairs = nlohmann::json::array();
     for (const Look& look : looks) pairs.push_back({look.colour, look.dark_colour});
     pairs.push_back({published_colour, published_dark_colour});
-    programs += "<script type=\"application/json\" id=\"looks\">" + pairs.dump() + "</script>\n";
+    programs += "<script type=\"application/json\" id=\"looks\">" + json_text(pairs) + "</script>\n";
     std::vector<std::string> all = scripts;
     all.push_back(read_text(own / "page.js"));
     all.emplace_back("if(!window.bakeoffPage)document.getElementById('old').hidden=false;");

@@ -148,7 +148,7 @@ TEST_CASE("help is given, and what is not understood is refused") {
   CHECK(
       one_line(bench.bakeoff({"report", "nowhere"}), 2, "cannot read nowhere; name a run's folder or its result.json"));
   CHECK(one_line(bench.bakeoff({"serve", "spde", "--root", "."}), 2,
-                 "there is no architecture `spde`; did you mean `sped`?"));
+                 "there is no preset or architecture `spde`; did you mean `sped`?"));
 }
 
 TEST_CASE("a clock that jumps by days changes no figure") {
@@ -609,7 +609,18 @@ TEST_CASE("a preset is explained, and every program tells its version") {
     INFO(part);
     CHECK(explained.output.find(part) != std::string::npos);
   }
-  CHECK(one_line(bench.bakeoff({"explain", "knot-z"}), 2, "there is no architecture `knot-z`"));
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"explain"}, {"serve", "--root", "."}}) {
+    const auto refused = [&](const std::string& name, const std::string& part) {
+      std::vector<std::string> all = words;
+      all.insert(all.begin() + 1, name);
+      return one_line(bench.bakeoff(all), 2, part);
+    };
+    CHECK(refused("knotc", "there is no preset or architecture `knotc`; did you mean `knot-c`?"));
+    CHECK(refused("quick", "`quick` is an experiment; see bakeoff plan quick, and "));
+    CHECK(refused("specweb99", "`specweb99` is a workload"));
+    CHECK(refused("nginx", "`nginx` is a server of others"));
+    CHECK(refused("something-else-altogether", "see bakeoff list presets architectures"));
+  }
   const test::Finished help = bench.bakeoff({"serve", "sped", "--help"});
   CHECK(help.status == 0);
   CHECK(help.output.find("--poller") != std::string::npos);
@@ -699,6 +710,22 @@ TEST_CASE("tune ends with a result as run does, and tells its path") {
   CHECK(lines_of(bench.trials()) == 5);
 }
 
+TEST_CASE("a peak is searched for from a closed loop, whose files and warm-up serve every rate") {
+  const Bench bench;
+  const std::string spec =
+      changed(bench, "[peak]\nstart = 500\nanswers = 3\n" + sped,
+              {{"warmup = 0", "warmup = \"50ms\""}, {"final = 0", "final = 1"}, {"ceiling = \"50ms\"", "ceiling = 0"}});
+  const test::Finished run = bench.bakeoff({"peak", spec, "--out", bench.out()});
+  INFO(run.errors);
+  REQUIRE(run.status == 0);
+  CHECK(run.output.find("Highest rate sustained") != std::string::npos);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  CHECK(result.at("peaks").size() == 1);
+  CHECK(result.at("cells").at(0).at("rate") == 500);
+  CHECK(bench.bakeoff({"peak", "--resume", "--out", bench.out()}).output == run.output);
+}
+
 TEST_CASE("compare finds a build slower that is, and not one that is the same") {
   const Bench bench;
   const std::string spec = bench.spec(sped);
@@ -768,7 +795,7 @@ TEST_CASE("compare refuses what it cannot do in one line, before anything is mea
     words.push_back(spec);
     return one_line(bench.bakeoff(words), 2, part);
   };
-  CHECK(refused({"--budget", "5s"}, "--budget 5s: one look takes 8 pairs of 1 cell, about "));
+  CHECK(refused({"--budget", "4s"}, "--budget 4s: one look takes 8 pairs of 1 cell, at least 5 s;"));
   CHECK(refused({"--budget", "soon"}, "--budget soon: expected a duration such as 10s, 250ms or 5min"));
   CHECK(refused({"--margin", "0"}, "--margin: expected a share above 0 and below 1, 0.05 for 5 %, got 0"));
   CHECK(refused({"--margin", "2"}, "--margin: expected a share above 0 and below 1, 0.05 for 5 %, got 2"));
