@@ -1,6 +1,5 @@
 #include "harness/commands/commands.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,16 +47,6 @@ std::string beside(const Specification& spec, const ExperimentResult& result, co
 }
 
 constexpr const char* wide_help = "tables with all columns, however wide";
-
-TableStyle style_of_stdout(bool wide) {
-  TableStyle style;
-  if (wide) style.width = 0;
-  if (isatty(STDOUT_FILENO) != 1) return style;
-  style.colour = may_colour();
-  winsize size{};
-  if (!wide && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40) style.width = size.ws_col;
-  return style;
-}
 
 // A result's summary and exit status.
 struct Telling {

@@ -211,9 +211,10 @@ int micro_command(Reactor& reactor, const Arguments& arguments) {
   const std::string table = scaling(result);
   folder.write("result.json", json_text(to_json(result), 2) + "\n");
   folder.write("tables.txt", table);
-  std::fprintf(stderr, "\n%s\nThe paper: %s\nLook for: %s\n\n%s\nresult: %s/result.json\n", experiment.title.c_str(),
-               experiment.found.c_str(), experiment.look_for.c_str(), scaling(result, TableStyle{may_colour()}).c_str(),
-               folder.path().c_str());
+  std::printf("\n%s\nThe paper: %s\nLook for: %s\n\n%s", experiment.title.c_str(), experiment.found.c_str(),
+              experiment.look_for.c_str(), scaling(result, style_of_stdout(false)).c_str());
+  std::fflush(stdout);
+  std::fprintf(stderr, "result: %s/result.json\n", folder.path().c_str());
   const bool all_valid =
       std::all_of(result.cells.begin(), result.cells.end(), [](const CellResult& cell) { return cell.valid; });
   return all_valid ? exit_status::fine : exit_status::policy_failed;

@@ -435,7 +435,7 @@ TEST_CASE("plan and check say what would be run, and run nothing") {
         "sped/connections=2/workers=1/poller=poll\nsped/connections=4/workers=1/poller=poll\nsped/connections=2/"
         "workers=1/poller=epoll\n"
         "sped/connections=4/workers=1/poller=epoll\n");
-  CHECK(plan.errors.starts_with("4 cells, 1 trials each, then 2 of each server's best: 6 trials"));
+  CHECK(plan.errors.starts_with("4 cells, 1 trial each, then 2 of each server's best: 6 trials"));
   CHECK(one_line(bench.bakeoff({"check", spec}), 0, "exp: fine"));
   CHECK(one_line(bench.bakeoff({"check", bench.spec(sped + "workers = 2\n")}), 2, "workers: sped takes 1, got 2"));
   CHECK_FALSE(std::filesystem::exists(bench.dir.path() / "files"));
@@ -491,11 +491,26 @@ TEST_CASE("standard output that cannot be written is said, in every command that
   const std::string spec = bench.spec(sped);
   for (const std::string& words :
        {std::string("list workloads"), std::string("--help"), std::string("--version"), std::string("man"),
-        std::string("completion bash"), std::string("explain sped"), "plan " + spec}) {
+        std::string("completion bash"), std::string("explain sped"), "plan " + spec, std::string("doctor --fast"),
+        std::string("micro boss-worker --trials 1")}) {
     INFO(words);
     std::vector<std::string> command = {"/bin/sh", "-c", "exec \"$@\" " + words + " >/dev/full", "sh"};
     for (const std::string& word : bench.command({})) command.push_back(word);
     CHECK(ends_with_line(test::run(command, long_ms), 4, "bakeoff: cannot write to standard output"));
+  }
+  const std::string root = bench.dir.path().string();
+  for (const std::string& words :
+       {std::string("sped --help"), std::string("sped --describe"), "sped --root " + root + " --port 0",
+        "mt --root " + root + " --port 0", "mp --root " + root + " --port 0",
+        "thread-per-connection --root " + root + " --port 0", std::string("sped --version"),
+        std::string("bakeoff-load --help"), std::string("bakeoff-load --version"), std::string("bakeoff-ceiling"),
+        std::string("bakeoff-ceiling --help"), std::string("bakeoff-ceiling --version"),
+        std::string("bakeoff-micro --help"), std::string("bakeoff-micro --version"),
+        std::string("bakeoff-micro --system event-loop --duration 10ms --warmup 0")}) {
+    INFO(words);
+    const test::Finished full =
+        test::run({"/bin/sh", "-c", "exec " BAKEOFF_BIN_DIR "/" + words + " >/dev/full"}, long_ms);
+    CHECK(one_line(full, 4, "cannot write to standard output: No space left on device"));
   }
 }
 
@@ -722,7 +737,7 @@ TEST_CASE("a peak is searched for from a closed loop, whose files and warm-up se
   const json result = bench.result();
   CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
   CHECK(result.at("peaks").size() == 1);
-  CHECK(result.at("cells").at(0).at("rate") == 500);
+  CHECK(result.at("cells").at(0).at("id") == "sped/connections=4/workers=1/rate=500");
   CHECK(bench.bakeoff({"peak", "--resume", "--out", bench.out()}).output == run.output);
 }
 
@@ -995,10 +1010,10 @@ TEST_CASE("bakeoff describes itself to the shell and to man") {
 TEST_CASE("the doctor names what it found and what mends it") {
   const Bench bench;
   const test::Finished doctor = bench.bakeoff({"doctor", "--fast"});
-  INFO(doctor.errors);
+  INFO(doctor.output);
   CHECK((doctor.status == 0 || doctor.status == 1));
-  CHECK(doctor.errors.find("descriptors") != std::string::npos);
-  CHECK((doctor.status == 1) == (doctor.errors.find("SPOILS") != std::string::npos));
+  CHECK(doctor.output.find("descriptors") != std::string::npos);
+  CHECK((doctor.status == 1) == (doctor.output.find("SPOILS") != std::string::npos));
 }
 
 TEST_CASE("what there is can be listed, verified and served") {
@@ -1032,7 +1047,7 @@ TEST_CASE("micro-experiments need no network, and end with a table and a result 
 
   const test::Finished run = bench.bakeoff({"micro", "boss-worker", "--trials", "2", "--out", bench.out()});
   CHECK(run.status == 0);
-  CHECK(run.errors.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
+  CHECK(run.output.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
   const json result = bench.result();
   CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
   REQUIRE(result.at("cells").size() == 2);
