@@ -1,12 +1,8 @@
 #include "harness/commands/command_line.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <iostream>
 
 #include "core/base/errors.h"
-#include "harness/run/progress.h"
 
 namespace bakeoff {
 
@@ -68,16 +64,6 @@ std::string word(const po::variables_map& given, std::size_t index, const std::s
   if (index >= words.size())
     throw UsageError("bakeoff " + command + ": expected " + what + "; see bakeoff " + command + " --help");
   return words[index];
-}
-
-TableStyle style_of_stdout(bool wide) {
-  TableStyle style;
-  if (wide) style.width = 0;
-  if (isatty(STDOUT_FILENO) != 1) return style;
-  style.colour = may_colour();
-  winsize size{};
-  if (!wide && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40) style.width = size.ws_col;
-  return style;
 }
 
 }  // namespace bakeoff

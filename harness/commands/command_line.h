@@ -5,7 +5,6 @@
 #include <string>
 
 #include "harness/commands/commands.h"
-#include "results/tables.h"
 
 namespace bakeoff {
 
@@ -28,8 +27,5 @@ std::vector<OptionInfo> options_of(Reactor& reactor, const SubCommand& command);
 // The i-th word; UsageError when it is missing: "bakeoff COMMAND: expected WHAT".
 std::string word(const boost::program_options::variables_map& given, std::size_t index, const std::string& command,
                  const std::string& what);
-
-// For tables on standard output: as wide as its terminal, or 100 columns; `wide`: without bound.
-TableStyle style_of_stdout(bool wide);
 
 }  // namespace bakeoff

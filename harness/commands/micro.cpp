@@ -10,6 +10,7 @@
 #include "core/toml/strict_toml.h"
 #include "harness/commands/command_line.h"
 #include "harness/commands/micro_experiments.h"
+#include "harness/commands/table_output.h"
 #include "harness/machine/environment.h"
 #include "harness/plan/plan.h"
 #include "harness/run/experiment.h"

@@ -7,6 +7,7 @@
 
 #include "core/base/errors.h"
 #include "harness/commands/command_line.h"
+#include "harness/commands/table_output.h"
 #include "harness/machine/doctor.h"
 #include "harness/plan/plan.h"
 #include "harness/run/experiment.h"
