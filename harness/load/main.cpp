@@ -1,4 +1,5 @@
 // bakeoff-load: drives any HTTP/1.1 server and reports the results, in JSON and in a few lines.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -91,7 +92,7 @@ void fit_to_log(LoadSpec& spec, bool lasts_as_long) {
     return "speed = " + std::to_string(static_cast<std::int64_t>(std::ceil((log.length_s + 1) / seconds)));
   };
   const auto whole = [](double seconds) {
-    return std::to_string(static_cast<std::int64_t>(std::ceil(seconds))) + " s";
+    return seconds < 10 ? fmt::format("{:.2g} s", seconds) : fmt::format("{:.0f} s", std::ceil(seconds));
   };
   constexpr double most_s = 864'000, patience_s = 600;
   if (lasts_as_long) {

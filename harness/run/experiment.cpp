@@ -58,8 +58,10 @@ void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const FileS
   for (const Cell* cell : chosen) {
     const std::string name = cell->server + (cell->variant.empty() ? "" : " with " + cell->variant);
     progress.begin("verifying " + name);
-    runner.verify(*cell);
+    const KeptConnections kept = runner.verify(*cell);
     progress.end("verified " + name + ": " + std::to_string(file_sets.of(*cell).workload.files.size()) + " files");
+    if (kept.one_request_each() && !file_sets.of(*cell).workload.clients.requests_per_connection)
+      progress.say(name + " closes the connection after each reply: every request pays for a new one");
   }
 }
 

@@ -506,7 +506,7 @@ TEST_CASE("standard output that cannot be written is said, in every command that
         std::string("bakeoff-load --help"), std::string("bakeoff-load --version"), std::string("bakeoff-ceiling"),
         std::string("bakeoff-ceiling --help"), std::string("bakeoff-ceiling --version"),
         std::string("bakeoff-micro --help"), std::string("bakeoff-micro --version"),
-        std::string("bakeoff-micro --system event-loop --duration 10ms --warmup 0")}) {
+        std::string("bakeoff-micro --system event-loop --duration 10ms --warmup 1ms")}) {
     INFO(words);
     const test::Finished full =
         test::run({"/bin/sh", "-c", "exec " BAKEOFF_BIN_DIR "/" + words + " >/dev/full"}, long_ms);
@@ -599,6 +599,19 @@ TEST_CASE("a server of others may be described anywhere, is tried by check, and 
   CHECK(run.status == 0);
   CHECK(bench.result().at("cells")[0].at("server") == "other");
   CHECK(std::filesystem::exists(bench.dir.path() / "run/inputs/outside/other.toml"));
+
+  if (test::is_installed("python3")) {
+    // From any folder; and what closes after each reply is told so before it is measured.
+    const std::string folder = "it's \xff";
+    std::filesystem::create_directories(bench.dir.path() / folder);
+    bench.dir.write(folder + "/closing.toml",
+                    "title = \"a test\"\nprogram = \"/usr/bin/python3\"\narguments = [\"-m\", \"http.server\", "
+                    "\"@port@\", \"--directory\", \"@root@\", \"--bind\", \"127.0.0.1\"]\n");
+    const test::Finished closing = bench.bakeoff({"check", folder + "/closing.toml"});
+    CHECK(ends_with_line(closing, 0, "closing: fine, "));
+    CHECK(closing.errors.find("closing closes the connection after each reply: every request pays for a new one\n") !=
+          std::string::npos);
+  }
 
   describe("doomed");
   const test::Finished doomed = bench.bakeoff({"check", "outside/other.toml"});
