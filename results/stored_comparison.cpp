@@ -91,7 +91,7 @@ StoredComparison compare_stored(const ExperimentResult& baseline, const Experime
           continue;
         }
         comparison.judgements.push_back(
-            {id, guard, static_cast<std::uint32_t>(some.after.size()), {}, {}, {}, Verdict::undecided});
+            {id, guard, static_cast<std::uint32_t>(some.after.size()), 0, {}, {}, {}, Verdict::undecided});
         samples.push_back(std::move(some));
       }
     }

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -142,6 +143,23 @@ void write_report(const nlohmann::json& report, const CompareSettings& settings)
   }
 }
 
+// A figure that is often not there is no verdict's sound ground. Once, whatever the number of cells.
+void warn_of_missing(const std::vector<Judgement>& judgements) {
+  std::map<std::string, std::pair<std::uint32_t, std::uint32_t>> missing;  // by figure: of how many pairs
+  for (const Judgement& one : judgements) {
+    auto& [without, all] = missing[path_of(one.guard.metric)];
+    without += one.missing;
+    all += one.missing + one.pairs;
+  }
+  for (const auto& [figure, pairs] : missing) {
+    if (pairs.first == 0) continue;
+    std::fprintf(stderr,
+                 "WARNING: %u of %u pairs have no %s: others took the harness's processor. Use longer trials (duration "
+                 "in [load]) or a quieter machine.\n",
+                 pairs.first, pairs.second, figure.c_str());
+  }
+}
+
 int status_of(Verdict verdict, const CompareSettings& settings) {
   switch (verdict) {
     case Verdict::fine: return exit_status::fine;
@@ -264,6 +282,7 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   report["looks"] = outcome.looks;
   report["trials"] = outcome.trials;
   if (prints_table(settings)) print(outcome.judgements);
+  warn_of_missing(outcome.judgements);
   if (outcome.void_trials > 0) {
     std::fprintf(stderr, "%u trials were void and repeated, %u pairs lost by it: others used the machine\n",
                  outcome.void_trials, outcome.lost_pairs);
