@@ -392,6 +392,69 @@ TEST_CASE("above --connections clients get a 503 where the server is told to ref
   CHECK(finish(server).at("total").at("refused").get<int>() >= 20);
 }
 
+TEST_CASE("in a full house who is idle longest leaves for a newcomer where the server is told to") {
+  constexpr int most = 4;
+  Options options = with_connections(most);
+  options["admission"] = "close-idle";
+  Server server = serve(options);
+  std::vector<Client> inside;
+  for (int i = 0; i < most; ++i) {
+    inside.push_back(server.connect());
+    REQUIRE(inside.back().get(sized(102)).status == 200);
+  }
+  CHECK(inside[0].get(sized(102)).status == 200);  // the second has been idle longest now
+  std::vector<Client> newcomers;
+  for (const std::size_t leaves : {1, 2, 3, 0}) {
+    newcomers.push_back(server.connect());
+    CHECK((newcomers.back().get(sized(1024)).body == sized_content(1024)));
+    CHECK(inside[leaves].ended_silently());
+    wait_for_connections(server, most);
+  }
+
+  // Who is in the middle of a request stays; a newcomer waits until somebody is idle.
+  const std::string asked = request(sized(102));
+  const std::size_t half = asked.size() / 4 * 2;
+  for (const std::size_t from : {std::size_t{0}, half / 2}) {  // with the second piece the first has been looked at
+    for (Client& client : newcomers) client.send(asked.substr(from, half / 2));
+    REQUIRE(eventually([&] { return server.sockets().unread == 0; }));
+  }
+  Client last = server.connect();
+  last.send(request(sized(1024)));
+  CHECK(last.read_some(200) == "");
+  newcomers[2].send(asked.substr(half));
+  CHECK(newcomers[2].read_reply().status == 200);
+  CHECK((last.read_reply().body == sized_content(1024)));
+  CHECK(newcomers[2].ended_silently());
+  for (const std::size_t stays : {0, 1, 3}) {
+    newcomers[stays].send(asked.substr(half));
+    CHECK(newcomers[stays].read_reply().status == 200);
+  }
+  newcomers.clear();
+  last.close();
+  wait_for_connections(server, 0);
+  CHECK(finish(server).at("total").at("closed_for_newcomer") == 5);
+}
+
+TEST_CASE("clients that keep their connections keep no newcomer out where the server is told to close idle ones") {
+  constexpr std::size_t most = 4;
+  for (Options more : {Options{}, Options{{"reuseport", "on"}}}) {
+    more.merge(Options{{"connections", std::to_string(most)}, {"admission", "close-idle"}});
+    if (suite().connection_per_worker || suite().processes) more["workers"] = std::to_string(most);
+    INFO(in_words(more));
+    const std::unique_ptr<Server> server = serve_unless_refused(more);
+    if (!server) continue;  // no listening sockets apart
+    std::vector<Client> clients;
+    for (int i = 0; i < 30; ++i) {
+      clients.push_back(server->connect());
+      CHECK((clients.back().get(sized(1024)).body == sized_content(1024)));
+    }
+    CHECK(eventually([&] { return server->connections() <= most; }));
+    clients.clear();
+    wait_for_connections(*server, 0);
+    CHECK(finish(*server).at("total").at("closed_for_newcomer") >= 30 - most);
+  }
+}
+
 TEST_CASE("every accept limit serves everybody") {
   for (const char* limit : {"1", "3", "0"}) {
     INFO("accept-limit " << limit);
