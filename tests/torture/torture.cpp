@@ -509,7 +509,8 @@ std::unique_ptr<ServerProcess> start(Programs& programs, const std::string& name
   const std::string root = (site.path() / "root").string();
   std::vector<std::string> words;
   if (fault.name == needs_other_user && ::geteuid() == 0) {
-    words = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
+    words = {"/usr/bin/setpriv", "--reuid=65534",         "--regid=65534",
+             "--clear-groups",   "--inh-caps=+net_admin", "--ambient-caps=+net_admin"};  // --congestion may need that
   }
   const auto as_that_user = [&](const std::vector<std::string>& command) {
     words.insert(words.end(), command.begin(), command.end());
