@@ -124,7 +124,7 @@ class Server {
   bool drains_after_signal();
   // Of all its processes and threads. In ms of CLOCK_MONOTONIC.
   void begin_drain();
-  bool draining() const { return end_->draining.load(std::memory_order_relaxed); }
+  bool draining() const { return end_->draining.load(std::memory_order_acquire); }
   std::int64_t drain_until_ms() const { return end_->until_ms.load(std::memory_order_relaxed); }
   // Becomes readable, and stays so, when it drains.
   int drain_fd() const { return drain_fd_; }
@@ -147,6 +147,8 @@ class Server {
   int receive_flags_;
   int stop_fd_;
   int drain_fd_;
+  // Why they need no lock: one process stores both, the time before the flag (release), and nobody reads the time who
+  // has not read the flag (acquire). Both are stored once.
   struct End {
     std::atomic<bool> draining{false};
     std::atomic<std::int64_t> until_ms{0};
