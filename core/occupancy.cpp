@@ -8,25 +8,33 @@
 #include "core/base/clock.h"
 
 namespace bakeoff {
+namespace {
+
+constexpr std::size_t page_bytes = 4096;
+
+}  // namespace
 
 Occupancy::Occupancy(const Settings& settings)
     : settings_(settings),
-      memory_(static_cast<std::size_t>(settings.processes) * sizeof(Place)),
-      places_(static_cast<Place*>(memory_.data())),
+      memory_(page_bytes + static_cast<std::size_t>(settings.most_processes) * sizeof(Place)),
+      used_(new (memory_.data()) std::atomic<int>{1}),
+      places_(reinterpret_cast<Place*>(static_cast<std::byte*>(memory_.data()) + page_bytes)),
       own_(places_),
       head_(settings.descriptors) {
-  for (int i = 0; i < settings.processes; ++i) new (places_ + i) Place{};
   if (!settings.closes_idle) return;
   nodes_.resize(static_cast<std::size_t>(settings.descriptors) + 1);
   nodes_[static_cast<std::size_t>(head_)] = {head_, head_, Node::State::busy, 0};
 }
 
 void Occupancy::begin_process(int number) {
-  BAKEOFF_CHECK(0 <= number && number < settings_.processes);
+  BAKEOFF_CHECK(0 <= number && number < settings_.most_processes);
   own_ = places_ + number;
   own_->open = 0;
   own_->leaving = 0;
   own_->longest_idle_ns = 0;
+  int used = used_->load();
+  while (used <= number && !used_->compare_exchange_weak(used, number + 1)) {
+  }
 }
 
 void Occupancy::left(int fd) {
@@ -61,9 +69,10 @@ bool Occupancy::idle_ends(int fd) {
 
 bool Occupancy::can_make_room(bool apart) {
   if (own_->longest_idle_ns.load(std::memory_order_relaxed) == 0) return false;
-  if (apart || settings_.processes == 1) return true;
+  const int processes = used_->load();
+  if (apart || processes == 1) return true;
   int open = 0;
-  for (int i = 0; i < settings_.processes; ++i) open += places_[i].open.load(std::memory_order_relaxed);
+  for (int i = 0; i < processes; ++i) open += places_[i].open.load(std::memory_order_relaxed);
   return open >= settings_.connections;
 }
 
@@ -76,7 +85,8 @@ std::optional<int> Occupancy::served_before(bool apart) const {
   const std::int64_t own_since_ns = own_->longest_idle_ns.load(std::memory_order_relaxed);
   if (own_since_ns == 0) return std::nullopt;
   int before = apart ? 0 : settings_.connections;
-  for (int i = 0; !apart && i < settings_.processes; ++i) {
+  const int processes = apart ? 0 : used_->load();
+  for (int i = 0; i < processes; ++i) {
     const Place& place = places_[i];
     const std::int64_t since_ns = place.longest_idle_ns.load(std::memory_order_acquire);
     before += since_ns != 0 && since_ns < own_since_ns ? 1 : 0;

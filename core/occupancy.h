@@ -20,7 +20,7 @@ class Occupancy {
  public:
   struct Settings {
     int connections = 1;       // most at once, over all processes
-    int processes = 1;         // numbers of processes that there may be
+    int most_processes = 1;    // numbers that they may have
     int descriptors = 1;       // one past the highest of a process
     bool closes_idle = false;  // else the calls below `idle` cost a comparison and do nothing
   };
@@ -83,7 +83,8 @@ class Occupancy {
 
   Settings settings_;
   SharedRegion memory_;
-  Place* places_;
+  std::atomic<int>* used_;  // one past the highest number of a process that there was
+  Place* places_;           // by number of the process, from the second page on; zeros, as fresh memory is
   Place* own_;
   std::mutex mutex_;  // of what follows
   std::vector<Node> nodes_;

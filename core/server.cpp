@@ -75,10 +75,9 @@ Listener::Settings listener_settings(const Options& options, const Architecture&
   return settings;
 }
 
-Occupancy::Settings occupancy_settings(const Options& options, const Architecture& architecture, Sharing sharing) {
-  const bool processes = sharing == Sharing::processes || architecture.descriptors_are_per_worker;
+Occupancy::Settings occupancy_settings(const Options& options) {
   return {.connections = options.connections,
-          .processes = processes ? options.workers : 1,
+          .most_processes = Server::most_workers,
           .descriptors = options.descriptors,
           .closes_idle = options.admission == Admission::close_idle};
 }
@@ -140,7 +139,7 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
       receive_flags_(waits_in_calls() ? 0 : MSG_DONTWAIT),
       stop_fd_(open_stop_fd()),
       drain_fd_(open_drain_fd()),
-      occupancy_(occupancy_settings(options_, architecture_, sharing)),
+      occupancy_(occupancy_settings(options_)),
       stats_(architecture.name),
       memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
   root_.check_kernel();

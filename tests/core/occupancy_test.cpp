@@ -42,7 +42,7 @@ class Guest {
 };
 
 Occupancy::Settings settings(int connections, int processes = 1) {
-  return {.connections = connections, .processes = processes, .descriptors = 1024, .closes_idle = true};
+  return {.connections = connections, .most_processes = processes, .descriptors = 1024, .closes_idle = true};
 }
 
 }  // namespace
@@ -127,6 +127,7 @@ TEST_CASE("of several processes those make room that have the longest idle", "[o
 
 TEST_CASE("while another process has room nobody makes some, unless clients wait at this one alone", "[occupancy]") {
   Occupancy occupancy(settings(2, 2));
+  occupancy.begin_process(1);
   const Guest guest(occupancy);
   CHECK_FALSE(occupancy.can_make_room(false));
   CHECK(occupancy.can_make_room(true));
@@ -137,7 +138,7 @@ TEST_CASE("while another process has room nobody makes some, unless clients wait
 }
 
 TEST_CASE("without the option nobody is told anything", "[occupancy]") {
-  Occupancy occupancy({.connections = 1, .processes = 1, .descriptors = 1024, .closes_idle = false});
+  Occupancy occupancy({.connections = 1, .most_processes = 1, .descriptors = 1024, .closes_idle = false});
   const Guest guest(occupancy);
   CHECK_FALSE(occupancy.can_make_room(true));
   occupancy.make_room([] { return 1; }, true);
