@@ -72,8 +72,16 @@ Listener::Settings listener_settings(const Options& options, const Architecture&
   settings.connections_block = options.send == Sending::blocking;
   const std::int64_t shortest_ms =
       std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
-  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, 1000);
+  const std::int64_t longest_tick_ms = options.admission == Admission::close_idle ? 100 : 1000;
+  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, longest_tick_ms);
   return settings;
+}
+
+Occupancy::Settings occupancy_settings(const Options& options) {
+  return {.connections = options.connections,
+          .most_processes = Server::most_workers,
+          .descriptors = options.descriptors,
+          .closes_idle = options.admission == Admission::close_idle};
 }
 
 FileCache::Settings cache_settings(const Options& options) {
@@ -133,6 +141,7 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
       receive_flags_(waits_in_calls() ? 0 : MSG_DONTWAIT),
       stop_fd_(open_stop_fd()),
       drain_fd_(open_drain_fd()),
+      occupancy_(occupancy_settings(options_)),
       stats_(architecture.name),
       memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
   root_.check_kernel();
@@ -192,7 +201,7 @@ Listener::Accepted Server::accept(Worker& worker) {
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();
-      open_connections_.fetch_add(1, std::memory_order_relaxed);
+      occupancy_.entered();
       descriptors_->note(accepted.fd);
       break;
     case Listener::Outcome::none: worker.stats.accepts_empty.add(); break;
@@ -217,7 +226,7 @@ Listener::Accepted Server::accept_unless_draining(const Listener& listener) cons
 }
 
 void Server::close_connection(int fd) {
-  open_connections_.fetch_sub(1, std::memory_order_relaxed);
+  occupancy_.left(fd);
   descriptors_->close(fd);
 }
 
