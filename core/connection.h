@@ -19,6 +19,7 @@
 #include "core/http/request_parser.h"
 #include "core/http/response_head.h"
 #include "core/http/synthetic_reply.h"
+#include "core/phase.h"
 #include "core/want.h"
 
 namespace bakeoff {
@@ -91,21 +92,13 @@ class Connection {
   std::uint64_t body_bytes_left() const { return end_ - offset_; }
 
   int fd() const { return fd_; }
+  // Its number in what is recorded (--trace-events); 0 where nothing is.
+  std::uint32_t trace_number() const { return trace_number_; }
 
   // Answers 503 and closes; for a server that has all the connections it wants.
   static void refuse(int fd, Worker& worker);
 
  private:
-  enum class Phase : std::uint8_t {
-    receiving,  // reading and parsing a request
-    resolving,  // from its name to a pinned file
-    pausing,    // a synthetic reply is not yet due
-    sending,    // head and body
-    skipping,   // the rest of a request's body that nobody asked for
-    draining,   // the response said close: bytes still sent by the peer are read and dropped, or a reset would destroy
-                // the response
-  };
-
   struct SyntheticBody {
     std::uint64_t seed;  // of content()
     std::uint64_t size_bytes;
@@ -115,6 +108,9 @@ class Connection {
   static auto unless_memory_ends(Worker& worker, Step step) -> decltype(step());
   std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
   Want run(Worker& worker, std::initializer_list<Phase> not_yet);
+  Want step(Worker& worker);
+  template <class Step>
+  auto recorded(Worker& worker, Step step) -> decltype(step());
   Want send_reply(Worker& worker);
   Want receive(Worker& worker);
   Want resolve(Worker& worker);
@@ -144,6 +140,7 @@ class Connection {
   bool drain_after_ = false;
   bool space_awaited_ = false;  // --send=poll-first: the send buffer was found to have space for this reply
   std::int16_t status_ = 0;
+  std::uint32_t trace_number_ = 0;
   std::int64_t deadline_ms_;
 
   // What was received and is not yet parsed, or belongs to a request that waits; empty while idle. In the common case,
