@@ -183,11 +183,11 @@ double taken_by_others_s(const ProcessorSeconds& from, const ProcessorSeconds& t
 
 double measurement_cpu_s() {
   constexpr pid_t kthreadd = 2;  // the parent of the kernel's threads; there is none in a container
-  struct Process {
+  struct Usage {
     pid_t parent;
     double own_s, ended_children_s;
   };
-  std::map<pid_t, Process> all;
+  std::map<pid_t, Usage> all;
   for (const pid_t pid : numbers_in("/proc")) {
     const auto stat = read_small_file("/proc/" + std::to_string(pid) + "/stat");
     if (!stat) continue;

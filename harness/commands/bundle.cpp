@@ -1,0 +1,31 @@
+#include "harness/commands/commands.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include "core/base/errors.h"
+#include "harness/commands/command_line.h"
+#include "harness/run/bundle.h"
+
+namespace bakeoff {
+
+namespace po = boost::program_options;
+
+int bundle_command(Reactor&, const Arguments& arguments) {
+  po::options_description options("Options");
+  std::string out;
+  options.add_options()("out", po::value(&out)->value_name("FILE"),
+                        "the archive (default: the run's folder with .tar.gz)");
+  po::variables_map given;
+  if (!read_options("bundle", arguments, options, 1, given)) return exit_status::fine;
+  const std::filesystem::path folder = word(given, 0, "bundle", "a run's folder");
+  const ArchiveFiles files = bundle_files(folder);
+  if (out.empty()) out = std::filesystem::absolute(folder / "").lexically_normal().parent_path().string() + ".tar.gz";
+  std::ofstream file(out, std::ios::binary);
+  file << tar_gz(files);
+  if (!file.flush()) throw StartError("cannot write " + out);
+  std::fprintf(stderr, "%s: %zu files\n", out.c_str(), files.size());
+  return exit_status::fine;
+}
+
+}  // namespace bakeoff
