@@ -99,6 +99,8 @@ class Connection {
   static void refuse(int fd, Worker& worker);
 
  private:
+  using Phase = ServingPhase;
+
   struct SyntheticBody {
     std::uint64_t seed;  // of content()
     std::uint64_t size_bytes;

@@ -5,7 +5,7 @@
 
 namespace bakeoff {
 
-enum class Phase : std::uint8_t {
+enum class ServingPhase : std::uint8_t {
   receiving,  // reading and parsing a request
   resolving,  // from its name to a pinned file
   pausing,    // a synthetic reply is not yet due
