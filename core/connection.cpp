@@ -149,6 +149,17 @@ inline Want Connection::step(Worker& worker) {
   BAKEOFF_CHECK(false);
 }
 
+// Whether the next send may wait for the disk though nobody asked (--residency=none). A system call: for what is
+// recorded alone. Where the kernel does not tell, whatever keeps a send waiting is the socket if it may, else the disk.
+bool Connection::may_wait_for_pages(bool may_wait_for_socket) const {
+  if (pin_.file == nullptr || end_ == offset_) return false;
+  const FileBytes& bytes = pin_.file->bytes;
+  if (bytes.memory != nullptr && !bytes.mapped) return false;
+  const Residency check = bytes.mapped ? Residency::mincore : Residency::cachestat;
+  if (!is_supported(check)) return !may_wait_for_socket;
+  return !is_resident(check, bytes, offset_, std::min(end_ - offset_, residency_range_bytes));
+}
+
 // The same step, written down: from when to when, what it may have waited for, and what is wanted then.
 // REQUIRES: worker.trace != nullptr.
 template <class Step>
@@ -156,7 +167,8 @@ template <class Step>
   const bool sends = phase_ == Phase::sending;
   const bool waits_for_socket =
       sends ? server_.options().send == Sending::blocking : server_.waits_in_calls() && phase_ != Phase::resolving;
-  const TraceKind kind = disk_announced_    ? TraceKind::step_on_disk
+  const bool waits_for_disk = disk_announced_ || (sends && may_wait_for_pages(waits_for_socket));
+  const TraceKind kind = waits_for_disk     ? TraceKind::step_on_disk
                          : waits_for_socket ? TraceKind::step_on_socket
                                             : TraceKind::step;
   const std::uint64_t sent_before = offset_;

@@ -111,6 +111,7 @@ class Connection {
   std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
   Want run(Worker& worker, std::initializer_list<Phase> not_yet);
   Want step(Worker& worker);
+  bool may_wait_for_pages(bool may_wait_for_socket) const;
   template <class Step>
   auto recorded(Worker& worker, Step step) -> decltype(step());
   Want send_reply(Worker& worker);

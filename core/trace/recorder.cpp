@@ -94,6 +94,8 @@ TraceEvent TraceRecorder::begin(TraceKind kind, std::uint32_t connection, std::u
   event.phase_before = event.phase_after = phase;
   TraceRing* const mine = ring();
   if (may_wait(kind)) cpu_before_ns_ = thread_cpu_ns();
+  // Waits for the disk are rare enough that what the scheduler did before them is not to be taken for a part of them.
+  if (kind == TraceKind::step_on_disk || kind == TraceKind::job) new_delay_ns();
   event.begin_ns = monotonic_ns();
   if (mine != nullptr && kind != TraceKind::step) mine->set_open(event);
   return event;

@@ -13,6 +13,7 @@
 #include "harness/commands/command_line.h"
 #include "harness/ground/file_sets.h"
 #include "harness/machine/topology.h"
+#include "harness/plan/architectures.h"
 #include "harness/plan/preset.h"
 #include "harness/processes/affinity.h"
 #include "harness/processes/processor_lock.h"
@@ -62,8 +63,10 @@ Specification scene_with(const std::vector<std::string>& names) {
       at = next;
     }
     if (table.empty()) {
-      const bool is_preset = find_preset(name).has_value();
-      table = fmt::format("{}\n{} = \"{}\"\n", head, is_preset ? "preset" : "architecture", name);
+      table = fmt::format("{}\n{} = \"{}\"\n", head, find_preset(name) ? "preset" : "architecture", name);
+      for (const ArchitectureEntry& one : architecture_entries()) {
+        if (one.name == name) table += fmt::format("workers = [\"{}\"]\n", one.workers);
+      }
     }
     chosen += table;
   }

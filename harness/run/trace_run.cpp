@@ -55,7 +55,7 @@ Script write_script(const Specification& spec, const Cell& cell, const Workload&
     ++script.requests;
   };
   for (std::uint32_t client = 1; client <= cell.connections; ++client) {
-    const std::uint32_t own = present[client - 1];
+    const std::uint32_t own = present[present.size() - client];  // read last, so evicted last
     for (std::size_t i = 0; i < warm_requests; ++i) ask(own, scene.think_s);
     const auto absentee = std::find(scene.absentees.begin(), scene.absentees.end(), client);
     if (absentee == scene.absentees.end()) {

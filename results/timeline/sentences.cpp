@@ -70,11 +70,11 @@ std::string senders_of(const Timeline& timeline, const std::vector<std::size_t>&
     if (!timeline.requests[r].hops.empty()) lanes.insert(timeline.requests[r].hops.back().lane);
   }
   constexpr std::size_t few = 4;
-  if (lanes.empty()) return "";
-  if (lanes.size() > few) return fmt::format(", from {} lanes", lanes.size());
+  if (lanes.empty()) return " from nobody who was recorded";
+  if (lanes.size() > few) return fmt::format(" from {} lanes", lanes.size());
   std::vector<std::string> names;
   for (const std::size_t lane : lanes) names.push_back(object_of(timeline.lanes[lane]));
-  return (requests.size() == 1 ? ", which comes from " : ", from ") + joined(names);
+  return " from " + joined(names);
 }
 
 // What the others do while somebody waits for the disk.
@@ -115,7 +115,7 @@ void tell_of_others(const Timeline& timeline, const DiskWait& wait, std::vector<
                                capital(clients_text(still)), verb, duration_text(longest_ns), replies.size(),
                                replies.size() == 1 ? "reply" : "replies", replies.size() == 1 ? "comes" : "come", from));
   } else if (!replies.empty()) {
-    told.push_back(fmt::format("The others do not stand still: {} {} meanwhile{}.", replies.size(),
+    told.push_back(fmt::format("The others do not stand still: {} {} meanwhile,{}.", replies.size(),
                                replies.size() == 1 ? "reply comes" : "replies come", from));
   }
 }
