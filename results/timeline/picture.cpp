@@ -28,8 +28,8 @@ double height_of(LaneState state) {
   switch (state) {
     case LaneState::computing: return 16;
     case LaneState::waiting_for_socket: return 3;
-    case LaneState::waiting_for_disk: return 10;
-    case LaneState::runnable: return 6;
+    case LaneState::waiting_for_disk: return 12;
+    case LaneState::runnable: return 8;
   }
   return 0;
 }
@@ -171,7 +171,7 @@ class Picture {
       return;
     }
     if (lane.kind == LaneKind::arm) {
-      add_boxes(lane.served, row.middle, 10, look_of(LaneState::waiting_for_disk));
+      add_boxes(lane.served, row.middle, 12, look_of(LaneState::waiting_for_disk));
       return;
     }
     for (const LaneState state : states) {
@@ -216,8 +216,8 @@ class Picture {
     if (request.answered) go(std::max(x(request.end_ns), at_x), client->middle);
     // Light below dark, so that it is seen on every colour.
     body_ += fmt::format(
-        "<g class=\"way\"><path class=\"halo\" stroke=\"{0}\" stroke-width=\"4\" stroke-linejoin=\"round\" "
-        "fill=\"none\" d=\"{2}\"/><path class=\"line\" stroke=\"{1}\" stroke-width=\"1.5\" stroke-linejoin=\"round\" "
+        "<g class=\"way\"><path class=\"halo\" stroke=\"{0}\" stroke-width=\"3\" stroke-linejoin=\"round\" "
+        "fill=\"none\" d=\"{2}\"/><path class=\"line\" stroke=\"{1}\" stroke-width=\"1.3\" stroke-linejoin=\"round\" "
         "fill=\"none\" d=\"{2}\"/><path class=\"head\" fill=\"{1}\" stroke=\"none\" d=\"{3}\"/></g>",
         paper, ink, path, heads);
   }
