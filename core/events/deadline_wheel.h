@@ -2,6 +2,7 @@
 // (Varghese and Lauck 1987, scheme 6). It is coarse, because time-outs of seconds need no finer grain. It is lazy: a
 // deadline that moves or is cleared leaves its descriptor in its slot, and the wheel checks it when that slot passes.
 // So a request costs a store or two, and a descriptor moves once per time-out.
+// Times are in the unit of the caller's clock: ms in the servers, ns in the load client. They are never negative.
 #pragma once
 
 #include <algorithm>
@@ -20,32 +21,32 @@ class DeadlineWheel {
  public:
   static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-  // REQUIRES: 0 <= fd < descriptors for every later call. granularity_ms: how late a deadline may be found.
-  explicit DeadlineWheel(int descriptors, std::int64_t granularity_ms = 50)
-      : granularity_ms_(granularity_ms),
+  // REQUIRES: 0 <= fd < descriptors for every later call. granularity: how late a deadline may be found.
+  explicit DeadlineWheel(int descriptors, std::int64_t granularity = 50)
+      : granularity_(granularity),
         times_(static_cast<std::size_t>(descriptors)),
         links_(first_descriptor + static_cast<std::size_t>(descriptors)) {
-    BAKEOFF_CHECK(granularity_ms > 0);
+    BAKEOFF_CHECK(granularity > 0);
     for (std::uint32_t head = 0; head < first_descriptor; ++head) links_[head] = {head, head};
   }
 
-  // Sets or moves the deadline of fd, in ms of the caller's clock, which is never negative. `never` clears it.
-  void set(int fd, std::int64_t deadline_ms) {
+  // Sets or moves the deadline of fd. `never` clears it.
+  void set(int fd, std::int64_t deadline) {
     Times& times = times_of(fd);
-    deadlines_ += static_cast<std::size_t>(deadline_ms != never);
-    deadlines_ -= static_cast<std::size_t>(times.deadline_ms != never);
-    times.deadline_ms = deadline_ms;
-    // Its slot comes no later than the deadline wants it, so it may stay there. (Without a slot, slot_ms is `never`.)
-    if (times.slot_ms - granularity_ms_ >= deadline_ms) put_into_slot(fd);
+    deadlines_ += static_cast<std::size_t>(deadline != never);
+    deadlines_ -= static_cast<std::size_t>(times.deadline != never);
+    times.deadline = deadline;
+    // Its slot comes no later than the deadline wants it, so it may stay there. (Without a slot, slot_time is `never`.)
+    if (times.slot_time - granularity_ >= deadline) put_into_slot(fd);
   }
   void clear(int fd) { set(fd, never); }
 
-  // Clears each deadline at or before now_ms and calls expired(fd); a deadline that passed less than the granularity
+  // Clears each deadline at or before now and calls expired(fd); a deadline that passed less than the granularity
   // ago may wait for a later call. `expired` may call set() and clear(). Cost: the slots that passed and the
   // descriptors in them.
   template <class Expired>
-  void expire(std::int64_t now_ms, Expired expired) {
-    const std::int64_t now_tick = now_ms / granularity_ms_;
+  void expire(std::int64_t now, Expired expired) {
+    const std::int64_t now_tick = now / granularity_;
     passed_tick_ = std::max(passed_tick_, now_tick);
     if (now_tick < earliest_tick_) return;
     // However long ago the last call was, one lap sees every slot.
@@ -59,11 +60,11 @@ class DeadlineWheel {
         const int fd = static_cast<int>(node - first_descriptor);
         Times& times = times_of(fd);
         unlink(node);
-        times.slot_ms = never;
-        if (times.deadline_ms <= now_ms) {
+        times.slot_time = never;
+        if (times.deadline <= now) {
           clear(fd);
           expired(fd);
-        } else if (times.deadline_ms != never) {
+        } else if (times.deadline != never) {
           put_into_slot(fd);
         }
       }
@@ -76,16 +77,19 @@ class DeadlineWheel {
   template <class Each>
   void for_each(Each each) {
     for (std::size_t fd = 0; fd < times_.size(); ++fd) {
-      if (times_[fd].deadline_ms != never) each(static_cast<int>(fd));
+      if (times_[fd].deadline != never) each(static_cast<int>(fd));
     }
   }
 
-  // For the time-out of a wait: ms until something may expire; -1 when no deadline is set. May be early, never late
-  // by more than the granularity.
+  // The time at which something may expire; `never` when no deadline is set. May be early, never late by more than the
+  // granularity.
+  std::int64_t next() const { return deadlines_ == 0 ? never : earliest_tick_ * granularity_; }
+
+  // For the time-out of a wait, by a clock of ms: how long until next(); -1 when no deadline is set.
   int wait_ms(std::int64_t now_ms) const {
     if (deadlines_ == 0) return -1;
     constexpr std::int64_t longest = std::numeric_limits<int>::max();
-    return static_cast<int>(std::clamp<std::int64_t>(earliest_tick_ * granularity_ms_ - now_ms, 0, longest));
+    return static_cast<int>(std::clamp<std::int64_t>(next() - now_ms, 0, longest));
   }
 
  private:
@@ -103,8 +107,8 @@ class DeadlineWheel {
     std::uint32_t previous;
   };
   struct Times {
-    std::int64_t deadline_ms = never;
-    std::int64_t slot_ms = never;  // when its slot has passed; `never` when it is in none
+    std::int64_t deadline = never;
+    std::int64_t slot_time = never;  // when its slot has passed; `never` when it is in none
   };
 
   static std::uint32_t slot_of(std::int64_t tick) { return static_cast<std::uint32_t>(tick % slots); }
@@ -117,11 +121,11 @@ class DeadlineWheel {
   void put_into_slot(int fd) {
     Times& times = times_of(fd);
     const std::uint32_t node = first_descriptor + static_cast<std::uint32_t>(fd);
-    if (times.slot_ms != never) unlink(node);
-    const std::int64_t deadline_ms = times.deadline_ms;
-    const std::int64_t rounded_up = deadline_ms / granularity_ms_ + (deadline_ms % granularity_ms_ > 0 ? 1 : 0);
+    if (times.slot_time != never) unlink(node);
+    const std::int64_t deadline = times.deadline;
+    const std::int64_t rounded_up = deadline / granularity_ + (deadline % granularity_ > 0 ? 1 : 0);
     const std::int64_t tick = std::max(rounded_up, passed_tick_ + 1);
-    times.slot_ms = tick * granularity_ms_;
+    times.slot_time = tick * granularity_;
     earliest_tick_ = std::min(earliest_tick_, tick);
 
     const std::uint32_t head = slot_of(tick);
@@ -165,7 +169,7 @@ class DeadlineWheel {
     return never;
   }
 
-  std::int64_t granularity_ms_;
+  std::int64_t granularity_;
   std::int64_t passed_tick_ = -1;       // every slot up to this tick has been looked at
   std::int64_t earliest_tick_ = never;  // no descriptor is in the slot of an earlier tick
   std::size_t deadlines_ = 0;           // how many are set

@@ -6,8 +6,8 @@
 // lines, Transfer-Encoding in HTTP/1.0 or without a last chunked, equal Content-Lengths), rejects empty lines before a
 // request, does not tell a 414 or 505 from a 400, and keeps no view into a head that arrives in pieces. picohttpparser
 // takes 0.57 times as long for wrk's head, 0.73 for curl's (95 bytes) and 0.87 for a browser's (699 bytes). It only
-// splits lines: its caller must find fields, read their values and reject requests. http_parser, from which llhttp
-// comes, takes 3.6 times as long for each (the fastest of 400 interleaved rounds).
+// splits lines: its caller must find fields, read their values and reject requests. llhttp 8.1 takes 1.2 times as long
+// for the first two and 1.4 for a browser's (the fastest of 400 interleaved rounds).
 //
 // A line ends in CRLF and in nothing else. RFC 9112, 2.2 permits a lone LF too, but no client in use sends it, and a
 // request can be smuggled past one of two readers who disagree about line ends.

@@ -86,7 +86,7 @@ Client::Client(const ClientOptions& options, Source& source, Model& model, Recor
       bursts_(model.bursts() ? options.connections : 0),
       parked_(options.connections),
       // A time-out is found late by at most a 64th of itself.
-      timeouts_(options.connections,
+      timeouts_(static_cast<int>(options.connections),
                 std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000,
                                          50'000'000)),
       buffer_(new char[buffer_bytes]) {
@@ -147,8 +147,8 @@ void Client::run() {
     const std::int64_t turn_start_ns = now_ns;
     now_ns = monotonic_ns();
     if (spin && ready <= 0) spin_ns_ += now_ns - turn_start_ns;
-    if (now_ns >= timeouts_.next_tick_ns())
-      timeouts_.expire(now_ns, [&](std::uint32_t slot) { time_out(slot, now_ns); });
+    if (now_ns >= timeouts_.next())
+      timeouts_.expire(now_ns, [&](int slot) { time_out(static_cast<std::uint32_t>(slot), now_ns); });
     while (wakes_.next_ns() <= now_ns) wake(wakes_.pop(), now_ns);
     if (!begun_) continue;
     now_ns = send_due(now_ns);
@@ -187,7 +187,7 @@ void Client::share_schedule(std::int64_t now_ns) {
 }
 
 std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
-  std::int64_t next_ns = std::min({timeouts_.next_tick_ns(), wakes_.next_ns(), now_ns + 100'000'000});
+  std::int64_t next_ns = std::min({timeouts_.next(), wakes_.next_ns(), now_ns + 100'000'000});
   if (!begun_) {
     if (!settled_ && next_to_open_ < options_.connections) next_ns = std::min(next_ns, next_opening_ns_);
     return std::min({next_ns, phases_.begin_ns.load(std::memory_order_relaxed), now_ns + 5'000'000});
@@ -329,7 +329,7 @@ void Client::connect_slot(std::uint32_t slot, std::int64_t now_ns) {
   }
   connection.state = State::connecting;
   ++connecting_;
-  timeouts_.set(slot, now_ns + options_.connect_timeout_ns);
+  timeouts_.set(static_cast<int>(slot), now_ns + options_.connect_timeout_ns);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   event.data.u64 = token_of(slot, connection.generation);
@@ -341,7 +341,7 @@ void Client::connected(std::uint32_t slot, std::int64_t now_ns) {
   connection.state = State::open;
   --connecting_;
   last_progress_ns_ = now_ns;
-  timeouts_.clear(slot);
+  timeouts_.clear(static_cast<int>(slot));
   recorder_.opened(slot, now_ns);
   recorder_.connected(connection.opening_ns, now_ns);
   model_.connected(slot);
@@ -372,8 +372,12 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
   const std::int64_t began_ns = in_flight(slot, 0).again ? in_flight(slot, 0).times.sent_ns
                                 : opened_for_them        ? connection.opening_ns
                                                          : now_ns;
+<<<<<<< HEAD
   timeouts_.set(slot, began_ns + options_.timeout_ns);
   if (!recorders_.empty()) record_asked(slot, count);
+=======
+  timeouts_.set(static_cast<int>(slot), began_ns + options_.timeout_ns);
+>>>>>>> main
   if (count == 1) {
     recorder_.sent(1, first.text_bytes, now_ns);
     return send_text(slot, {first.text, first.text_bytes}, now_ns);
@@ -566,10 +570,10 @@ bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_n
     }
     connection.body_bytes = 0;
     connection.parser.begin(in_flight(slot, 0).request->head);
-    timeouts_.set(slot, in_flight(slot, 0).times.sent_ns + options_.timeout_ns);
+    timeouts_.set(static_cast<int>(slot), in_flight(slot, 0).times.sent_ns + options_.timeout_ns);
     return true;
   }
-  timeouts_.clear(slot);
+  timeouts_.clear(static_cast<int>(slot));
   if (more_data) {
     // The reply itself was right, but what follows it belongs to nothing that was asked for.
     recorder_.failed(request.class_index, now_ns, LoadError::malformed, now_ns);
@@ -674,7 +678,7 @@ void Client::close_connection(std::uint32_t slot, std::int64_t now_ns) {
   connection.may_read_ns = 0;
   connection.unsent_text.reset();
   ++connection.generation;
-  timeouts_.clear(slot);
+  timeouts_.clear(static_cast<int>(slot));
 }
 
 void Client::publish() {

@@ -14,6 +14,7 @@
 
 #include "core/base/check.h"
 #include "core/base/clock.h"
+#include "core/events/deadline_wheel.h"
 #include "core/trace/recorder.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
@@ -181,7 +182,7 @@ class Client {
   std::vector<std::vector<InFlight>> bursts_;
   std::int64_t first_length_ = ClientRequest::any_length;  // of the run's first reply
   ParkedSlots parked_;
-  TimeoutWheel timeouts_;
+  DeadlineWheel timeouts_;  // by slot
   WakeQueue wakes_;
   std::unique_ptr<char[]> buffer_;
   std::string burst_text_;

@@ -94,6 +94,18 @@ TEST_CASE("`never` clears, and a wait too long for int is cut", "[deadline_wheel
   CHECK(wheel.wait_ms(start_ms) == std::numeric_limits<int>::max());
 }
 
+TEST_CASE("the wheel keeps the unit of its caller's clock: nanoseconds", "[deadline_wheel]") {
+  constexpr std::int64_t start_ns = 987'654'321'000'000, granularity_ns = 15'000'000'000 / 64;
+  DeadlineWheel wheel(4, granularity_ns);
+  CHECK(wheel.next() == DeadlineWheel::never);
+  wheel.set(0, start_ns + 15'000'000'000);
+  CHECK(wheel.next() >= start_ns + 15'000'000'000);
+  CHECK(wheel.next() < start_ns + 15'000'000'000 + granularity_ns);
+  CHECK(expire(wheel, start_ns + 14'999'999'999).empty());
+  CHECK(expire(wheel, wheel.next()) == std::vector<int>{0});
+  CHECK(wheel.next() == DeadlineWheel::never);
+}
+
 TEST_CASE("what expires may set and clear deadlines, its own too", "[deadline_wheel]") {
   DeadlineWheel wheel(8, 50);
   for (int fd = 0; fd < 4; ++fd) wheel.set(fd, start_ms + 100);
