@@ -372,12 +372,8 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
   const std::int64_t began_ns = in_flight(slot, 0).again ? in_flight(slot, 0).times.sent_ns
                                 : opened_for_them        ? connection.opening_ns
                                                          : now_ns;
-<<<<<<< HEAD
-  timeouts_.set(slot, began_ns + options_.timeout_ns);
-  if (!recorders_.empty()) record_asked(slot, count);
-=======
   timeouts_.set(static_cast<int>(slot), began_ns + options_.timeout_ns);
->>>>>>> main
+  if (!recorders_.empty()) record_asked(slot, count);
   if (count == 1) {
     recorder_.sent(1, first.text_bytes, now_ns);
     return send_text(slot, {first.text, first.text_bytes}, now_ns);
