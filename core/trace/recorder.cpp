@@ -93,9 +93,9 @@ TraceEvent TraceRecorder::begin(TraceKind kind, std::uint32_t connection, std::u
   event.connection = connection;
   event.phase_before = event.phase_after = phase;
   TraceRing* const mine = ring();
-  if (may_wait(kind)) cpu_before_ns_ = thread_cpu_ns();
   // Waits for the disk are rare enough that what the scheduler did before them is not to be taken for a part of them.
   if (kind == TraceKind::step_on_disk || kind == TraceKind::job) new_delay_ns();
+  if (may_wait(kind)) cpu_before_ns_ = thread_cpu_ns();
   event.begin_ns = monotonic_ns();
   if (mine != nullptr && kind != TraceKind::step) mine->set_open(event);
   return event;
@@ -103,7 +103,9 @@ TraceEvent TraceRecorder::begin(TraceKind kind, std::uint32_t connection, std::u
 
 void TraceRecorder::end(TraceEvent& event) {
   event.end_ns = monotonic_ns();
-  if (may_wait(event.kind)) event.cpu_ns = told(thread_cpu_ns() - cpu_before_ns_);
+  // The two clocks are not read at one moment.
+  if (may_wait(event.kind))
+    event.cpu_ns = told(std::min(thread_cpu_ns() - cpu_before_ns_, event.end_ns - event.begin_ns));
   if (event.kind != TraceKind::step && event.end_ns - event.begin_ns - event.cpu_ns > least_wait_ns)
     event.delay_ns = new_delay_ns();
   add(event);

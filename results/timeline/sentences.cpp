@@ -142,9 +142,9 @@ std::string percentile_sentence(const Timeline& timeline, int except) {
   }
   if (times.size() < 2) return "";
   std::sort(times.begin(), times.end());
-  return fmt::format("{} {} replies, half take at most {}, the slowest {}.",
-                     except > 0 ? "Of the others'" : "Of all", times.size(), duration_text(times[(times.size() - 1) / 2]),
-                     duration_text(times.back()));
+  return fmt::format("{} {} replies: half take at most {}, the slowest {}.",
+                     except > 0 ? "The others get" : "The clients get", times.size(),
+                     duration_text(times[(times.size() - 1) / 2]), duration_text(times.back()));
 }
 
 }  // namespace

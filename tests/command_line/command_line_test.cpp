@@ -49,6 +49,10 @@ class Bench {
       std::filesystem::create_symlink(real / name, dir.path() / "bin" / name);
   }
 
+  void add_program(const std::string& name) const {
+    std::filesystem::create_symlink(BAKEOFF_BIN_DIR "/" + name, dir.path() / "bin" / name);
+  }
+
   // A server that is sped but for what `script` does first; $SPED is the real one, $DIR a directory of its own.
   void add_server(const std::string& name, const std::string& script) const {
     dir.write("bin/" + name, "#!/bin/sh\n[ \"$1\" = --describe ] && echo '{\"architecture\":\"" + name +
@@ -210,6 +214,7 @@ TEST_CASE("a run on a slow disk says how often and how long it was waited for, a
 
 TEST_CASE("a trace is a page, pictures and traces, and tells how much its rings lost") {
   const Bench bench;
+  bench.add_program("mt");
   const std::string spec = bench.spec(sped + server("mt") + "workers = [\"connections\"]\n");
   const test::Finished traced = bench.bakeoff({"trace", spec, "--requests", "200", "--out", bench.out()});
   INFO(traced.output << traced.errors);
@@ -234,8 +239,10 @@ TEST_CASE("a trace is a page, pictures and traces, and tells how much its rings 
   CHECK(trace.at("otherData").at("events_lost").get<int>() > 100);
 }
 
-TEST_CASE("every architecture is traced, each with lanes of its own") {
+TEST_CASE("each kind of context has a lane of its own in a trace") {
   const Bench bench;
+  bench.add_program("mt");
+  bench.add_program("thread-per-connection");
   std::string servers;
   for (const char* name : {"sped", "thread-per-connection", "mt"})
     servers += server(name) + (std::string(name) == "mt" ? "workers = [\"connections\"]\n" : "");

@@ -30,7 +30,7 @@ export function printed(name, program, words) {
   return file;
 }
 
-export // What the browser made of the page, what it said on its console, and which addresses it asked for.
+// What the browser made of the page, what it said on its console, and which addresses it asked for.
 export async function open(file, { fragment = '', flags = [], output = '--dump-dom' } = {}) {
   const log = join(dir, 'net.json');
   const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
