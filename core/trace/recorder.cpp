@@ -44,8 +44,7 @@ std::uint64_t thread_delay_ns() {
 }
 
 std::uint32_t told(std::int64_t ns) {
-  return static_cast<std::uint32_t>(
-      std::clamp<std::int64_t>(ns, 0, std::numeric_limits<std::uint32_t>::max()));
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ns, 0, std::numeric_limits<std::uint32_t>::max()));
 }
 
 bool may_wait(TraceKind kind) {
@@ -54,8 +53,7 @@ bool may_wait(TraceKind kind) {
 
 }  // namespace
 
-TraceRecorder::TraceRecorder(TraceRegion& region, std::string_view name, LaneKind kind)
-    : region_(region), kind_(kind) {
+TraceRecorder::TraceRecorder(TraceRegion& region, std::string_view name, LaneKind kind) : region_(region), kind_(kind) {
   rename(name);
 }
 

@@ -39,8 +39,7 @@ TraceRegion TraceRegion::of_process(pid_t pid) {
   TraceRegion region(std::move(memory));
   const std::uint64_t events = region.header_->events;
   if (region_magic != std::string_view(region.header_->magic, region_magic.size()) || events == 0 ||
-      events > most_events ||
-      region.memory_.bytes() != sizeof(Header) + most_lanes * TraceRing::bytes_for(events)) {
+      events > most_events || region.memory_.bytes() != sizeof(Header) + most_lanes * TraceRing::bytes_for(events)) {
     throw strange();
   }
   return region;

@@ -84,8 +84,7 @@ class TraceRing {
     lane.process = process_;
     lane.thread = thread_;
     // The writer is another process: its memory is believed no further than it can be checked.
-    const std::uint64_t capacity =
-        std::min<std::uint64_t>(capacity_, (bytes - sizeof(TraceRing)) / sizeof(TraceEvent));
+    const std::uint64_t capacity = std::min<std::uint64_t>(capacity_, (bytes - sizeof(TraceRing)) / sizeof(TraceEvent));
     if (capacity == 0) return lane;
     const std::uint64_t end = written_.load(std::memory_order_acquire);
     const std::uint64_t first = end - std::min(end, capacity);

@@ -144,7 +144,8 @@ int trace_command(Reactor& reactor, const Arguments& arguments) {
   if (bounds.requests == 0 || bounds.duration_s <= 0)
     throw UsageError("bakeoff trace: --requests and --duration must be more than 0");
   if (events < 1 || events > TraceRegion::most_events)
-    throw UsageError(fmt::format("bakeoff trace: --events: expected 1 to {}, got {}", +TraceRegion::most_events, events));
+    throw UsageError(
+        fmt::format("bakeoff trace: --events: expected 1 to {}, got {}", +TraceRegion::most_events, events));
 
   Programs programs(reactor);
   Specification spec = specification_of(given["words"].as<std::vector<std::string>>());

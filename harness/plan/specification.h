@@ -60,8 +60,8 @@ struct DiskSpec {
 // What the clients do under `bakeoff trace` in place of [load]: each asks for a file of its own that is in memory, and
 // again when it has thought; some ask once for a file that is not. [trace].
 struct TraceScene {
-  std::uint32_t requests = 16;          // of each client
-  double think_s = 0.001;               // between a reply and the next request
+  std::uint32_t requests = 16;           // of each client
+  double think_s = 0.001;                // between a reply and the next request
   std::vector<std::uint32_t> absentees;  // clients, from 1, that ask once for a file that is not in memory
 };
 

@@ -45,9 +45,10 @@ Script write_script(const Specification& spec, const Cell& cell, const Workload&
       absent.push_back(file);
   }
   if (present.size() < cell.connections || absent.size() < scene.absentees.size()) {
-    throw UsageError(fmt::format("{}: [trace]: {} of {} files are in memory; each of the {} clients needs one of its "
-                                 "own, and each in not_in_memory one that is not; choose another cache in [disk]",
-                                 spec.file, present.size(), workload.files.size(), cell.connections));
+    throw UsageError(
+        fmt::format("{}: [trace]: {} of {} files are in memory; each of the {} clients needs one of its "
+                    "own, and each in not_in_memory one that is not; choose another cache in [disk]",
+                    spec.file, present.size(), workload.files.size(), cell.connections));
   }
   Script script;
   const auto ask = [&](std::uint32_t file, double think_s) {

@@ -103,8 +103,8 @@ std::string to_html(const Document& document) {
          "content=\"light dark\">\n"
          "<title>" +
          escaped(document.title) + "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>" +
-         data_text("results/page/page.css") + document.style + "</style>\n</head>\n<body>\n" + document.body + programs +
-         "</body>\n</html>\n";
+         data_text("results/page/page.css") + document.style + "</style>\n</head>\n<body>\n" + document.body +
+         programs + "</body>\n</html>\n";
 }
 
 }  // namespace bakeoff

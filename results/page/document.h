@@ -31,8 +31,8 @@ std::string section(const std::string& id, const std::string& title, const std::
 // A name within text: isolated, so that one written from right to left leaves what is around it alone.
 std::string isolated(const std::string& text);
 
-// A table in a box of its own that scrolls, by keyboard as well. The first `names` columns are text, the others numbers;
-// heads and caption are escaped here, cells are HTML.
+// A table in a box of its own that scrolls, by keyboard as well. The first `names` columns are text, the others
+// numbers; heads and caption are escaped here, cells are HTML.
 std::string table_element(const std::string& caption, const std::vector<std::string>& heads, std::size_t names,
                           const std::vector<std::vector<std::string>>& rows);
 

@@ -80,7 +80,8 @@ std::string ranking_table(const PageRun& run, bool several) {
     row.push_back(std::to_string(summary[result.ranked_by].n));
     rows.push_back(std::move(row));
   }
-  return table_element("Ranking" + (several ? ", " + run.label : "") + ": estimates with 95 % intervals", heads, names, rows);
+  return table_element("Ranking" + (several ? ", " + run.label : "") + ": estimates with 95 % intervals", heads, names,
+                       rows);
 }
 
 // A warning before the ranks: too few trials to tell servers apart.
@@ -197,7 +198,7 @@ std::string cells_table(const PageRun& run) {
   }
   std::string text =
       table_element("All cells of " + run.label,
-            {"Cell", "Valid", "Mbit/s", "replies/s", "p50 ms", "p99 ms", "CPU µs/reply", "trials"}, 1, rows);
+                    {"Cell", "Valid", "Mbit/s", "replies/s", "p50 ms", "p99 ms", "CPU µs/reply", "trials"}, 1, rows);
   if (shown.size() < run.result.cells.size())
     text +=
         fmt::format("<p>{} of {} cells, the ranked ones first; <code>bakeoff report --format csv</code> has all.</p>",
@@ -231,7 +232,8 @@ std::string validity(const PageRun& run) {
     if (ids.size() > few) cells += fmt::format(" and {} more", ids.size() - few);
     rows.push_back({key[0] == '0' ? "not valid" : "valid, but", isolated(key.substr(1)), cells});
   }
-  if (!rows.empty()) text += table_element("Why cells are not valid, and other remarks", {"", "Reason", "Cells"}, 3, rows);
+  if (!rows.empty())
+    text += table_element("Why cells are not valid, and other remarks", {"", "Reason", "Cells"}, 3, rows);
   if (order.size() > rows.size())
     text += fmt::format("<p>{} more reasons are in result.json.</p>", order.size() - rows.size());
   return text;
@@ -369,8 +371,8 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
         run.result.environment.is_object() ? run.result.environment.find("captured") : run.result.environment.end();
     std::size_t trials = 0;
     for (const CellResult& cell : run.result.cells) trials += cell.trials.size();
-    body += fmt::format("<p class=\"meta\">{} · {} cells, {} trials{}</p>", isolated(run.label), run.result.cells.size(),
-                        trials,
+    body += fmt::format("<p class=\"meta\">{} · {} cells, {} trials{}</p>", isolated(run.label),
+                        run.result.cells.size(), trials,
                         captured != run.result.environment.end() && captured->is_string()
                             ? " · " + escaped(captured->get<std::string>())
                             : "");

@@ -110,8 +110,7 @@ class Writer {
     const Place states{place.process, place.thread + 1};
     name("thread", states, lane.name + ", state", 2 * number + 1);
     for (const Slice& one : lane.slices) {
-      slice(states, one, name_of(one.state), "state",
-            one.client > 0 ? Json{{"client", one.client}} : Json::object());
+      slice(states, one, name_of(one.state), "state", one.client > 0 ? Json{{"client", one.client}} : Json::object());
     }
   }
 
@@ -158,7 +157,9 @@ class Writer {
       const Place place = place_of(stations[i].lane);
       // A thread that waits in the call began before: the arrow must not point back.
       last_ns = std::clamp(std::max(step.begin_ns, last_ns), step.begin_ns, step.end_ns);
-      Json flow = {{"ph", i == 0 ? "s" : i + 1 == stations.size() ? "f" : "t"},
+      Json flow = {{"ph", i == 0                     ? "s"
+                          : i + 1 == stations.size() ? "f"
+                                                     : "t"},
                    {"name", "request"},
                    {"cat", "flow"},
                    {"id", number + 1},
@@ -172,16 +173,12 @@ class Writer {
 
   void add_counter(const char* what, const Steps& steps) {
     if (timeline_.lanes.empty()) return;
-    const auto server = std::find_if(timeline_.lanes.begin(), timeline_.lanes.end(), [](const TimelineLane& lane) {
-      return lane.kind == LaneKind::worker;
-    });
+    const auto server = std::find_if(timeline_.lanes.begin(), timeline_.lanes.end(),
+                                     [](const TimelineLane& lane) { return lane.kind == LaneKind::worker; });
     const int process = server == timeline_.lanes.end() ? timeline_.lanes.front().process : server->process;
     for (const auto& [at, count] : steps) {
-      events_.push_back({{"ph", "C"},
-                         {"name", what},
-                         {"pid", process},
-                         {"ts", microseconds(at)},
-                         {"args", {{"number", count}}}});
+      events_.push_back(
+          {{"ph", "C"}, {"name", what}, {"pid", process}, {"ts", microseconds(at)}, {"args", {{"number", count}}}});
     }
   }
 
@@ -280,8 +277,9 @@ std::vector<std::string> faults_of_chrome_trace(const nlohmann::json& trace) {
     }
   }
   for (auto& [thread, all] : slices) {
-    std::sort(all.begin(), all.end(),
-              [](const OneSlice& a, const OneSlice& b) { return a.begin != b.begin ? a.begin < b.begin : a.end > b.end; });
+    std::sort(all.begin(), all.end(), [](const OneSlice& a, const OneSlice& b) {
+      return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
+    });
     std::vector<double> open;
     for (const OneSlice& one : all) {
       while (!open.empty() && open.back() <= one.begin + grain_us) open.pop_back();
@@ -297,10 +295,10 @@ std::vector<std::string> faults_of_chrome_trace(const nlohmann::json& trace) {
   }
   for (const Bind& bind : binds) {
     const auto found = slices.find(bind.thread);
-    const bool within = found != slices.end() &&
-                        std::any_of(found->second.begin(), found->second.end(), [&](const OneSlice& one) {
-                          return one.begin <= bind.at + grain_us && bind.at <= one.end + grain_us;
-                        });
+    const bool within =
+        found != slices.end() && std::any_of(found->second.begin(), found->second.end(), [&](const OneSlice& one) {
+          return one.begin <= bind.at + grain_us && bind.at <= one.end + grain_us;
+        });
     if (!within) faults.push_back(fmt::format("flow {} is at {:.3f} us in no slice", bind.id, bind.at));
   }
   for (const int process : processes) {

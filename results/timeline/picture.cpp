@@ -145,8 +145,7 @@ class Picture {
 
   void add_boxes(const std::vector<Span>& spans, double middle, double height, const StateLook& look) {
     const std::string path = boxes(spans, middle, height);
-    if (!path.empty())
-      body_ += fmt::format("<path class=\"{}\" fill=\"{}\" d=\"{}\"/>", look.css, look.colour, path);
+    if (!path.empty()) body_ += fmt::format("<path class=\"{}\" fill=\"{}\" d=\"{}\"/>", look.css, look.colour, path);
   }
 
   void draw_row(const Row& row) {
@@ -278,9 +277,7 @@ class Picture {
 
 }  // namespace
 
-std::string picture_svg(const Timeline& timeline, const PictureFrame& frame) {
-  return Picture(timeline, frame).draw();
-}
+std::string picture_svg(const Timeline& timeline, const PictureFrame& frame) { return Picture(timeline, frame).draw(); }
 
 double picture_left_px() { return left_px; }
 double picture_right_px(const PictureFrame& frame) { return frame.width_px - right_margin_px; }
@@ -312,8 +309,8 @@ std::string legend_items() {
         "fill=\"{}\" d=\"M0 {}H22V{}H0Z\"/></svg>{}</li>",
         look.css, look.colour, px(8 - height / 2), px(8 + height / 2), look.label);
   };
-  for (const LaneState state : {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk,
-                                LaneState::runnable})
+  for (const LaneState state :
+       {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk, LaneState::runnable})
     item(look_of(state), height_of(state));
   items += fmt::format(
       "<li><svg width=\"22\" height=\"16\" viewBox=\"0 0 22 16\" aria-hidden=\"true\"><path class=\"asked\" "

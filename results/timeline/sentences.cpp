@@ -80,8 +80,8 @@ std::string senders_of(const Timeline& timeline, const std::vector<std::size_t>&
 // What the others do while somebody waits for the disk.
 void tell_of_others(const Timeline& timeline, const DiskWait& wait, std::vector<std::string>& told) {
   const int waits_for = wait.slice.client;
-  const auto least_ns =
-      std::max<std::int64_t>(50'000, static_cast<std::int64_t>(least_share * static_cast<double>(wait.slice.length_ns())));
+  const auto least_ns = std::max<std::int64_t>(
+      50'000, static_cast<std::int64_t>(least_share * static_cast<double>(wait.slice.length_ns())));
   std::map<int, std::int64_t> still_ns;
   for (const Stall& stall : timeline.stalls) {
     if (stall.client == waits_for || !overlaps(stall, wait.slice)) continue;
@@ -113,7 +113,8 @@ void tell_of_others(const Timeline& timeline, const DiskWait& wait, std::vector<
   } else if (!still.empty()) {
     told.push_back(fmt::format("{} {} still meanwhile, for up to {}; {} {} to the others {}{}.",
                                capital(clients_text(still)), verb, duration_text(longest_ns), replies.size(),
-                               replies.size() == 1 ? "reply" : "replies", replies.size() == 1 ? "comes" : "come", from));
+                               replies.size() == 1 ? "reply" : "replies", replies.size() == 1 ? "comes" : "come",
+                               from));
   } else if (!replies.empty()) {
     told.push_back(fmt::format("The others do not stand still: {} {} meanwhile,{}.", replies.size(),
                                replies.size() == 1 ? "reply comes" : "replies come", from));
@@ -128,8 +129,9 @@ void tell_of_parked(const Timeline& timeline, const DiskWait& wait, std::vector<
       if (slice.state != LaneState::waiting_for_disk || slice.client != wait.slice.client ||
           !overlaps(slice, wait.slice))
         continue;
-      told.push_back(fmt::format("{}, a user-level thread, is parked meanwhile; the kernel thread that it runs on is not.",
-                                 capital(lane.name)));
+      told.push_back(
+          fmt::format("{}, a user-level thread, is parked meanwhile; the kernel thread that it runs on is not.",
+                      capital(lane.name)));
       return;
     }
   }
@@ -205,10 +207,10 @@ std::vector<std::string> sentences_of(const Timeline& timeline) {
     for (const DiskWait& wait : waits) spans.push_back(wait.slice);
     std::size_t at_once = 0;
     for (const Span& span : spans) {
-      at_once = std::max<std::size_t>(at_once, static_cast<std::size_t>(std::count_if(
-                                                   spans.begin(), spans.end(), [&](const Span& other) {
-                                                     return other.begin_ns <= span.begin_ns && span.begin_ns < other.end_ns;
-                                                   })));
+      at_once = std::max<std::size_t>(
+          at_once, static_cast<std::size_t>(std::count_if(spans.begin(), spans.end(), [&](const Span& other) {
+            return other.begin_ns <= span.begin_ns && span.begin_ns < other.end_ns;
+          })));
     }
     if (waits.size() > 1)
       told.push_back(fmt::format("There are {} waits of {} or more for the disk, at most {} of them at once.",

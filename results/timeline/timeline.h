@@ -54,7 +54,8 @@ struct TimelineLane {
 struct Hop {
   std::size_t lane, step;
 };
-struct TracedRequest : Span {  // from the client's sending to its having the reply; end_ns: the timeline's where none came
+struct TracedRequest
+    : Span {  // from the client's sending to its having the reply; end_ns: the timeline's where none came
   int client = 0;
   bool answered = false;
   std::uint64_t bytes = 0;

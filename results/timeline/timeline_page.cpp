@@ -25,8 +25,8 @@ std::string state_style() {
     dark += fmt::format("--{}:{};", look.css, look.dark_colour);
     rules += fmt::format(".{0}{{fill:var(--{0})}}", look.css);
   };
-  for (const LaneState state : {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk,
-                                LaneState::runnable})
+  for (const LaneState state :
+       {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk, LaneState::runnable})
     add(look_of(state));
   add(look_of_still());
   return fmt::format(":root{{{}}}@media screen and (prefers-color-scheme:dark){{:root{{{}}}}}{}", light, dark, rules);
@@ -52,12 +52,14 @@ nlohmann::ordered_json player_data(const Timeline& timeline) {
     nlohmann::ordered_json slices = nlohmann::ordered_json::array();
     for (const Slice& slice : lane.slices) {
       if (slice.length_ns() < least_ns) continue;
-      slices.push_back({microseconds(slice.begin_ns), microseconds(slice.end_ns), static_cast<int>(slice.state), slice.client});
+      slices.push_back(
+          {microseconds(slice.begin_ns), microseconds(slice.end_ns), static_cast<int>(slice.state), slice.client});
     }
     lanes.push_back({{"name", lane.name}, {"arm", lane.kind == LaneKind::arm}, {"slices", slices}});
   }
   nlohmann::ordered_json still = nlohmann::ordered_json::array();
-  for (const Stall& stall : timeline.stalls) still.push_back({microseconds(stall.begin_ns), microseconds(stall.end_ns), stall.client});
+  for (const Stall& stall : timeline.stalls)
+    still.push_back({microseconds(stall.begin_ns), microseconds(stall.end_ns), stall.client});
   return {{"server", timeline.server}, {"lanes", lanes}, {"still", still}};
 }
 
@@ -71,17 +73,16 @@ std::string lanes_table(const Timeline& timeline) {
       for (const Span& span : lane.served) served_ns += span.length_ns();
       row.insert(row.end(), {"", "", duration_text(served_ns) + " serving", "", ""});
     } else {
-      for (const LaneState state : {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk,
-                                    LaneState::runnable})
+      for (const LaneState state :
+           {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk, LaneState::runnable})
         row.push_back(duration_text(time_in(lane, state)));
       row.push_back(std::to_string(lane.steps.size()));
     }
     rows.push_back(std::move(row));
   }
-  std::string text =
-      table_element(timeline.server + ": what each lane did", {"Lane", "computing", "waiting for a socket",
-                                                               "waiting for the disk", "able to run", "steps"},
-                    1, rows);
+  std::string text = table_element(
+      timeline.server + ": what each lane did",
+      {"Lane", "computing", "waiting for a socket", "waiting for the disk", "able to run", "steps"}, 1, rows);
   rows.clear();
   constexpr std::size_t most_rows = 60;
   for (std::size_t r = 0; r < std::min(timeline.requests.size(), most_rows); ++r) {
@@ -96,8 +97,8 @@ std::string lanes_table(const Timeline& timeline) {
     rows.push_back({std::to_string(r + 1), std::to_string(request.client), lanes, duration_text(request.begin_ns),
                     request.answered ? duration_text(request.length_ns()) : "no reply"});
   }
-  text += table_element(timeline.server + ": the requests", {"Request", "Client", "Who worked on it", "asked at", "took"},
-                        3, rows);
+  text += table_element(timeline.server + ": the requests",
+                        {"Request", "Client", "Who worked on it", "asked at", "took"}, 3, rows);
   if (timeline.requests.size() > most_rows)
     text += fmt::format("<p>{} of {} requests; the .json file has all.</p>", most_rows, timeline.requests.size());
   return text;
@@ -120,8 +121,13 @@ std::string section_of(const TracedServer& server, std::size_t number, std::int6
 
 std::string player() {
   std::string speeds;
-  for (const auto& [value, words] : {std::pair{"0.001", "1/1000"}, {"0.002", "1/500"}, {"0.005", "1/200"},
-                                     {"0.01", "1/100"}, {"0.02", "1/50"}, {"0.1", "1/10"}, {"1", "1"}})
+  for (const auto& [value, words] : {std::pair{"0.001", "1/1000"},
+                                     {"0.002", "1/500"},
+                                     {"0.005", "1/200"},
+                                     {"0.01", "1/100"},
+                                     {"0.02", "1/50"},
+                                     {"0.1", "1/10"},
+                                     {"1", "1"}})
     speeds += fmt::format("<option value=\"{}\">{}</option>", value, words);
   return "<form id=\"player\" hidden aria-label=\"Player\"><button type=\"button\" id=\"back\" aria-label=\"One event "
          "back\">◂ event</button><button type=\"button\" id=\"play\">play</button><button type=\"button\" id=\"on\" "
@@ -139,18 +145,20 @@ std::int64_t longest_of(const std::vector<TracedServer>& servers) {
   return longest_ns;
 }
 
-std::string timeline_page(const std::string& title, const std::string& about, const std::vector<TracedServer>& servers) {
+std::string timeline_page(const std::string& title, const std::string& about,
+                          const std::vector<TracedServer>& servers) {
   const std::int64_t length_ns = longest_of(servers);
   const std::string heading = title.empty() ? "Where a request waits" : title;
-  std::string body = "<a class=\"skip\" href=\"#server-0\">To the pictures</a><header><p class=\"kind\">bakeoff "
-                     "trace</p><h1>" +
-                     isolated(heading) + "</h1>";
+  std::string body =
+      "<a class=\"skip\" href=\"#server-0\">To the pictures</a><header><p class=\"kind\">bakeoff "
+      "trace</p><h1>" +
+      isolated(heading) + "</h1>";
   if (!about.empty()) body += "<div class=\"about\"><h2>What to look for</h2>" + paragraphs(about) + "</div>";
   body += "</header>\n<ul class=\"legend\">" + legend_items() + "</ul>" + player() +
           "<noscript><p class=\"note\">With JavaScript the pictures can be played.</p></noscript>\n<main>\n";
   nlohmann::ordered_json data = {{"length", microseconds(length_ns)}, {"servers", nlohmann::ordered_json::array()}};
-  for (const LaneState state : {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk,
-                                LaneState::runnable})
+  for (const LaneState state :
+       {LaneState::computing, LaneState::waiting_for_socket, LaneState::waiting_for_disk, LaneState::runnable})
     data["states"].push_back(name_of(state));
   for (std::size_t i = 0; i < servers.size(); ++i) {
     body += section(fmt::format("server-{}", i), isolated(servers[i].timeline.server),

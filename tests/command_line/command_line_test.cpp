@@ -230,7 +230,8 @@ TEST_CASE("a trace is a page, pictures and traces, and tells how much its rings 
   CHECK(read_file(bench.dir.path() / "run/page.html").find("</html>") != std::string::npos);
   CHECK(bench.nothing_left_running());
 
-  const test::Finished small = bench.bakeoff({"trace", spec, "--requests", "500", "--events", "64", "--out", bench.out()});
+  const test::Finished small =
+      bench.bakeoff({"trace", spec, "--requests", "500", "--events", "64", "--out", bench.out()});
   INFO(small.output << small.errors);
   CHECK(small.status == 0);
   CHECK(small.output.find(" events are lost: a lane keeps its newest ones") != std::string::npos);

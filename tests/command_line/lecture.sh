@@ -3,7 +3,8 @@
 #   lecture.sh SOURCE BUILD
 set -euo pipefail
 source=$1 build=$2
-[[ -r /dev/fuse && -w /dev/fuse && -x $build/bin/bakeoff-slowdisk ]] || { echo "skipped: there is no slow disk"; exit 77; }
+[[ -r /dev/fuse && -w /dev/fuse && -x $build/bin/bakeoff-slowdisk ]] ||
+  { echo "skipped: there is no slow disk"; exit 77; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -28,7 +29,8 @@ while read -r command; do
   status=$?
   set -e
   # A cell that a busy machine made void is no fault of the text.
-  [[ $status -eq 0 || ($command == *" run "* && $status -eq 1) ]] || { cat said errors >&2; fail "$command: status $status"; }
+  [[ $status -eq 0 || ($command == *" run "* && $status -eq 1) ]] ||
+    { cat said errors >&2; fail "$command: status $status"; }
 done < <(grep -E '^ {4,}\./bakeoff ' "$text")
 [[ $commands -ge 9 ]] || fail "only $commands commands in docs/lecture.md"
 

@@ -86,15 +86,18 @@ TEST_CASE("of two processes one goes on, and who is with the other stands still"
   made.event(second, TraceKind::step, 12, 12'200, 12'290);
   const Timeline timeline = made.timeline();
   CHECK(says(timeline, "Process 2 waits 10.1 ms for the disk for client 3."));
-  CHECK(says(timeline, "Client 2 stands still meanwhile, for up to 8.09 ms; 2 replies to the others come from process 1."));
+  CHECK(says(timeline,
+             "Client 2 stands still meanwhile, for up to 8.09 ms; 2 replies to the others come from process 1."));
 }
 
 TEST_CASE("a parked user-level thread is told apart from the kernel thread that waits in its place") {
   MadeTrace made;
   made.client(1, {{3000, 3100}});
   made.client(3, {{2000, 12'300}});
-  const std::size_t scheduler = made.lane("scheduler", 100), thread_1 = made.lane("thread 1", 100, LaneKind::user_thread),
-                    thread_2 = made.lane("thread 2", 100, LaneKind::user_thread), kernel = made.lane("kernel worker 1", 105);
+  const std::size_t scheduler = made.lane("scheduler", 100),
+                    thread_1 = made.lane("thread 1", 100, LaneKind::user_thread),
+                    thread_2 = made.lane("thread 2", 100, LaneKind::user_thread),
+                    kernel = made.lane("kernel worker 1", 105);
   made.accepts(thread_1, 1);
   made.event(thread_2, TraceKind::accepted, 13, 0, 0).amount = 40'003;
   made.event(scheduler, TraceKind::wait, 0, 100, 2000);
@@ -107,8 +110,8 @@ TEST_CASE("a parked user-level thread is told apart from the kernel thread that 
   const Timeline timeline = made.timeline();
   CHECK(timeline.stalls.empty());
   CHECK(says(timeline, "Kernel worker 1 waits 10.1 ms for the disk for client 3."));
-  CHECK(says(timeline,
-             "Thread 2, a user-level thread, is parked meanwhile; the kernel thread that it runs on is not."));
+  CHECK(
+      says(timeline, "Thread 2, a user-level thread, is parked meanwhile; the kernel thread that it runs on is not."));
 }
 
 TEST_CASE("what the kernel says of a thread that could run is told apart from its wait") {
@@ -231,7 +234,8 @@ TEST_CASE("the picture is well-formed, has its lanes, and says in words what it 
     const Timeline timeline = made.timeline();
     const std::string svg = picture_svg(timeline, {.length_ns = 20 * ms});
     CHECK(test::is_well_formed(svg));
-    for (const char* part : {"client 1", "client 3", "loop", "class=\"disk\"", "class=\"way\"", "stand still", "<desc>"})
+    for (const char* part :
+         {"client 1", "client 3", "loop", "class=\"disk\"", "class=\"way\"", "stand still", "<desc>"})
       CHECK(svg.find(part) != std::string::npos);
     CHECK(svg.find("<server>") == std::string::npos);
     CHECK(svg.find("waits 10.1 ms for the disk") != std::string::npos);

@@ -9,7 +9,8 @@
 namespace bakeoff::test {
 
 inline bool is_well_formed(const std::string& text) {
-  static const std::regex tag("<(/?)([A-Za-z][A-Za-z0-9:-]*)((?:\\s+[A-Za-z_:][A-Za-z0-9_:.-]*=\"[^\"<]*\")*)\\s*(/?)>");
+  static const std::regex tag(
+      "<(/?)([A-Za-z][A-Za-z0-9:-]*)((?:\\s+[A-Za-z_:][A-Za-z0-9_:.-]*=\"[^\"<]*\")*)\\s*(/?)>");
   static const std::regex entity("&(amp|lt|gt|quot|#[0-9]+|#x[0-9a-fA-F]+);");
   std::vector<std::string> open;
   std::size_t roots = 0;
