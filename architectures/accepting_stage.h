@@ -31,6 +31,7 @@ class AcceptingStage {
     DescriptorSet accepted(options.descriptors);
     for (;;) {
       if (options.admission != Admission::refuse) wait_for_room();
+      worker.waits();
       worker.waited(*poller, poller->wait(-1).size());
       while (server_.draining()) ::pause();  // its work is done
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {

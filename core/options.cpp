@@ -14,6 +14,7 @@
 #include "core/base/standard_output.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
+#include "core/trace/region.h"
 
 namespace bakeoff {
 namespace po = boost::program_options;
@@ -216,6 +217,9 @@ std::vector<OptionRow> table(Options& options, Flexible& flexible, const Archite
       switch_option("defer-accept", "accept a connection only once it has sent something", options.defer_accept),
       switch_option("dynamic", "answer targets like /dynamic/burn-200us/wait-5ms/size-1000 with synthetic replies",
                     options.dynamic),
+      number_option("trace-events",
+                    "record what each worker does, for bakeoff trace: so many events, the newest; 0: nothing [0]",
+                    options.trace_events, 0, TraceRegion::most_events),
   };
   rows.insert(rows.end(), architecture.own_options.begin(), architecture.own_options.end());
   return rows;

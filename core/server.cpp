@@ -115,6 +115,10 @@ Worker::Worker(Server& its_server, int number, WorkerStats& its_stats, std::uniq
       own_clock_(std::move(its_clock)),
       scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
   scratch = {scratch_memory_.get(), scratch_bytes};
+  if (server.trace() == nullptr) return;
+  own_trace_ = std::make_unique<TraceRecorder>(*server.trace(), "worker");
+  trace = own_trace_.get();
+  be_called("worker", number);
 }
 
 FileCache& Worker::find_cache() {
@@ -126,6 +130,7 @@ FileCache& Worker::find_cache() {
 }
 
 void Worker::waited(const Poller& poller, std::size_t ready) {
+  if (trace != nullptr) trace->end_wait(ready);
   clock.refresh();
   stats.polls.add();
   stats.poll_ready.add(ready);
@@ -143,6 +148,7 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
       drain_fd_(open_drain_fd()),
       occupancy_(occupancy_settings(options_)),
       stats_(architecture.name),
+      trace_(options_.trace_events > 0 ? std::make_unique<TraceRegion>(options_.trace_events) : nullptr),
       memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
   root_.check_kernel();
   const FileCache::Settings settings = cache_settings(options_);
@@ -197,7 +203,10 @@ std::unique_ptr<Poller> Server::make_poller() {
 
 Listener::Accepted Server::accept(Worker& worker) {
   const DescriptorTable::Window window(*descriptors_);
+  const bool recorded = worker.trace != nullptr && waits_in_calls();
+  if (recorded) worker.trace->begin_wait();
   const Listener::Accepted accepted = accept_unless_draining(worker.listener);
+  if (recorded) worker.trace->end_wait(accepted.outcome == Listener::Outcome::accepted ? 1 : 0);
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();

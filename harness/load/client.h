@@ -15,6 +15,7 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/events/deadline_wheel.h"
+#include "core/trace/recorder.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"
@@ -61,6 +62,7 @@ struct ClientOptions {
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
   WaitingArrivals* waiting = nullptr;  // of all workers with a schedule; nullptr: there is one worker, or no schedule
   std::uint32_t worker = 0;            // its number
+  TraceRegion* trace = nullptr;        // where each client records what it asked and got; nullptr: nowhere
 };
 
 // Slots that wait for the model, each at most once. The longest-parked one is next, so that all get their share.
@@ -146,6 +148,7 @@ class Client {
   int new_socket(std::uint32_t slot);
   void connected(std::uint32_t slot, std::int64_t now_ns);
   void transmit(std::uint32_t slot, std::int64_t now_ns);
+  void record_asked(std::uint32_t slot, std::uint32_t count);
   void send_text(std::uint32_t slot, std::string_view text, std::int64_t now_ns);
   void handle(std::uint32_t slot, std::uint32_t events);
   void receive(std::uint32_t slot);
@@ -187,6 +190,7 @@ class Client {
   WakeQueue wakes_;
   std::unique_ptr<char[]> buffer_;
   std::string burst_text_;
+  std::vector<TraceRecorder> recorders_;  // by slot; empty where nothing is recorded
 
   bool begun_ = false;
   bool measuring_ = false;
