@@ -20,8 +20,8 @@ std::vector<std::string> launch_words(const HostsSpec& spec, const std::vector<C
 
 class ClientHosts {
  public:
-  // All of it must outlive the object. REQUIRES: spec.hosts.any(). Each host must answer, run our programs, have the same
-  // MPI as this one, and an address in the network: StartError with a sentence that names the first that does not.
+  // All of it must outlive the object. REQUIRES: spec.hosts.any(). Each host must answer, run our programs, have the
+  // same MPI as this one, and an address in the network: StartError with a sentence that names the first that does not.
   // BLOCKS: network.
   ClientHosts(Programs& programs, const Specification& spec);
 

@@ -479,6 +479,7 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
   const bool one_schedule =
       crew.count > 1 && spec.rate && (spec.model == LoadModel::open || spec.model == LoadModel::sessions);
   std::unique_ptr<WaitingArrivals> waiting;
+  std::optional<TraceRegion> trace;
   std::unique_ptr<SharedPhases> shared;
   Workers workers;
   bool opens_first = false, unreachable = false;
@@ -490,6 +491,7 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
   together(ranks, [&] {
     if (one_schedule) waiting = std::make_unique<WaitingArrivals>(crew.count);
     options.waiting = waiting.get();
+    if (spec.trace_events > 0) options.trace = &trace.emplace(spec.trace_events);
     shared = std::make_unique<SharedPhases>();
     for (options.worker = 0; options.worker < crew.count; ++options.worker) {
       const Share share = share_of(spec, crew.first + options.worker, crew.of);

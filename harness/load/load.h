@@ -68,6 +68,7 @@ struct LoadSpec {
   // the server's use meanwhile.
   std::int64_t hold_ns = 0;
   const std::atomic<bool>* released = nullptr;
+  int trace_events = 0;  // that each client keeps of what it asked and got, for bakeoff trace; 0: nothing is recorded
 };
 
 struct LoadResult {
@@ -122,8 +123,9 @@ void check_load(const LoadSpec& spec, std::uint32_t processes = 1);
 // ends it early and keeps what was measured. `announce` is called once, when the connections are open and the warm-up
 // begins. UsageError for an impossible load; StartError when no connection could be opened, or the limit on descriptors
 // is too low.
-// With `ranks` each of them has its share of the workers, and so of the connections, sessions, trace and schedule: which
-// arrivals there are does not depend on their number. Rank 0 returns the results of all; the others' are of no use.
+// With `ranks` each of them has its share of the workers, and so of the connections, sessions, trace and schedule:
+// which arrivals there are does not depend on their number. Rank 0 returns the results of all; the others' are of no
+// use.
 LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
                     const std::function<void(const LoadProgress&)>& progress = {},
                     const std::function<void(const MeasuredTime&)>& announce = {}, Ranks* ranks = nullptr);

@@ -5,8 +5,8 @@
 #     tests/hosts/hosts.sh BIN [KILLS]
 #
 # BIN: the folder of the programs. KILLS: so many trials lose a rank at a random moment; default 2. With more than 2 it
-# also takes what needs a minute each: a rank that hangs, and a firewall. $SEED repeats the same moments. Exit status 77:
-# it cannot be tried here, and why.
+# also takes what needs a minute each: a rank that hangs, and a firewall. $SEED repeats the same moments. Exit status
+# 77: it cannot be tried here, and why.
 set -u
 bin=$(readlink -f "$1") kills=${2:-2}
 here=$(readlink -f "$(dirname "$0")")
@@ -15,7 +15,7 @@ skip() {
   exit 77
 }
 if [ -z "${BAKEOFF_HOSTS_TEST-}" ]; then
-  [ -x "$bin/bakeoff-load-ranks" ] || skip "bakeoff-load-ranks was not built; it needs MPI (openmpi-bin, libopenmpi-dev)"
+  [ -x "$bin/bakeoff-load-ranks" ] || skip "no bakeoff-load-ranks; it needs MPI (openmpi-bin, libopenmpi-dev)"
   for program in mpirun ip unshare nsenter python3; do
     command -v $program >/dev/null || skip "$program is not installed (openmpi-bin, iproute2, util-linux, python3)"
   done
@@ -145,7 +145,8 @@ end_server
   fail "the server counted $requests requests, the ranks $(value "$scratch/closed.json" "r['attempts_in_all']")"
 [ "$(value "$scratch/closed.json" "[one['host'] for one in r['ranks']]")" = "['c1', 'c2', 'c3', 'c4']" ] ||
   fail "the ranks were not on c1 to c4"
-[ "$(value "$scratch/closed.json" "sum(one['replies'] for one in r['ranks']) == r['replies'] == r['histogram']['count']")" = True ] ||
+[ "$(value "$scratch/closed.json" \
+  "sum(one['replies'] for one in r['ranks']) == r['replies'] == r['histogram']['count']")" = True ] ||
   fail "the ranks' replies are not the whole"
 
 step "one schedule, whatever the number of ranks; a clock that is an hour ahead; IPv6"
@@ -263,7 +264,8 @@ for pid in $(ranks); do
   [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink "/proc/$(cat "$scratch/c4.pid")/ns/net")" ] || kill -9 "$pid"
 done
 wait $harness || fail "a run that lost a host: $(tail -n 3 "$scratch/gone.log")"
-grep -q 'host c4: agent: connect to host c4 .*; going on without it' "$scratch/gone.log" || fail "$(cat "$scratch/gone.log")"
+grep -q 'host c4: agent: connect to host c4 .*; going on without it' "$scratch/gone.log" ||
+  fail "$(cat "$scratch/gone.log")"
 [ "$(trials gone "[one['evidence']['client_hosts'] for one in t if not one['void_causes']]")" = "[['c1'], ['c1']]" ] ||
   fail "the trials' hosts: $(trials gone "[one['evidence']['client_hosts'] for one in t]")"
 [ "$(trials gone "sum(bool(one['void_causes']) for one in t)")" = 1 ] || fail "not one trial is void"
@@ -277,7 +279,8 @@ refused() { # STATUS TEXT LINE...
   rm -rf "$scratch/bad"
   run bad
   local got=$?
-  [ $got = "$status" ] && grep -qF -- "$text" "$scratch/bad.log" || fail "expected $status and '$text', got $got: $(cat "$scratch/bad.log")"
+  [ $got = "$status" ] && grep -qF -- "$text" "$scratch/bad.log" ||
+    fail "expected $status and '$text', got $got: $(cat "$scratch/bad.log")"
 }
 refused 4 'host c9: agent: Could not resolve hostname c9' 'client_hosts = ["c1", "c9"]' 'interface = "hosts0"'
 refused 2 'the server'"'"'s host has no interface eth7; it has lo' 'client_hosts = ["c1"]' 'interface = "eth7"'
@@ -288,12 +291,14 @@ mkdir -p "$scratch/other"
 printf '#!/bin/sh\necho "mpirun (Open MPI) 5.0.3"\n' >"$scratch/other/mpirun"
 chmod +x "$scratch/other/mpirun"
 echo "$scratch/other" >"$scratch/c2.path"
-refused 4 'host c2 has mpirun (Open MPI) 5.0.3 and this one mpirun (Open MPI)' 'client_hosts = ["c1", "c2"]' 'interface = "hosts0"'
+refused 4 'host c2 has mpirun (Open MPI) 5.0.3 and this one mpirun (Open MPI)' \
+  'client_hosts = ["c1", "c2"]' 'interface = "hosts0"'
 rm "$scratch/c2.path"
 refused 2 '9 ranks of 1 threads need 9 connections or more' 'client_hosts = ["c1:9"]' 'interface = "hosts0"'
 # A program of another architecture: the first bytes say so.
 kit=$(ls -d "$kits"/*/bin)
-"$here/agent" "$scratch" c3 "rm $kit/bakeoff-load && printf '\177ELF\002\001\001' >$kit/bakeoff-load && chmod +x $kit/bakeoff-load"
+"$here/agent" "$scratch" c3 "rm $kit/bakeoff-load && printf '\177ELF\002\001\001' >$kit/bakeoff-load &&
+  chmod +x $kit/bakeoff-load"
 refused 4 'host c3: ' 'client_hosts = ["c3"]' 'interface = "hosts0"'
 step "another architecture: $(tail -n 1 "$scratch/bad.log")"
 none_left "bad input"

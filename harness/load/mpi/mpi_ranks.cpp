@@ -71,7 +71,7 @@ std::string ports() {
 
 std::string seconds(std::int64_t ns) { return std::to_string(ns / 1'000'000'000) + " s"; }
 
-// The names that whoever started the ranks knows them by: until they have met, nobody else can say which one is missing.
+// The names that whoever started the ranks knows them by: until they have met, nobody else can say which is missing.
 std::vector<std::string> expected_hosts(std::uint32_t count) {
   const char* given = std::getenv("BAKEOFF_RANK_HOSTS");
   std::istringstream names(given == nullptr ? "" : given);

@@ -22,7 +22,8 @@ class MpiRanks : public Ranks {
   // The first meeting, from which all know the names of all hosts. BLOCKS: network.
   void meet();
 
-  // Until clocks are compared for the second time, and then. For tests: how the run takes clocks that differ, and one that steps.
+  // Until clocks are compared for the second time, and then. For tests: how the run takes clocks that differ, and one
+  // that steps.
   void pretend_clock(std::int64_t ahead_ns, std::int64_t later_ns);
 
   std::uint32_t number() const override { return number_; }
