@@ -121,9 +121,8 @@ HostsSpec read_hosts(const TomlTable& table, InputFinder& finder) {
   hosts.lost =
       table.one_of("lost_host", {"repeat", "continue"}, "repeat") == "repeat" ? LostHost::repeat : LostHost::go_on;
   if (hosts.any()) return hosts;
-  const bool in_allocation = hosts.launcher == "srun" && table.has("launcher");
   for (const char* key : {"launcher", "interface", "lost_host"}) {
-    if (table.has(key) && !in_allocation)
+    if (table.has(key))
       table.fail(key, "it applies to client hosts; name them too: client_hosts = [\"c1\", \"c2:4\"]");
   }
   if (table.has("agent") && hosts.server_host.empty())
