@@ -7,7 +7,7 @@ using namespace bakeoff;
 
 namespace {
 
-const std::string printed =
+const std::string printed_facts =
     "kernel\tLinux 6.1.0\ncpu\tXeon\nprocessors\t8\ntcp_congestion_control\tcubic\nmpi\tmpirun (Open MPI) 4.1.4\n"
     "link\t1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue\nlink\t2: eth1@if5: <BROADCAST,UP> mtu 9000 qdisc mq\n"
     "address\t1: lo    inet 127.0.0.1/8 scope host lo\naddress\t2: eth1    inet 10.10.1.2/24 brd 10.10.1.255\n"
@@ -16,22 +16,22 @@ const std::string printed =
 }  // namespace
 
 TEST_CASE("a host's facts are those of the interface in the network") {
-  const nlohmann::json facts = facts_of(printed, "10.10.1.0/24");
+  const nlohmann::json facts = facts_of(printed_facts, "10.10.1.0/24");
   CHECK(facts["kernel"] == "Linux 6.1.0");
   CHECK(facts["address"] == "10.10.1.2");
   CHECK(facts["interface"]["name"] == "eth1");
   CHECK(facts["interface"]["mtu"] == "9000");
   CHECK(facts["interface"]["driver"] == "mlx5_core");
   CHECK(facts["interface"]["offloads"]["tcp-segmentation-offload"] == "on");
-  CHECK(facts_of(printed, "10.99.0.0/16")["address"].is_null());
-  CHECK(facts_of(printed, "10.99.0.0/16")["interface"].is_null());
+  CHECK(facts_of(printed_facts, "10.99.0.0/16")["address"].is_null());
+  CHECK(facts_of(printed_facts, "10.99.0.0/16")["interface"].is_null());
   CHECK(facts_of("", "10.10.1.0/24")["address"].is_null());
 }
 
 TEST_CASE("hosts that differ are told apart") {
-  std::string other = printed;
+  std::string other = printed_facts;
   other.replace(other.find("mtu 9000"), 8, "mtu 1500");
-  const std::map<std::string, nlohmann::json> facts = {{"c1", facts_of(printed, "10.10.1.0/24")},
+  const std::map<std::string, nlohmann::json> facts = {{"c1", facts_of(printed_facts, "10.10.1.0/24")},
                                                        {"c2", facts_of(other, "10.10.1.0/24")},
                                                        {"c3", facts_of(other, "10.10.1.0/24")}};
   CHECK(differences(facts) == std::vector<std::string>{"the hosts differ in MTU: 1500 (c2, c3), 9000 (c1)"});

@@ -9,7 +9,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-Specification with(const std::string& resources) {
+Specification with_resources(const std::string& resources) {
   return parse_specification(
       "[workload]\nname = \"specweb99\"\n[load]\nconnections = 8\n[[server]]\narchitecture = "
       "\"sped\"\n[resources]\n" +
@@ -20,13 +20,14 @@ Specification with(const std::string& resources) {
 }  // namespace
 
 TEST_CASE("client hosts have ranks") {
-  const HostsSpec hosts = with("client_hosts = [\"c1\", \"user@c2:4\"]\ninterface = \"eth1\"").hosts;
+  const HostsSpec hosts = with_resources("client_hosts = [\"c1\", \"user@c2:4\"]\ninterface = \"eth1\"").hosts;
   CHECK(hosts.clients == std::vector<ClientHost>{{"c1", 1}, {"user@c2", 4}});
   CHECK(hosts.ranks() == 5);
   CHECK(hosts.agent.front() == "ssh");
   CHECK(hosts.lost == LostHost::repeat);
-  CHECK_FALSE(with("server_processors = 1").hosts.any());
-  CHECK(with("client_hosts = \"c1\"\ninterface = \"eth1\"\nlauncher = \"srun\"").hosts.agent.front() == "srun");
+  CHECK_FALSE(with_resources("server_processors = 1").hosts.any());
+  CHECK(with_resources("client_hosts = \"c1\"\ninterface = \"eth1\"\nlauncher = \"srun\"").hosts.agent.front() ==
+        "srun");
 }
 
 TEST_CASE("a hostfile is Open MPI's") {
@@ -40,7 +41,7 @@ TEST_CASE("a hostfile is Open MPI's") {
 TEST_CASE("what cannot be client hosts is refused with its place") {
   const auto refuses = [](const std::string& resources, const std::string& text) {
     INFO(resources);
-    CHECK_THROWS_WITH(with(resources), Contains("x.toml:") && Contains(text));
+    CHECK_THROWS_WITH(with_resources(resources), Contains("x.toml:") && Contains(text));
   };
   refuses("client_hosts = [\"c1:0\"]", "expected hosts such as \"c1\", or \"c2:4\" for four ranks on one");
   refuses("client_hosts = [\"a b\"]", "got \"a b\"");
