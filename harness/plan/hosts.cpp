@@ -122,8 +122,7 @@ HostsSpec read_hosts(const TomlTable& table, InputFinder& finder) {
       table.one_of("lost_host", {"repeat", "continue"}, "repeat") == "repeat" ? LostHost::repeat : LostHost::go_on;
   if (hosts.any()) return hosts;
   for (const char* key : {"launcher", "interface", "lost_host"}) {
-    if (table.has(key))
-      table.fail(key, "it applies to client hosts; name them too: client_hosts = [\"c1\", \"c2:4\"]");
+    if (table.has(key)) table.fail(key, "it applies to client hosts; name them too: client_hosts = [\"c1\", \"c2:4\"]");
   }
   if (table.has("agent") && hosts.server_host.empty())
     table.fail("agent", "it applies to other hosts; name client_hosts or server_host too");

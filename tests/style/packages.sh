@@ -7,7 +7,8 @@ declare -A package=(
   [Threads]=libc6-dev [PkgConfig]=pkg-config [Boost]='boost_package' [nlohmann_json]=nlohmann-json3-dev [fmt]=libfmt-dev
   [tomlplusplus]=libtomlplusplus-dev [ZLIB]=zlib1g-dev [BZip2]=libbz2-dev [LibLZMA]=liblzma-dev
   [LibArchive]=libarchive-dev
-  [OpenSSL]=libssl-dev [fuse3]=libfuse3-dev [Catch2]=catch2)
+  [OpenSSL]=libssl-dev [fuse3]=libfuse3-dev [Catch2]=catch2
+  [MPI]=libopenmpi-dev)
 status=0
 fail() {
   printf '%s\n' "$1" >&2
@@ -17,7 +18,8 @@ floors=(core architectures workloads results harness tests)
 looked_for=$(find CMakeLists.txt "${floors[@]}" -name CMakeLists.txt -exec cat {} + |
   sed -nE 's/^ *(find_package|pkg_check_modules)\((\w+).*/\2/p' | sort -u)
 [[ -n $looked_for ]] || fail 'no find_package() was found: this test looks in the wrong place'
-installed=$(sed -nE '/^see_to_prerequisites\(\)/,/^}/p' bakeoff)
+# What a build does without comes with the tests' tools.
+installed=$(sed -nE '/^see_to_(prerequisites|test_tools)\(\)/,/^}/p' bakeoff)
 for name in $looked_for; do
   if [[ -z ${package[$name]-} ]]; then
     fail "CMake looks for $name: write its Debian package into $0 and into the lists of ./bakeoff"
