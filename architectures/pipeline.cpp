@@ -170,6 +170,8 @@ class Pipeline {
 void serve(Server& server) {
   Pipeline pipeline(server);
   run_threads(server, 3 + server.options().workers, [&](Worker& worker, int number) {
+    constexpr const char* stages[] = {"stage 1, accept", "stage 2, read", "stage 3, find writable"};
+    number < 3 ? worker.be_called(stages[number]) : worker.be_called("writer", number - 2);
     switch (number) {
       case 0: pipeline.stage1_accept(worker);
       case 1: pipeline.stage2_read(worker);

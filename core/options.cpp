@@ -14,6 +14,7 @@
 #include "core/base/standard_output.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
+#include "core/trace/region.h"
 
 namespace bakeoff {
 namespace po = boost::program_options;
@@ -44,7 +45,14 @@ std::string_view name_of(Waiting value) {
   }
   BAKEOFF_CHECK(false);
 }
-std::string_view name_of(Admission value) { return value == Admission::refuse ? "refuse" : "wait"; }
+std::string_view name_of(Admission value) {
+  switch (value) {
+    case Admission::wait: return "wait";
+    case Admission::refuse: return "refuse";
+    case Admission::close_idle: return "close-idle";
+  }
+  BAKEOFF_CHECK(false);
+}
 using bakeoff::name_of;
 
 std::string joined(const std::vector<std::string>& words) {
@@ -184,8 +192,8 @@ std::vector<OptionRow> table(Options& options, Flexible& flexible, const Archite
           architecture.waiting == Waiting::by_readiness,
           number_option("accept-limit", "accepts per readiness of the listening socket; 0: until there are no more [0]",
                         options.accept_limit, 0, most)),
-      factor("admission", "above --connections, leave clients in the backlog or answer 503", options.admission,
-             std::vector{Admission::wait, Admission::refuse}),
+      factor("admission", "above --connections, leave clients in the backlog, answer 503, or close who is idle longest",
+             options.admission, std::vector{Admission::wait, Admission::refuse, Admission::close_idle}),
       switch_option("cache-paths", "remember which file a name means", options.cache_paths),
       switch_option("cache-heads", "remember response heads", options.cache_heads),
       switch_option("cache-files", "remember open descriptors, mappings or contents", options.cache_files),
@@ -209,6 +217,9 @@ std::vector<OptionRow> table(Options& options, Flexible& flexible, const Archite
       switch_option("defer-accept", "accept a connection only once it has sent something", options.defer_accept),
       switch_option("dynamic", "answer targets like /dynamic/burn-200us/wait-5ms/size-1000 with synthetic replies",
                     options.dynamic),
+      number_option("trace-events",
+                    "record what each worker does, for bakeoff trace: so many events, the newest; 0: nothing [0]",
+                    options.trace_events, 0, TraceRegion::most_events),
   };
   rows.insert(rows.end(), architecture.own_options.begin(), architecture.own_options.end());
   return rows;

@@ -73,8 +73,16 @@ Listener::Settings listener_settings(const Options& options, const Architecture&
   settings.connections_block = options.send == Sending::blocking;
   const std::int64_t shortest_ms =
       std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
-  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, 1000);
+  const std::int64_t longest_tick_ms = options.admission == Admission::close_idle ? 100 : 1000;
+  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, longest_tick_ms);
   return settings;
+}
+
+Occupancy::Settings occupancy_settings(const Options& options) {
+  return {.connections = options.connections,
+          .most_processes = Server::most_workers,
+          .descriptors = options.descriptors,
+          .closes_idle = options.admission == Admission::close_idle};
 }
 
 FileCache::Settings cache_settings(const Options& options) {
@@ -107,6 +115,10 @@ Worker::Worker(Server& its_server, int number, WorkerStats& its_stats, std::uniq
       own_clock_(std::move(its_clock)),
       scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
   scratch = {scratch_memory_.get(), scratch_bytes};
+  if (server.trace() == nullptr) return;
+  own_trace_ = std::make_unique<TraceRecorder>(*server.trace(), "worker");
+  trace = own_trace_.get();
+  be_called("worker", number);
 }
 
 FileCache& Worker::find_cache() {
@@ -118,6 +130,7 @@ FileCache& Worker::find_cache() {
 }
 
 void Worker::waited(const Poller& poller, std::size_t ready) {
+  if (trace != nullptr) trace->end_wait(ready);
   clock.refresh();
   stats.polls.add();
   stats.poll_ready.add(ready);
@@ -133,7 +146,9 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
       receive_flags_(waits_in_calls() ? 0 : MSG_DONTWAIT),
       stop_fd_(open_stop_fd()),
       drain_fd_(open_drain_fd()),
+      occupancy_(occupancy_settings(options_)),
       stats_(architecture.name),
+      trace_(options_.trace_events > 0 ? std::make_unique<TraceRegion>(options_.trace_events) : nullptr),
       memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
   root_.check_kernel();
   const FileCache::Settings settings = cache_settings(options_);
@@ -188,11 +203,14 @@ std::unique_ptr<Poller> Server::make_poller() {
 
 Listener::Accepted Server::accept(Worker& worker) {
   const DescriptorTable::Window window(*descriptors_);
+  const bool recorded = worker.trace != nullptr && waits_in_calls();
+  if (recorded) worker.trace->begin_wait();
   const Listener::Accepted accepted = accept_unless_draining(worker.listener);
+  if (recorded) worker.trace->end_wait(accepted.outcome == Listener::Outcome::accepted ? 1 : 0);
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();
-      open_connections_.fetch_add(1, std::memory_order_relaxed);
+      occupancy_.entered();
       descriptors_->note(accepted.fd);
       break;
     case Listener::Outcome::none: worker.stats.accepts_empty.add(); break;
@@ -217,7 +235,7 @@ Listener::Accepted Server::accept_unless_draining(const Listener& listener) cons
 }
 
 void Server::close_connection(int fd) {
-  open_connections_.fetch_sub(1, std::memory_order_relaxed);
+  occupancy_.left(fd);
   descriptors_->close(fd);
 }
 

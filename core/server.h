@@ -18,9 +18,11 @@
 #include "core/files/document_root.h"
 #include "core/files/file_cache.h"
 #include "core/http/response_head.h"
+#include "core/occupancy.h"
 #include "core/options.h"
 #include "core/sharing/shared_memory.h"
 #include "core/stats_region.h"
+#include "core/trace/recorder.h"
 
 namespace bakeoff {
 
@@ -54,12 +56,23 @@ struct Worker {
   HeadEnd head_end;
   std::span<char> scratch;  // holds nothing between two calls
 
-  // A wait in the event mechanism has ended: the time is another, and it counts.
+  // Around a wait in the event mechanism. Afterwards the time is another, and the wait counts.
+  void waits() {
+    if (trace != nullptr) trace->begin_wait();
+  }
   void waited(const Poller& poller, std::size_t ready);
+
+  // What it does is recorded there: nullptr unless --trace-events says so.
+  TraceRecorder* trace = nullptr;
+  // What it is called where that is shown: "loop", or "thread 3" for number 3. "worker 3" where nobody says.
+  void be_called(std::string_view name, int its_number = 0) {
+    if (trace != nullptr) trace->rename(name, its_number);
+  }
 
  private:
   FileCache& find_cache();
 
+  std::unique_ptr<TraceRecorder> own_trace_;
   std::unique_ptr<Clock> own_clock_;
   std::unique_ptr<char[]> scratch_memory_;
 };
@@ -99,6 +112,9 @@ class Server {
   // The counters of that worker, which must not run meanwhile.
   WorkerStats& stats_of(int number) { return stats_.of_worker(number); }
 
+  // What this program records; nullptr unless --trace-events says so.
+  TraceRegion* trace() { return trace_.get(); }
+
   // A poller for this process. Throws StartError.
   std::unique_ptr<Poller> make_poller();
 
@@ -106,8 +122,12 @@ class Server {
   Listener::Accepted accept(Worker& worker);
   void close_connection(int fd);
 
-  // Connections that this process holds: accepted and not yet closed.
-  int open_connections() const { return open_connections_.load(std::memory_order_relaxed); }
+  // Connections, idle and other: accepted and not yet closed.
+  Occupancy& occupancy() { return occupancy_; }
+  // --admission=close-idle, for who waits in calls: an idle connection looks whether somebody waits to be accepted.
+  void make_room(const Worker& worker) {
+    occupancy_.make_room([&] { return worker.listener.waiting(); }, options_.reuseport);
+  }
 
   // --- the end (SIGTERM, SIGINT, SIGQUIT, SIGHUP) ---
   // With --drain the first signal makes the server drain: it accepts no more connections, closes idle ones at once, and
@@ -119,7 +139,7 @@ class Server {
   bool drains_after_signal();
   // Of all its processes and threads. In ms of CLOCK_MONOTONIC.
   void begin_drain();
-  bool draining() const { return end_->draining.load(std::memory_order_relaxed); }
+  bool draining() const { return end_->draining.load(std::memory_order_acquire); }
   std::int64_t drain_until_ms() const { return end_->until_ms.load(std::memory_order_relaxed); }
   // Becomes readable, and stays so, when it drains.
   int drain_fd() const { return drain_fd_; }
@@ -142,6 +162,8 @@ class Server {
   int receive_flags_;
   int stop_fd_;
   int drain_fd_;
+  // Why they need no lock: one process stores both, the time before the flag (release), and nobody reads the time who
+  // has not read the flag (acquire). Both are stored once.
   struct End {
     std::atomic<bool> draining{false};
     std::atomic<std::int64_t> until_ms{0};
@@ -149,8 +171,9 @@ class Server {
   SharedRegion end_memory_{sizeof(End)};
   End* end_ = new (end_memory_.data()) End;
   std::atomic<bool> ending_{false};
-  std::atomic<int> open_connections_{0};
+  Occupancy occupancy_;
   StatsRegion stats_;
+  std::unique_ptr<TraceRegion> trace_;
   std::unique_ptr<char[]> memory_for_the_end_;
   std::unique_ptr<DescriptorTable> descriptors_;
   std::unique_ptr<CacheMemory> cache_memory_;

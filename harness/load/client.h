@@ -15,6 +15,7 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/events/deadline_wheel.h"
+#include "core/trace/recorder.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"
@@ -26,6 +27,10 @@ namespace bakeoff {
 
 // What the workers of a run and their parent tell each other, in memory that they share. Times are never_ns until they
 // are known.
+//
+// Why it needs no lock: what belongs together is stored before the one word that announces it (release), and read after
+// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns. The sums at
+// the end are for a display: they may be a moment old, and are not part of a result.
 struct Phases {
   std::atomic<std::uint32_t> settled{0};         // workers that have tried to open all their connections
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
@@ -57,6 +62,7 @@ struct ClientOptions {
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
   WaitingArrivals* waiting = nullptr;  // of all workers with a schedule; nullptr: there is one worker, or no schedule
   std::uint32_t worker = 0;            // its number
+  TraceRegion* trace = nullptr;        // where each client records what it asked and got; nullptr: nowhere
 };
 
 // Slots that wait for the model, each at most once. The longest-parked one is next, so that all get their share.
@@ -142,6 +148,7 @@ class Client {
   int new_socket(std::uint32_t slot);
   void connected(std::uint32_t slot, std::int64_t now_ns);
   void transmit(std::uint32_t slot, std::int64_t now_ns);
+  void record_asked(std::uint32_t slot, std::uint32_t count);
   void send_text(std::uint32_t slot, std::string_view text, std::int64_t now_ns);
   void handle(std::uint32_t slot, std::uint32_t events);
   void receive(std::uint32_t slot);
@@ -183,6 +190,7 @@ class Client {
   WakeQueue wakes_;
   std::unique_ptr<char[]> buffer_;
   std::string burst_text_;
+  std::vector<TraceRecorder> recorders_;  // by slot; empty where nothing is recorded
 
   bool begun_ = false;
   bool measuring_ = false;

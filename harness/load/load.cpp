@@ -350,6 +350,9 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
   if (one_schedule) waiting = std::make_unique<WaitingArrivals>(worker_count);
   options.waiting = waiting.get();
 
+  std::optional<TraceRegion> trace;
+  if (spec.trace_events > 0) options.trace = &trace.emplace(spec.trace_events);
+
   SharedPhases shared;
   Phases& phases = *shared.phases;
   const std::unique_ptr<RequestTable> requests = make_requests(spec, fields);

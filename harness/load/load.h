@@ -65,6 +65,7 @@ struct LoadSpec {
   // the server's use meanwhile.
   std::int64_t hold_ns = 0;
   const std::atomic<bool>* released = nullptr;
+  int trace_events = 0;  // that each client keeps of what it asked and got, for bakeoff trace; 0: nothing is recorded
 };
 
 struct LoadResult {

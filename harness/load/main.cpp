@@ -167,6 +167,8 @@ bool read_command_line(int argc, char** argv, CommandLine& line) {
       ("announce", po::bool_switch(&line.announce),
        "print a line of JSON on standard output when the connections are open: when the measured time begins and ends, "
        "in ns of CLOCK_MONOTONIC")  //
+      ("trace-events", po::value(&spec.trace_events)->default_value(spec.trace_events),
+       "record what each client asks and gets, for bakeoff trace: so many events, the newest; 0: nothing")  //
       ("help,h", "this text");
   po::options_description options("bakeoff-load URL [options]");
   options.add(what).add(when).add(how).add(out);
@@ -199,6 +201,8 @@ bool read_command_line(int argc, char** argv, CommandLine& line) {
     spec.receive_buffer_bytes = static_cast<std::uint32_t>(parse_size("--receive-buffer", receive_buffer, 1 << 30));
   if (spec.url_text.empty()) throw UsageError("the URL is missing; say bakeoff-load http://HOST:PORT/PATH");
   spec.url = parse_url(spec.url_text);
+  if (spec.trace_events < 0 || spec.trace_events > TraceRegion::most_events)
+    throw UsageError("--trace-events must be from 0 to " + std::to_string(TraceRegion::most_events));
 
   if (given.count("sessions") != 0) spec.model = LoadModel::sessions;
   if (!wsesslog.empty()) {

@@ -15,8 +15,10 @@
 #include <set>
 #include <sstream>
 
+#include "results/timeline/chrome_trace.h"
 #include "tests/catch.h"
 #include "tests/results/result_schema.h"
+#include "tests/results/timeline/well_formed.h"
 #include "tests/support/child.h"
 #include "tests/support/clock.h"
 #include "tests/support/temp_dir.h"
@@ -45,6 +47,10 @@ class Bench {
     std::filesystem::create_directories(dir.path() / "bin");
     for (const char* name : {"sped", "bakeoff-load", "bakeoff-ceiling", "bakeoff-micro"})
       std::filesystem::create_symlink(real / name, dir.path() / "bin" / name);
+  }
+
+  void add_program(const std::string& name) const {
+    std::filesystem::create_symlink(BAKEOFF_BIN_DIR "/" + name, dir.path() / "bin" / name);
   }
 
   // A server that is sped but for what `script` does first; $SPED is the real one, $DIR a directory of its own.
@@ -204,6 +210,70 @@ TEST_CASE("a run on a slow disk says how often and how long it was waited for, a
   if (::geteuid() == 0) CHECK(summary.at("disk_waiting_tasks").at("median").get<double>() > 0);
   CHECK(bench.nothing_left_running());
   CHECK(read_file("/proc/self/mountinfo").find(bench.dir.path().string()) == std::string::npos);
+}
+
+TEST_CASE("a trace is a page, pictures and traces, and tells how much its rings lost") {
+  const Bench bench;
+  bench.add_program("mt");
+  const std::string spec = bench.spec(sped + server("mt") + "workers = [\"connections\"]\n");
+  const test::Finished traced = bench.bakeoff({"trace", spec, "--requests", "200", "--out", bench.out()});
+  INFO(traced.output << traced.errors);
+  CHECK(traced.status == 0);
+  CHECK(traced.output.find("Nobody waits for the disk") != std::string::npos);
+  CHECK(traced.output.find("lost") == std::string::npos);
+  for (const std::string name : {"sped", "mt"}) {
+    CHECK(test::is_well_formed(read_file(bench.dir.path() / "run" / (name + ".svg"))));
+    const json trace = json::parse(read_file(bench.dir.path() / "run" / (name + ".json")));
+    CHECK(faults_of_chrome_trace(trace) == std::vector<std::string>{});
+    CHECK(trace.at("traceEvents").size() > 1000);
+  }
+  CHECK(read_file(bench.dir.path() / "run/page.html").find("</html>") != std::string::npos);
+  CHECK(bench.nothing_left_running());
+
+  const test::Finished small =
+      bench.bakeoff({"trace", spec, "--requests", "500", "--events", "64", "--out", bench.out()});
+  INFO(small.output << small.errors);
+  CHECK(small.status == 0);
+  CHECK(small.output.find(" events are lost: a lane keeps its newest ones") != std::string::npos);
+  const json trace = json::parse(read_file(bench.dir.path() / "run/sped.json"));
+  CHECK(faults_of_chrome_trace(trace) == std::vector<std::string>{});
+  CHECK(trace.at("otherData").at("events_lost").get<int>() > 100);
+}
+
+TEST_CASE("each kind of context has a lane of its own in a trace") {
+  const Bench bench;
+  bench.add_program("mt");
+  bench.add_program("thread-per-connection");
+  std::string servers;
+  for (const char* name : {"sped", "thread-per-connection", "mt"})
+    servers += server(name) + (std::string(name) == "mt" ? "workers = [\"connections\"]\n" : "");
+  const test::Finished traced =
+      bench.bakeoff({"trace", bench.spec(servers), "--requests", "50", "--duration", "5s", "--out", bench.out()});
+  INFO(traced.errors);
+  CHECK(traced.status == 0);
+  const auto lanes = [&](const std::string& name) { return read_file(bench.dir.path() / "run" / (name + ".svg")); };
+  CHECK(lanes("sped").find(">loop<") != std::string::npos);
+  CHECK(lanes("mt").find(">thread 1<") != std::string::npos);
+  CHECK(lanes("thread-per-connection").find(">scheduler<") != std::string::npos);
+  CHECK(lanes("thread-per-connection").find(">thread 1, user-level<") != std::string::npos);
+  CHECK(lanes("thread-per-connection").find(">kernel worker 1<") != std::string::npos);
+}
+
+TEST_CASE("what cannot be traced is refused in one line") {
+  const Bench bench;
+  const std::string spec = bench.spec(sped);
+  CHECK(one_line(bench.bakeoff({"trace"}), 2, "expected a specification, or architectures"));
+  CHECK(one_line(bench.bakeoff({"trace", "no-such"}), 2, "no-such"));
+  CHECK(one_line(bench.bakeoff({"trace", "sped", "no-such"}), 2, "`no-such` is no architecture and no preset"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--requests", "0"}), 2, "must be more than 0"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--duration", "soon"}), 2, "soon"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--events", "0"}), 2, "expected 1 to 1000000, got 0"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--disk", "floppy"}), 2, "there is no disk `floppy`"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--out", "/dev/null/trace"}), 4, "cannot make /dev/null/trace"));
+  // Root may write anywhere but where nobody can.
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--out", "/proc/self"}), 4, "cannot write /proc/self/page.html"));
+  CHECK(one_line(bench.bakeoff({"trace", bench.spec("[trace]\nnot_in_memory = [1]\n" + sped)}), 2,
+                 "not_in_memory: needs a [disk]"));
 }
 
 TEST_CASE("servers of others run on a slow disk beside ours, and their hits are counted in the same way") {
