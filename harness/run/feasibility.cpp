@@ -105,7 +105,13 @@ std::vector<Cell> feasible_cells(Programs& programs, const Specification& spec, 
   std::set<std::string> said, clients;
   for (const Cell& cell : cells) {
     const auto [loaded, is_new] = workloads.try_emplace(contest_of(cell));
-    if (is_new) loaded->second = load_workload(spec.workload, workload_overrides(spec, cell));
+    if (is_new) {
+      try {
+        loaded->second = load_workload(spec.workload, workload_overrides(spec, cell));
+      } catch (const UsageError& error) {
+        throw UsageError(spec.file + ": [workload]: " + error.what());
+      }
+    }
     check_server(programs, spec, cell, loaded->second, known);
     if (clients.insert(contest_of(cell)).second)
       check_client(programs, spec, search == Search::peak ? at_rate(cell, spec.peak.start) : cell, said);

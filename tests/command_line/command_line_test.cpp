@@ -336,8 +336,8 @@ TEST_CASE("a specification is refused with file, line and column before anything
   CHECK(
       refused(sped + "options = { poller = \"kqueue\" }\n", "exp.toml:19:1: server `sped`: poller: expected epoll, "));
   CHECK(refused(sped + "connections = 50000000\n", "sped/connections=50000000/workers=1: a process may have "));
-  CHECK(
-      one_line(bench.bakeoff({"run", bench.spec(sped, "", "name = \"no-such\""), "--out", bench.out()}), 2, "no-such"));
+  CHECK(one_line(bench.bakeoff({"run", bench.spec(sped, "", "name = \"no-such\""), "--out", bench.out()}), 2,
+                 "exp.toml: [workload]: there is no workload `no-such`"));
   CHECK_FALSE(std::filesystem::exists(bench.out()));
 }
 
