@@ -30,18 +30,22 @@ class AcceptingStage {
     poller->watch(worker.listener.fd(), Interest::read);
     DescriptorSet accepted(options.descriptors);
     for (;;) {
-      if (options.admission == Admission::wait) wait_for_room();
+      if (options.admission != Admission::refuse) wait_for_room();
       worker.waits();
       worker.waited(*poller, poller->wait(-1).size());
       while (server_.draining()) ::pause();  // its work is done
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
         const bool full = open_.load() >= options.connections;
         if (full && options.admission == Admission::wait) break;
+        const bool closes_idle = full && options.admission == Admission::close_idle;
+        if (closes_idle && !may_close_idle()) break;
         const auto [outcome, fd] = server_.accept(worker);
         if (outcome == Listener::Outcome::exhausted)
           std::this_thread::sleep_for(std::chrono::milliseconds(exhausted_pause_ms));
         if (outcome != Listener::Outcome::accepted) break;
-        if (full) {
+        if (closes_idle) {
+          server_.occupancy().end_longest_idle();
+        } else if (full) {
           Connection::refuse(fd, worker);
           continue;
         }
@@ -76,8 +80,17 @@ class AcceptingStage {
   }
 
  private:
+  // One above the bound is the newcomer in whose place another leaves.
   void wait_for_room() {
-    for (int open; (open = open_.load()) >= server_.options().connections;) open_.wait(open);
+    const int most = server_.options().connections + (server_.options().admission == Admission::close_idle ? 1 : 0);
+    for (int open; (open = open_.load()) >= most;) open_.wait(open);
+  }
+  // BLOCKS: a moment, while nobody is idle.
+  bool may_close_idle() {
+    if (open_.load() > server_.options().connections) return false;
+    if (server_.occupancy().can_make_room(false)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(full_house_pause_ms));
+    return false;
   }
 
   Server& server_;

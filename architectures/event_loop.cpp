@@ -113,14 +113,24 @@ void EventLoop::accept_connections() {
       pause_accepting();
       return;
     }
+    const bool closes_idle = full && server_.options().admission == Admission::close_idle;
+    // One above the bound is the newcomer in whose place another leaves.
+    if (closes_idle &&
+        (open_connections_ > most_connections_ || !server_.occupancy().can_make_room(server_.options().reuseport))) {
+      pause_accepting();
+      accept_later(full_house_pause_ms);
+      return;
+    }
     const auto [outcome, fd] = server_.accept(worker_);
     if (outcome == Listener::Outcome::none) return;
     if (outcome == Listener::Outcome::exhausted) {
       pause_accepting();
-      accept_later();
+      accept_later(exhausted_pause_ms);
       return;
     }
-    if (full) {
+    if (closes_idle) {
+      server_.occupancy().end_longest_idle();
+    } else if (full) {
       Connection::refuse(fd, worker_);
       continue;
     }
@@ -137,7 +147,9 @@ void EventLoop::pause_accepting() {
   poller_->watch(worker_.listener.fd(), Interest::none);
 }
 
-void EventLoop::accept_later() { deadlines_.set(worker_.listener.fd(), worker_.clock.now_ms() + exhausted_pause_ms); }
+void EventLoop::accept_later(std::int64_t pause_ms) {
+  deadlines_.set(worker_.listener.fd(), worker_.clock.now_ms() + pause_ms);
+}
 
 void EventLoop::drain() {
   forget(server_.drain_fd());
@@ -157,7 +169,7 @@ void EventLoop::resume_accepting() {
     deadlines_.clear(worker_.listener.fd());
     accepting_ = true;
   } catch (const std::bad_alloc&) {
-    accept_later();
+    accept_later(exhausted_pause_ms);
   }
 }
 

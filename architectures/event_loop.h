@@ -47,7 +47,7 @@ class EventLoop {
   void end(int fd);
   void drain();
   void pause_accepting();
-  void accept_later();
+  void accept_later(std::int64_t pause_ms);
   void resume_accepting();
 
   Server& server_;

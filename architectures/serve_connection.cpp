@@ -16,10 +16,12 @@ void sleep_until(std::int64_t deadline_ms, Clock& clock) {
 }  // namespace
 
 void serve_connection(Connection& connection, Worker& worker) {
+  const bool closes_idle = worker.server.options().admission == Admission::close_idle;
   for (;;) {
     worker.clock.refresh();
     const Want want = connection.advance(worker);
     if (want == Want::close || connection.is_drained(worker)) return;
+    if (closes_idle && connection.is_idle()) worker.server.make_room(worker);
     if (want == Want::timer) sleep_until(connection.deadline_ms(), worker.clock);
     worker.clock.refresh();
     if (worker.clock.now_ms() >= connection.deadline_ms() && connection.expire(worker) == Want::close) return;

@@ -132,6 +132,13 @@ void serve(Server& server) {
   const auto accept_and_serve = [&] {
     std::optional<TraceRecorder> trace;  // in the order in which they come to serve
     while (!server.draining()) {
+      const bool full = server.occupancy().open() >= options.connections;
+      if (full && !server.occupancy().can_make_room(false)) {
+        worker->clock.refresh();
+        threads.pause_shared(listener, worker->clock.now_ms() + full_house_pause_ms);
+        threads.wait_shared(listener, 1);
+        continue;
+      }
       const auto [outcome, fd] = server.accept(*worker);
       if (outcome != Listener::Outcome::accepted) {
         if (outcome == Listener::Outcome::exhausted) {
@@ -141,6 +148,7 @@ void serve(Server& server) {
         threads.wait_shared(listener, options.accept_limit == 0 ? 1 : options.accept_limit);
         continue;
       }
+      if (full) server.occupancy().end_longest_idle();
       if (options.accept_limit == 0) threads.wake_shared(listener, 1);  // there may be more
       if (server.trace() != nullptr && !trace) {
         trace.emplace(*server.trace(), "", LaneKind::user_thread);
@@ -158,7 +166,9 @@ void serve(Server& server) {
       threads.closing(fd);
     }
   };
-  for (int i = 0; i < options.connections; ++i) threads.spawn(accept_and_serve);
+  // One more accepts the newcomer in whose place another leaves.
+  const int threads_count = options.connections + (options.admission == Admission::close_idle ? 1 : 0);
+  for (int i = 0; i < threads_count; ++i) threads.spawn(accept_and_serve);
   threads.spawn([&] { server.announce_ready(); });  // when run() has found the kernel worker threads that it needs
   threads.run(server.stop_fd(), [&] {
     if (!server.drains_after_signal()) return true;

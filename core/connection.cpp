@@ -68,6 +68,7 @@ Connection::Connection(int fd, Worker& worker)
     : server_(worker.server), cache_(worker.cache), fd_(fd), pin_(server_.descriptors().pin_of(fd, own_pin_)) {
   worker.clock.refresh();  // its worker may have waited, or been busy with others, for any time
   deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
+  server_.occupancy().idle_begins(fd_);
   if (worker.trace != nullptr) trace_number_ = worker.trace->accepted(fd);
 }
 
@@ -191,6 +192,7 @@ Want Connection::receive(Worker& worker) {
     if (bytes.empty()) {
       release_input();
       bytes = received;
+      leaving_ = server_.occupancy().idle_ends(fd_);
       deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
     } else {
       input_.erase(0, input_offset_);  // what was answered: a client that pipelines for ever must not fill the memory
@@ -209,7 +211,7 @@ Want Connection::receive(Worker& worker) {
     case RequestParser::Result::complete: break;
   }
   worker.stats.requests.add();
-  keep_alive_ = request_.keep_alive && !server_.draining();
+  keep_alive_ = request_.keep_alive && !server_.draining() && !leaving_;
   drain_after_ = false;
   body_to_skip_bytes_ = request_.content_bytes;
   if (parser_.consumed() < bytes.size()) keep_request();
@@ -456,6 +458,7 @@ void Connection::await_request(Worker& worker) {
   if (!begun) release_input();
   deadline_ms_ =
       worker.clock.now_ms() + (begun ? server_.options().request_timeout_ms : server_.options().idle_timeout_ms);
+  if (!begun) server_.occupancy().idle_begins(fd_);
 }
 
 // One receive a call, here and in drain: a client that never stops sending must not hold its worker, nor keep it from
@@ -558,7 +561,8 @@ Want Connection::end_wait(Worker& worker) {
 
 Want Connection::nothing_received(Worker& worker, ssize_t got) {
   if (got == 0) {
-    worker.stats.closed_by_peer.add();
+    const bool told_to_end = is_idle() && server_.occupancy().idle_ends(fd_);
+    (told_to_end ? worker.stats.closed_for_newcomer : worker.stats.closed_by_peer).add();
     return Want::close;
   }
   if (errno != EAGAIN && errno != EINTR) return lost(worker);

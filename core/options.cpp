@@ -3,14 +3,15 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <iostream>
 #include <limits>
+#include <sstream>
 
 #include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
 #include "core/trace/region.h"
@@ -44,7 +45,14 @@ std::string_view name_of(Waiting value) {
   }
   BAKEOFF_CHECK(false);
 }
-std::string_view name_of(Admission value) { return value == Admission::refuse ? "refuse" : "wait"; }
+std::string_view name_of(Admission value) {
+  switch (value) {
+    case Admission::wait: return "wait";
+    case Admission::refuse: return "refuse";
+    case Admission::close_idle: return "close-idle";
+  }
+  BAKEOFF_CHECK(false);
+}
 using bakeoff::name_of;
 
 std::string joined(const std::vector<std::string>& words) {
@@ -184,8 +192,8 @@ std::vector<OptionRow> table(Options& options, Flexible& flexible, const Archite
           architecture.waiting == Waiting::by_readiness,
           number_option("accept-limit", "accepts per readiness of the listening socket; 0: until there are no more [0]",
                         options.accept_limit, 0, most)),
-      factor("admission", "above --connections, leave clients in the backlog or answer 503", options.admission,
-             std::vector{Admission::wait, Admission::refuse}),
+      factor("admission", "above --connections, leave clients in the backlog, answer 503, or close who is idle longest",
+             options.admission, std::vector{Admission::wait, Admission::refuse, Admission::close_idle}),
       switch_option("cache-paths", "remember which file a name means", options.cache_paths),
       switch_option("cache-heads", "remember response heads", options.cache_heads),
       switch_option("cache-files", "remember open descriptors, mappings or contents", options.cache_files),
@@ -376,7 +384,9 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
     throw UsageError(std::string(error.what()) + "; --help lists the options");
   }
   if (given.count("help") != 0) {
-    std::cout << shown;
+    std::ostringstream text;
+    text << shown;
+    write_to_standard_output(text.str());
     return std::nullopt;
   }
   const bool only_describe = given.count("describe") != 0;
@@ -400,7 +410,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
   if (!only_describe) return options;
   nlohmann::ordered_json description = describe(architecture);
   description["connections"] = options.connections;
-  std::cout << description.dump() << '\n';
+  write_to_standard_output(description.dump() + "\n");
   return std::nullopt;
 }
 

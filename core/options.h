@@ -26,7 +26,12 @@ enum class Sending : std::uint8_t {
 };
 // Which goes first when clients come while connections are ready (von Behren 2003, section 5).
 enum class AcceptPriority : std::uint8_t { arrival, ready, accepting };
-enum class Admission : std::uint8_t { wait, refuse };
+// What happens to clients above --connections.
+enum class Admission : std::uint8_t {
+  wait,        // they stay in the kernel's backlog until a connection ends
+  refuse,      // they are answered 503
+  close_idle,  // the connection that has been idle longest is closed for them; while none is idle they wait
+};
 // How whoever serves a connection waits for its socket.
 enum class Waiting : std::uint8_t {
   in_calls,       // in the call itself: sockets are in blocking mode, and no event mechanism is needed

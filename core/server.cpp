@@ -17,6 +17,8 @@
 #include "core/base/check.h"
 #include "core/base/errors.h"
 #include "core/base/patient_output.h"
+#include "core/base/standard_output.h"
+#include "core/base/untrusted.h"
 #include "core/files/shared_cache.h"
 #include "core/files/shared_descriptor_table.h"
 #include "core/sharing/lock.h"
@@ -70,8 +72,16 @@ Listener::Settings listener_settings(const Options& options, const Architecture&
   settings.connections_block = options.send == Sending::blocking;
   const std::int64_t shortest_ms =
       std::min({options.request_timeout_ms, options.idle_timeout_ms, options.send_timeout_ms});
-  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, 1000);
+  const std::int64_t longest_tick_ms = options.admission == Admission::close_idle ? 100 : 1000;
+  settings.tick_ms = std::clamp<std::int64_t>(shortest_ms / 4, 20, longest_tick_ms);
   return settings;
+}
+
+Occupancy::Settings occupancy_settings(const Options& options) {
+  return {.connections = options.connections,
+          .most_processes = Server::most_workers,
+          .descriptors = options.descriptors,
+          .closes_idle = options.admission == Admission::close_idle};
 }
 
 FileCache::Settings cache_settings(const Options& options) {
@@ -136,6 +146,7 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
       receive_flags_(waits_in_calls() ? 0 : MSG_DONTWAIT),
       stop_fd_(open_stop_fd()),
       drain_fd_(open_drain_fd()),
+      occupancy_(occupancy_settings(options_)),
       stats_(architecture.name),
       trace_(options_.trace_events > 0 ? std::make_unique<TraceRegion>(options_.trace_events) : nullptr),
       memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
@@ -199,7 +210,7 @@ Listener::Accepted Server::accept(Worker& worker) {
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();
-      open_connections_.fetch_add(1, std::memory_order_relaxed);
+      occupancy_.entered();
       descriptors_->note(accepted.fd);
       break;
     case Listener::Outcome::none: worker.stats.accepts_empty.add(); break;
@@ -224,7 +235,7 @@ Listener::Accepted Server::accept_unless_draining(const Listener& listener) cons
 }
 
 void Server::close_connection(int fd) {
-  open_connections_.fetch_sub(1, std::memory_order_relaxed);
+  occupancy_.left(fd);
   descriptors_->close(fd);
 }
 
@@ -271,7 +282,13 @@ void Server::announce_ready() {
   ready["port"] = listeners_.front().port();
   ready["workers"] = options_.workers;
   ready["options"] = to_json(options_, architecture_);
-  std::cout << ready.dump() << std::endl;
+  try {
+    write_to_standard_output(json_text(ready) + "\n");
+  } catch (const StartError& error) {
+    // Nobody learns the port. The workers are there already, and end with this process.
+    std::cerr << architecture_.name << ": " << error.what() << std::endl;
+    std::_Exit(4);
+  }
 }
 
 // Piece by piece: there may be thousands of workers, and no memory left but what was set aside for this.

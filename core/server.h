@@ -18,6 +18,7 @@
 #include "core/files/document_root.h"
 #include "core/files/file_cache.h"
 #include "core/http/response_head.h"
+#include "core/occupancy.h"
 #include "core/options.h"
 #include "core/sharing/shared_memory.h"
 #include "core/stats_region.h"
@@ -121,8 +122,12 @@ class Server {
   Listener::Accepted accept(Worker& worker);
   void close_connection(int fd);
 
-  // Connections that this process holds: accepted and not yet closed.
-  int open_connections() const { return open_connections_.load(std::memory_order_relaxed); }
+  // Connections, idle and other: accepted and not yet closed.
+  Occupancy& occupancy() { return occupancy_; }
+  // --admission=close-idle, for who waits in calls: an idle connection looks whether somebody waits to be accepted.
+  void make_room(const Worker& worker) {
+    occupancy_.make_room([&] { return worker.listener.waiting(); }, options_.reuseport);
+  }
 
   // --- the end (SIGTERM, SIGINT, SIGQUIT, SIGHUP) ---
   // With --drain the first signal makes the server drain: it accepts no more connections, closes idle ones at once, and
@@ -134,7 +139,7 @@ class Server {
   bool drains_after_signal();
   // Of all its processes and threads. In ms of CLOCK_MONOTONIC.
   void begin_drain();
-  bool draining() const { return end_->draining.load(std::memory_order_relaxed); }
+  bool draining() const { return end_->draining.load(std::memory_order_acquire); }
   std::int64_t drain_until_ms() const { return end_->until_ms.load(std::memory_order_relaxed); }
   // Becomes readable, and stays so, when it drains.
   int drain_fd() const { return drain_fd_; }
@@ -157,6 +162,8 @@ class Server {
   int receive_flags_;
   int stop_fd_;
   int drain_fd_;
+  // Why they need no lock: one process stores both, the time before the flag (release), and nobody reads the time who
+  // has not read the flag (acquire). Both are stored once.
   struct End {
     std::atomic<bool> draining{false};
     std::atomic<std::int64_t> until_ms{0};
@@ -164,7 +171,7 @@ class Server {
   SharedRegion end_memory_{sizeof(End)};
   End* end_ = new (end_memory_.data()) End;
   std::atomic<bool> ending_{false};
-  std::atomic<int> open_connections_{0};
+  Occupancy occupancy_;
   StatsRegion stats_;
   std::unique_ptr<TraceRegion> trace_;
   std::unique_ptr<char[]> memory_for_the_end_;

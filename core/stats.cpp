@@ -75,6 +75,7 @@ constexpr Field fields[] = {
     {"closed_request_timeout", &WorkerStats::closed_request_timeout},
     {"closed_idle_timeout", &WorkerStats::closed_idle_timeout},
     {"closed_send_timeout", &WorkerStats::closed_send_timeout},
+    {"closed_for_newcomer", &WorkerStats::closed_for_newcomer},
     {"closed_file_changed", &WorkerStats::closed_file_changed},
     {"closed_no_memory", &WorkerStats::closed_no_memory},
     {"closed_error", &WorkerStats::closed_error},

@@ -120,6 +120,7 @@ struct alignas(stats_page_bytes) WorkerStats {
   Counter closed_request_timeout;
   Counter closed_idle_timeout;
   Counter closed_send_timeout;
+  Counter closed_for_newcomer;  // idle in a full house (--admission=close-idle)
   Counter closed_file_changed;  // the file became shorter than the head had promised
   Counter closed_no_memory;     // a step, or the event mechanism, found no memory for it
   Counter closed_error;

@@ -113,6 +113,13 @@ std::vector<Listener> Listener::open_all(const Settings& settings, int workers) 
   return listeners;
 }
 
+int Listener::waiting() const {
+  tcp_info info{};
+  socklen_t bytes = sizeof info;
+  // Of a listening socket tcpi_unacked is the length of its queue.
+  return ::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0 ? static_cast<int>(info.tcpi_unacked) : 0;
+}
+
 Listener::Accepted Listener::accept() const {
   for (;;) {
     const int fd = ::accept4(fd_, nullptr, nullptr, accept_flags_);

@@ -44,6 +44,9 @@ class Listener {
   // the caller to look around). Else never waits. Throws StartError when the socket can accept nobody any more.
   Accepted accept() const;
 
+  // Clients whose connection the kernel has made and nobody has accepted. One system call.
+  int waiting() const;
+
   int fd() const { return fd_; }
   std::uint16_t port() const { return port_; }
 

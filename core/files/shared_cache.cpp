@@ -10,7 +10,9 @@ namespace {
 // What an entry costs besides its contents: itself, its name and heads, and the heap's own overhead.
 constexpr std::size_t entry_bytes = 4096;
 
-// After a kill at any instruction, other processes must see the stores before it and none after it.
+// After a kill at any instruction, other processes must see the stores before it and none after it. The order of the
+// program is enough for that, without a fence for the processor: they look only once the kernel has ended the dead one
+// and marked its lock, and by then all that it had stored is visible.
 void keep_order() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 }  // namespace

@@ -175,6 +175,7 @@ class Processes {
         ProcessLock::register_process();
         server_.shared_descriptors().i_am(number + 1);
       }
+      server_.occupancy().begin_process(number);
       if (descriptors_ == Descriptors::separate) server_.close_listeners_but(number);
       const std::unique_ptr<Worker> worker = server_.make_worker(number);
       body_(*worker, number);
@@ -305,7 +306,7 @@ void run_threads(Server& server, int count, const WorkerBody& body) {
   if (server.options().drain_ms > 0) {
     server.begin_drain();
     constexpr timespec look_again{0, 10'000'000};
-    while (server.open_connections() > 0 && monotonic_ns() / 1'000'000 < server.drain_until_ms() &&
+    while (server.occupancy().open() > 0 && monotonic_ns() / 1'000'000 < server.drain_until_ms() &&
            ::sigtimedwait(&stop, nullptr, &look_again) < 0) {
     }
   }

@@ -234,7 +234,6 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
-  if (bakeoff::answered_version(argc, argv, "bakeoff-ceiling")) return 0;
   Options options;
   po::options_description description("bakeoff-ceiling: answers everything that arrives with one canned reply");
   description.add_options()("help,h", "this text")                                                               //
@@ -244,6 +243,7 @@ int main(int argc, char** argv) {
       ("poller", po::value(&options.poller)->default_value(options.poller), "epoll, the only one")               //
       ("congestion", po::value(&options.congestion)->default_value(options.congestion), "TCP congestion control");
   try {
+    if (bakeoff::answered_version(argc, argv, "bakeoff-ceiling")) return 0;
     po::variables_map given;
     po::store(po::parse_command_line(argc, argv, description), given);
     po::notify(given);

@@ -7,10 +7,12 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "harness/commands/command_line.h"
 #include "harness/commands/comparison_formats.h"
 #include "harness/ground/network.h"
@@ -117,12 +119,12 @@ void print(const std::vector<Judgement>& judgements) {
 void write_json(const nlohmann::json& report, const std::string& file) {
   if (file.empty()) return;
   if (file == "-") {
-    std::cout << report.dump(1) << std::endl;
+    std::cout << json_text(report, 1) << std::endl;
     return;
   }
   const std::string unfinished = file + ".new";
   std::ofstream out(unfinished);
-  out << report.dump(1) << "\n";
+  out << json_text(report, 1) << "\n";
   if (!out.flush() || std::rename(unfinished.c_str(), file.c_str()) != 0) throw StartError("cannot write " + file);
 }
 
@@ -138,6 +140,23 @@ void write_report(const nlohmann::json& report, const CompareSettings& settings)
   write_json(report, settings.json_file);
   for (const ComparisonFormat& format : comparison_formats()) {
     if (format.name == settings.format) std::cout << format.write(report) << std::flush;
+  }
+}
+
+// A figure that is often not there is no verdict's sound ground. Once, whatever the number of cells.
+void warn_of_missing(const std::vector<Judgement>& judgements) {
+  std::map<std::string, std::pair<std::uint32_t, std::uint32_t>> missing;  // by figure: of how many pairs
+  for (const Judgement& one : judgements) {
+    auto& [without, all] = missing[path_of(one.guard.metric)];
+    without += one.missing;
+    all += one.missing + one.pairs;
+  }
+  for (const auto& [figure, pairs] : missing) {
+    if (pairs.first == 0) continue;
+    std::fprintf(stderr,
+                 "WARNING: %u of %u pairs have no %s: others took the harness's processor. Use longer trials (duration "
+                 "in [load]) or a quieter machine.\n",
+                 pairs.first, pairs.second, figure.c_str());
   }
 }
 
@@ -205,12 +224,14 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   Programs baseline(reactor, binaries_of(settings.baseline)), candidate(reactor, binaries_of(settings.candidate));
   baseline.check(spec);
   const std::vector<Cell> cells = feasible_cells(candidate, spec);
-  const double block_s = 2 * expected_trial_s(spec) * static_cast<double>(cells.size());
-  if (budget_s < first_look * block_s) {
+  const auto block_of = [&](double trial_s) { return 2 * trial_s * static_cast<double>(cells.size()); };
+  const double block_s = block_of(expected_trial_s(spec));
+  // What a trial takes beside its own times depends on the machine: it is no reason to refuse.
+  if (const double least_s = first_look * block_of(spec.warmup_s + spec.duration_s + spec.ceiling_s);
+      budget_s < least_s) {
     throw UsageError(fmt::format(
-        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, about {}; allow more, or give fewer cells",
-        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells",
-        duration_words(first_look * block_s)));
+        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, at least {}; allow more, or give fewer cells",
+        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells", duration_words(least_s)));
   }
   check_writable(settings.json_file);
   const FileSets file_sets(reactor, spec, cells);
@@ -261,6 +282,7 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   report["looks"] = outcome.looks;
   report["trials"] = outcome.trials;
   if (prints_table(settings)) print(outcome.judgements);
+  warn_of_missing(outcome.judgements);
   if (outcome.void_trials > 0) {
     std::fprintf(stderr, "%u trials were void and repeated, %u pairs lost by it: others used the machine\n",
                  outcome.void_trials, outcome.lost_pairs);

@@ -9,6 +9,7 @@
 
 #include "core/base/errors.h"
 #include "core/base/units.h"
+#include "core/base/untrusted.h"
 #include "core/trace/region.h"
 #include "harness/commands/command_line.h"
 #include "harness/ground/file_sets.h"
@@ -174,7 +175,7 @@ int trace_command(Reactor& reactor, const Arguments& arguments) {
   for (const TracedServer& server : traced) {
     const std::string& name = server.timeline.server;
     write(folder / (name + ".svg"), picture_svg(server.timeline, {.length_ns = longest_ns}));
-    write(folder / (name + ".json"), to_chrome_trace(server.timeline).dump() + "\n");
+    write(folder / (name + ".json"), json_text(to_chrome_trace(server.timeline)) + "\n");
   }
   write(folder / "page.html", timeline_page(spec.title, spec.about, traced));
   std::fprintf(stderr, "page: %s/page.html; a picture (.svg) and a trace for ui.perfetto.dev (.json) of each server\n",

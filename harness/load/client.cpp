@@ -361,7 +361,7 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
     InFlight& request = in_flight(slot, i);
     if (request.again) continue;  // for its user it is one attempt, which began when it went out first
     request.times.sent_ns = now_ns;
-    recorder_.attempted(request.request->class_index, now_ns);
+    recorder_.attempted(slot, request.request->class_index, now_ns);
   }
   connection.body_bytes = 0;
   const ClientRequest& first = *in_flight(slot, 0).request;
@@ -638,7 +638,7 @@ void Client::fail(std::uint32_t slot, LoadError error, std::int64_t now_ns) {
     const InFlight& request = in_flight(slot, i);
     // One whose connection was never there did not become an attempt when it was sent.
     const bool sent = connection.unsent == 0 || request.again;
-    if (!sent) recorder_.attempted(request.request->class_index, now_ns);
+    if (!sent) recorder_.attempted(slot, request.request->class_index, now_ns);
     recorder_.failed(request.request->class_index, sent ? request.times.sent_ns : now_ns, error, now_ns);
   }
   if (connection.in_flight == 0) recorder_.failed(0, now_ns, error, now_ns);

@@ -27,6 +27,10 @@ namespace bakeoff {
 
 // What the workers of a run and their parent tell each other, in memory that they share. Times are never_ns until they
 // are known.
+//
+// Why it needs no lock: what belongs together is stored before the one word that announces it (release), and read after
+// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns. The sums at
+// the end are for a display: they may be a moment old, and are not part of a result.
 struct Phases {
   std::atomic<std::uint32_t> settled{0};         // workers that have tried to open all their connections
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers

@@ -1,4 +1,5 @@
 // bakeoff-load: drives any HTTP/1.1 server and reports the results, in JSON and in a few lines.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/version.h"
 #include "harness/load/duration.h"
 #include "harness/load/load.h"
@@ -90,7 +92,7 @@ void fit_to_log(LoadSpec& spec, bool lasts_as_long) {
     return "speed = " + std::to_string(static_cast<std::int64_t>(std::ceil((log.length_s + 1) / seconds)));
   };
   const auto whole = [](double seconds) {
-    return std::to_string(static_cast<std::int64_t>(std::ceil(seconds))) + " s";
+    return seconds < 10 ? fmt::format("{:.2g} s", seconds) : fmt::format("{:.0f} s", std::ceil(seconds));
   };
   constexpr double most_s = 864'000, patience_s = 600;
   if (lasts_as_long) {
@@ -378,9 +380,9 @@ int run(const CommandLine& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (bakeoff::answered_version(argc, argv, "bakeoff-load")) return 0;
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an output that cannot be written, and the others can
   try {
+    if (bakeoff::answered_version(argc, argv, "bakeoff-load")) return 0;
     CommandLine line;
     return read_command_line(argc, argv, line) ? run(line) : 0;
   } catch (const po::error& error) {

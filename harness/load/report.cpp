@@ -23,6 +23,11 @@ std::uint64_t opened_slots(const Recorder& recorder) {
                                                   [](const SlotTally& slot) { return slot.opened; }));
 }
 
+std::uint64_t replied_slots(const Recorder& recorder) {
+  return static_cast<std::uint64_t>(std::count_if(recorder.slots().begin(), recorder.slots().end(),
+                                                  [](const SlotTally& slot) { return slot.replies > 0; }));
+}
+
 double busiest_worker_share(const LoadResult& result) {
   double most_s = 0;
   for (const double cpu_s : result.worker_cpu_s) most_s = std::max(most_s, cpu_s);
@@ -149,7 +154,6 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
   const Recorder& recorder = result.recorder;
   const double duration_s = result.duration_s;
   const auto per_second = [&](double amount) { return duration_s > 0 ? Json(amount / duration_s) : Json(nullptr); };
-  const auto replied = recorder.slots().size() - starved(recorder.slots());
 
   Json errors{{"total", recorder.errors()}};
   for (std::size_t i = 0; i < load_error_count; ++i)
@@ -222,7 +226,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"connections",
        {{"asked", spec.connections},
         {"opened", opened_slots(recorder)},
-        {"replied", replied},
+        {"replied", replied_slots(recorder)},
         {"reopened", recorder.reconnects()}}},
       {"reissued", recorder.reissued()},
       {"errors", errors},
@@ -243,7 +247,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"seconds", per_second_series},
       {"classes", classes},
       {"jain_index", jain_index(recorder.slots())},
-      {"starved_connections", starved(recorder.slots())},
+      {"starved_connections", recorder.starved_slots()},
       {"in_flight_at_end", recorder.in_flight_at_end()},
       {"in_flight_mean", per_second(recorder.busy_s())},
       {"verified_replies", recorder.verified_replies()},
@@ -431,8 +435,7 @@ std::string to_text(const LoadSpec& spec, const LoadResult& result) {
     text += fmt::format("sessions: {} started, {} completed, {} failed\n", result.sessions.started,
                         result.sessions.completed, result.sessions.failed);
   text += fmt::format("connections: {} asked, {} opened, {} replied; Jain's index {:.4f}\n", spec.connections,
-                      opened_slots(recorder), recorder.slots().size() - starved(recorder.slots()),
-                      jain_index(recorder.slots()));
+                      opened_slots(recorder), replied_slots(recorder), jain_index(recorder.slots()));
   if (recorder.reissued() != 0)
     text += fmt::format("{} requests went out twice: the server had closed between two replies\n", recorder.reissued());
   if (recorder.errors() != 0) text += fmt::format("errors: {}:{}\n", recorder.errors(), list_of_errors(recorder));

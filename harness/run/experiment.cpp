@@ -58,8 +58,10 @@ void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const FileS
   for (const Cell* cell : chosen) {
     const std::string name = cell->server + (cell->variant.empty() ? "" : " with " + cell->variant);
     progress.begin("verifying " + name);
-    runner.verify(*cell);
+    const KeptConnections kept = runner.verify(*cell);
     progress.end("verified " + name + ": " + std::to_string(file_sets.of(*cell).workload.files.size()) + " files");
+    if (kept.one_request_each() && !file_sets.of(*cell).workload.clients.requests_per_connection)
+      progress.say(name + " closes the connection after each reply: every request pays for a new one");
   }
 }
 
@@ -110,7 +112,7 @@ class Run {
     environment_ = capture_environment(spec_, programs_, placement);
     const std::filesystem::path file = folder_.path() / "environment.json";
     if (campaign_.trials().empty() || !std::filesystem::exists(file)) {
-      folder_.write("environment.json", environment_.dump(2) + "\n");
+      folder_.write("environment.json", json_text(environment_, 2) + "\n");
       return;
     }
     // Trials of two builds or two machines in one result would be a comparison of nothing.
@@ -145,7 +147,7 @@ class Run {
                        {"cells", cells},
                        {"sweep", order},
                        {"final_trials", spec_.final_trials}};
-    folder_.write("plan.json", plan.dump(1) + "\n");
+    folder_.write("plan.json", json_text(plan, 1) + "\n");
   }
 
   // A resumed run warms up as it did before.
@@ -173,7 +175,7 @@ class Run {
     }
     json all = json::array();
     for (const WarmUp& one : warm_ups_) all.push_back(to_json(one));
-    folder_.write("warmup.json", all.dump(1) + "\n");
+    folder_.write("warmup.json", json_text(all, 1) + "\n");
   }
 
   void measure(TrialRunner& runner) {
@@ -189,7 +191,7 @@ class Run {
     ExperimentResult result = make_result(spec_, campaign_.cells(), campaign_.trials(), warm_ups_, environment_);
     result.complete = complete;
     result.peaks = campaign_.peaks();
-    folder_.write("result.json", to_json(result).dump(1) + "\n");
+    folder_.write("result.json", json_text(to_json(result), 1) + "\n");
     folder_.write("tables.txt", tables(result) + profile_table(result));
     return result;
   }

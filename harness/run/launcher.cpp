@@ -86,12 +86,12 @@ std::unique_ptr<ServerProcess> Launcher::start_outside(const Cell& cell, const s
   return server;
 }
 
-void Launcher::verify(const Cell& cell) {
+KeptConnections Launcher::verify(const Cell& cell) {
   const Ground ground = lay(cell, true);
   const std::unique_ptr<ServerProcess> server = start(cell, ground);
   try {
-    verify_files(programs_.reactor(), cell.server, server->port(), file_sets_.of(cell).workload.files,
-                 [&] { return !server->has_ended(); });
+    return verify_files(programs_.reactor(), cell.server, server->port(), file_sets_.of(cell).workload.files,
+                        [&] { return !server->has_ended(); });
   } catch (const StartError& error) {
     if (server->has_ended()) throw StartError(std::string(error.what()) + "; the server " + server->exit_reason());
     throw;

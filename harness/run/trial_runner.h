@@ -22,7 +22,7 @@ class TrialRunner : public TrialSource {
   TrialRunner(Programs& programs, const Specification& spec, const FileSets& file_sets, Placement placement);
 
   // Starts the cell's server and has it answer every file. StartError when it does not start or not verify. BLOCKS.
-  void verify(const Cell& cell) { launcher_.verify(cell); }
+  KeptConnections verify(const Cell& cell) { return launcher_.verify(cell); }
 
   Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) override;
   std::vector<double> pilot(const Cell& cell, std::uint32_t number, double length_s) override;

@@ -4,9 +4,12 @@
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/units.h"
+#include "core/base/untrusted.h"
 #include "core/base/version.h"
 #include "core/trace/region.h"
 #include "harness/slowdisk/file_system.h"
@@ -36,6 +39,8 @@ nlohmann::json to_json(const SlowDiskStatistics& statistics, std::uint32_t arms)
           {"resident_bytes", statistics.resident_bytes},
           {"dropped_bytes", statistics.dropped_bytes}};
 }
+
+void say(const nlohmann::json& event) { write_to_standard_output(json_text(event) + "\n"); }
 
 void run(int count, char** words) {
   std::string mountpoint, workload_name, disk = "scsi10k", cache = "0", readahead = "128K";
@@ -69,10 +74,12 @@ void run(int count, char** words) {
     throw UsageError(std::string(error.what()) + "; see --help");
   }
   if (given.count("help") > 0) {
-    std::cout << "Usage: bakeoff-slowdisk MOUNTPOINT --workload NAME [options]\nShows a workload's files at "
-                 "MOUNTPOINT, read from a disk that blocks, until SIGINT or SIGTERM.\n"
-              << options;
-    return;
+    std::ostringstream text;
+    text
+        << "Usage: bakeoff-slowdisk MOUNTPOINT --workload NAME [options]\nShows a workload's files at MOUNTPOINT, read "
+           "from a disk that blocks, until SIGINT or SIGTERM.\n"
+        << options;
+    return write_to_standard_output(text.str());
   }
   if (mountpoint.empty()) throw UsageError("where to mount is missing; give a directory");
   if (workload_name.empty()) throw UsageError("which files to show is missing; give --workload NAME");
@@ -96,29 +103,28 @@ void run(int count, char** words) {
 
   SlowDiskFileSystem file_system(workload.files, slow);
   const SlowDiskStatistics statistics = file_system.run([&] {
-    std::cout << nlohmann::json{{"event", "ready"},
-                                {"server", "bakeoff-slowdisk"},
-                                {"pid", ::getpid()},
-                                {"root", std::filesystem::absolute(mountpoint).string()},
-                                {"workload", workload.name},
-                                {"files", workload.files.size()},
-                                {"bytes", workload.files.total_bytes()},
-                                {"disk", disk},
-                                {"arms", slow.disk.arms},
-                                {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
-                                {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
-                                {"cache_bytes", slow.cache_bytes},
-                                {"prefilled_files", slow.prefill.size()}}
-              << std::endl;
+    say(nlohmann::json{{"event", "ready"},
+                       {"server", "bakeoff-slowdisk"},
+                       {"pid", ::getpid()},
+                       {"root", std::filesystem::absolute(mountpoint).string()},
+                       {"workload", workload.name},
+                       {"files", workload.files.size()},
+                       {"bytes", workload.files.total_bytes()},
+                       {"disk", disk},
+                       {"arms", slow.disk.arms},
+                       {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
+                       {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
+                       {"cache_bytes", slow.cache_bytes},
+                       {"prefilled_files", slow.prefill.size()}});
   });
-  std::cout << to_json(statistics, slow.disk.arms) << std::endl;
+  say(to_json(statistics, slow.disk.arms));
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
   try {
+    if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
     run(count, words);
     return 0;
   } catch (const UsageError& error) {

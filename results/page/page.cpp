@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "results/figures/look.h"
 #include "results/figures/markup.h"
 #include "results/figures/papers.h"
@@ -241,7 +242,7 @@ std::string validity(const PageRun& run) {
 
 std::string plain(const nlohmann::json& value) {
   if (value.is_null()) return "unknown";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 std::string environment(const PageRun& run) {
@@ -258,7 +259,7 @@ std::string environment(const PageRun& run) {
   text += "</dl>";
   const std::string placement = placement_note(all) + worker_mark_note(run.result);
   if (!placement.empty()) text += "<p>" + escaped(placement) + "</p>";
-  std::string whole = all.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string whole = json_text(all, 1);
   if (whole.size() > most_environment_bytes) {
     std::size_t end = most_environment_bytes;
     while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xc0) == 0x80) --end;
@@ -304,7 +305,7 @@ std::string json_of(const std::vector<Chart>& charts) {
       panels.push_back({{"title", panel.title}, {"axis", panel.value.title}});
     all.push_back({{"id", chart.id}, {"dots", chart.dots}, {"panels", panels}, {"spec", to_vega_lite(chart)}});
   }
-  return all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(all);
 }
 
 std::vector<ChartRun> chart_runs(const std::vector<PageRun>& runs) {
@@ -455,7 +456,7 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
     nlohmann::json pairs = nlohmann::json::array();
     for (const Look& look : looks) pairs.push_back({look.colour, look.dark_colour});
     pairs.push_back({published_colour, published_dark_colour});
-    document.data.push_back(json_element("looks", pairs.dump()));
+    document.data.push_back(json_element("looks", json_text(pairs)));
     document.scripts = scripts;
     document.scripts.push_back(data_text("results/page/page.js"));
     document.scripts.emplace_back("if(!window.bakeoffPage)document.getElementById('old').hidden=false;");

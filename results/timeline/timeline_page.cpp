@@ -1,4 +1,5 @@
 #include "results/timeline/timeline_page.h"
+#include "core/base/untrusted.h"
 
 #include <fmt/format.h>
 
@@ -171,8 +172,7 @@ std::string timeline_page(const std::string& title, const std::string& about,
       "run but did not is what the kernel counts (schedstat); it is drawn at the end of the wait in which it was "
       "found. A blank lane has nothing to do.</p></footer>\n";
   Document document{heading, state_style() + data_text("results/timeline/timeline.css"), body, {}, {}};
-  document.data.push_back(
-      json_element("timelines", data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  document.data.push_back(json_element("timelines", json_text(data)));
   document.scripts.push_back(data_text("results/timeline/timeline.js"));
   return to_html(document);
 }

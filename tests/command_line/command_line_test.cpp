@@ -154,7 +154,7 @@ TEST_CASE("help is given, and what is not understood is refused") {
   CHECK(
       one_line(bench.bakeoff({"report", "nowhere"}), 2, "cannot read nowhere; name a run's folder or its result.json"));
   CHECK(one_line(bench.bakeoff({"serve", "spde", "--root", "."}), 2,
-                 "there is no architecture `spde`; did you mean `sped`?"));
+                 "there is no preset or architecture `spde`; did you mean `sped`?"));
 }
 
 TEST_CASE("a clock that jumps by days changes no figure") {
@@ -505,7 +505,7 @@ TEST_CASE("plan and check say what would be run, and run nothing") {
         "sped/connections=2/workers=1/poller=poll\nsped/connections=4/workers=1/poller=poll\nsped/connections=2/"
         "workers=1/poller=epoll\n"
         "sped/connections=4/workers=1/poller=epoll\n");
-  CHECK(plan.errors.starts_with("4 cells, 1 trials each, then 2 of each server's best: 6 trials"));
+  CHECK(plan.errors.starts_with("4 cells, 1 trial each, then 2 of each server's best: 6 trials"));
   CHECK(one_line(bench.bakeoff({"check", spec}), 0, "exp: fine"));
   CHECK(one_line(bench.bakeoff({"check", bench.spec(sped + "workers = 2\n")}), 2, "workers: sped takes 1, got 2"));
   CHECK_FALSE(std::filesystem::exists(bench.dir.path() / "files"));
@@ -561,11 +561,26 @@ TEST_CASE("standard output that cannot be written is said, in every command that
   const std::string spec = bench.spec(sped);
   for (const std::string& words :
        {std::string("list workloads"), std::string("--help"), std::string("--version"), std::string("man"),
-        std::string("completion bash"), std::string("explain sped"), "plan " + spec}) {
+        std::string("completion bash"), std::string("explain sped"), "plan " + spec, std::string("doctor --fast"),
+        std::string("micro boss-worker --trials 1")}) {
     INFO(words);
     std::vector<std::string> command = {"/bin/sh", "-c", "exec \"$@\" " + words + " >/dev/full", "sh"};
     for (const std::string& word : bench.command({})) command.push_back(word);
     CHECK(ends_with_line(test::run(command, long_ms), 4, "bakeoff: cannot write to standard output"));
+  }
+  const std::string root = bench.dir.path().string();
+  for (const std::string& words :
+       {std::string("sped --help"), std::string("sped --describe"), "sped --root " + root + " --port 0",
+        "mt --root " + root + " --port 0", "mp --root " + root + " --port 0",
+        "thread-per-connection --root " + root + " --port 0", std::string("sped --version"),
+        std::string("bakeoff-load --help"), std::string("bakeoff-load --version"), std::string("bakeoff-ceiling"),
+        std::string("bakeoff-ceiling --help"), std::string("bakeoff-ceiling --version"),
+        std::string("bakeoff-micro --help"), std::string("bakeoff-micro --version"),
+        std::string("bakeoff-micro --system event-loop --duration 10ms --warmup 1ms")}) {
+    INFO(words);
+    const test::Finished full =
+        test::run({"/bin/sh", "-c", "exec " BAKEOFF_BIN_DIR "/" + words + " >/dev/full"}, long_ms);
+    CHECK(one_line(full, 4, "cannot write to standard output: No space left on device"));
   }
 }
 
@@ -655,6 +670,19 @@ TEST_CASE("a server of others may be described anywhere, is tried by check, and 
   CHECK(bench.result().at("cells")[0].at("server") == "other");
   CHECK(std::filesystem::exists(bench.dir.path() / "run/inputs/outside/other.toml"));
 
+  if (test::is_installed("python3")) {
+    // From any folder; and what closes after each reply is told so before it is measured.
+    const std::string folder = "it's \xff";
+    std::filesystem::create_directories(bench.dir.path() / folder);
+    bench.dir.write(folder + "/closing.toml",
+                    "title = \"a test\"\nprogram = \"/usr/bin/python3\"\narguments = [\"-m\", \"http.server\", "
+                    "\"@port@\", \"--directory\", \"@root@\", \"--bind\", \"127.0.0.1\"]\n");
+    const test::Finished closing = bench.bakeoff({"check", folder + "/closing.toml"});
+    CHECK(ends_with_line(closing, 0, "closing: fine, "));
+    CHECK(closing.errors.find("closing closes the connection after each reply: every request pays for a new one\n") !=
+          std::string::npos);
+  }
+
   describe("doomed");
   const test::Finished doomed = bench.bakeoff({"check", "outside/other.toml"});
   CHECK(ends_with_line(doomed, 4, "other did not start: exit status 3; command line: " + dir + "/doomed "));
@@ -679,7 +707,18 @@ TEST_CASE("a preset is explained, and every program tells its version") {
     INFO(part);
     CHECK(explained.output.find(part) != std::string::npos);
   }
-  CHECK(one_line(bench.bakeoff({"explain", "knot-z"}), 2, "there is no architecture `knot-z`"));
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"explain"}, {"serve", "--root", "."}}) {
+    const auto refused = [&](const std::string& name, const std::string& part) {
+      std::vector<std::string> all = words;
+      all.insert(all.begin() + 1, name);
+      return one_line(bench.bakeoff(all), 2, part);
+    };
+    CHECK(refused("knotc", "there is no preset or architecture `knotc`; did you mean `knot-c`?"));
+    CHECK(refused("quick", "`quick` is an experiment; see bakeoff plan quick, and "));
+    CHECK(refused("specweb99", "`specweb99` is a workload"));
+    CHECK(refused("nginx", "`nginx` is a server of others"));
+    CHECK(refused("something-else-altogether", "see bakeoff list presets architectures"));
+  }
   const test::Finished help = bench.bakeoff({"serve", "sped", "--help"});
   CHECK(help.status == 0);
   CHECK(help.output.find("--poller") != std::string::npos);
@@ -769,6 +808,22 @@ TEST_CASE("tune ends with a result as run does, and tells its path") {
   CHECK(lines_of(bench.trials()) == 5);
 }
 
+TEST_CASE("a peak is searched for from a closed loop, whose files and warm-up serve every rate") {
+  const Bench bench;
+  const std::string spec =
+      changed(bench, "[peak]\nstart = 500\nanswers = 3\n" + sped,
+              {{"warmup = 0", "warmup = \"50ms\""}, {"final = 0", "final = 1"}, {"ceiling = \"50ms\"", "ceiling = 0"}});
+  const test::Finished run = bench.bakeoff({"peak", spec, "--out", bench.out()});
+  INFO(run.errors);
+  REQUIRE(run.status == 0);
+  CHECK(run.output.find("Highest rate sustained") != std::string::npos);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  CHECK(result.at("peaks").size() == 1);
+  CHECK(result.at("cells").at(0).at("id") == "sped/connections=4/workers=1/rate=500");
+  CHECK(bench.bakeoff({"peak", "--resume", "--out", bench.out()}).output == run.output);
+}
+
 TEST_CASE("compare finds a build slower that is, and not one that is the same") {
   const Bench bench;
   const std::string spec = bench.spec(sped);
@@ -838,7 +893,7 @@ TEST_CASE("compare refuses what it cannot do in one line, before anything is mea
     words.push_back(spec);
     return one_line(bench.bakeoff(words), 2, part);
   };
-  CHECK(refused({"--budget", "5s"}, "--budget 5s: one look takes 8 pairs of 1 cell, about "));
+  CHECK(refused({"--budget", "4s"}, "--budget 4s: one look takes 8 pairs of 1 cell, at least 5 s;"));
   CHECK(refused({"--budget", "soon"}, "--budget soon: expected a duration such as 10s, 250ms or 5min"));
   CHECK(refused({"--margin", "0"}, "--margin: expected a share above 0 and below 1, 0.05 for 5 %, got 0"));
   CHECK(refused({"--margin", "2"}, "--margin: expected a share above 0 and below 1, 0.05 for 5 %, got 2"));
@@ -1038,10 +1093,10 @@ TEST_CASE("bakeoff describes itself to the shell and to man") {
 TEST_CASE("the doctor names what it found and what mends it") {
   const Bench bench;
   const test::Finished doctor = bench.bakeoff({"doctor", "--fast"});
-  INFO(doctor.errors);
+  INFO(doctor.output);
   CHECK((doctor.status == 0 || doctor.status == 1));
-  CHECK(doctor.errors.find("descriptors") != std::string::npos);
-  CHECK((doctor.status == 1) == (doctor.errors.find("SPOILS") != std::string::npos));
+  CHECK(doctor.output.find("descriptors") != std::string::npos);
+  CHECK((doctor.status == 1) == (doctor.output.find("SPOILS") != std::string::npos));
 }
 
 TEST_CASE("what there is can be listed, verified and served") {
@@ -1075,7 +1130,7 @@ TEST_CASE("micro-experiments need no network, and end with a table and a result 
 
   const test::Finished run = bench.bakeoff({"micro", "boss-worker", "--trials", "2", "--out", bench.out()});
   CHECK(run.status == 0);
-  CHECK(run.errors.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
+  CHECK(run.output.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
   const json result = bench.result();
   CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
   REQUIRE(result.at("cells").size() == 2);

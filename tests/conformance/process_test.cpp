@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "tests/conformance/suite.h"
@@ -37,6 +39,22 @@ Options with_connections(int connections) {
     options["workers"] = "1";  // one process sees all connections
   }
   return options;
+}
+
+// A client may have its reply before the server has noted that the connection is idle.
+void wait_until_all_sleep(Server& server) {
+  REQUIRE(eventually([&] {
+    for (const pid_t pid : server.process().group()) {
+      std::error_code gone;
+      const std::filesystem::path tasks = "/proc/" + std::to_string(pid) + "/task";
+      for (std::filesystem::directory_iterator task(tasks, gone), end; !gone && task != end; task.increment(gone)) {
+        std::ifstream stat(task->path() / "stat");
+        std::string line;
+        if (std::getline(stat, line) && line.substr(line.rfind(')') + 2, 1) != "S") return false;
+      }
+    }
+    return true;
+  }));
 }
 
 }  // namespace
@@ -390,6 +408,71 @@ TEST_CASE("above --connections clients get a 503 where the server is told to ref
   inside.clear();
   wait_for_connections(server, 0);
   CHECK(finish(server).at("total").at("refused").get<int>() >= 20);
+}
+
+TEST_CASE("in a full house who is idle longest leaves for a newcomer where the server is told to") {
+  constexpr int most = 4;
+  Options options = with_connections(most);
+  options["admission"] = "close-idle";
+  Server server = serve(options);
+  std::vector<Client> inside;
+  for (int i = 0; i < most; ++i) {
+    inside.push_back(server.connect());
+    REQUIRE(inside.back().get(sized(102)).status == 200);
+    wait_until_all_sleep(server);
+  }
+  CHECK(inside[0].get(sized(102)).status == 200);  // the second has been idle longest now
+  wait_until_all_sleep(server);
+  std::vector<Client> newcomers;
+  for (const std::size_t leaves : {1, 2, 3, 0}) {
+    newcomers.push_back(server.connect());
+    CHECK((newcomers.back().get(sized(1024)).body == sized_content(1024)));
+    CHECK(inside[leaves].ended_silently());
+    wait_for_connections(server, most);
+    wait_until_all_sleep(server);
+  }
+
+  // Who is in the middle of a request stays; a newcomer waits until somebody is idle.
+  const std::string asked = request(sized(102));
+  const std::size_t half = asked.size() / 2;
+  for (Client& client : newcomers) client.send(asked.substr(0, half));
+  REQUIRE(eventually([&] { return server.sockets().unread == 0; }));
+  wait_until_all_sleep(server);
+  Client last = server.connect();
+  last.send(request(sized(1024)));
+  CHECK(last.read_some(200) == "");
+  newcomers[2].send(asked.substr(half));
+  CHECK(newcomers[2].read_reply().status == 200);
+  CHECK((last.read_reply().body == sized_content(1024)));
+  CHECK(newcomers[2].ended_silently());
+  for (const std::size_t stays : {0, 1, 3}) {
+    newcomers[stays].send(asked.substr(half));
+    CHECK(newcomers[stays].read_reply().status == 200);
+  }
+  newcomers.clear();
+  last.close();
+  wait_for_connections(server, 0);
+  CHECK(finish(server).at("total").at("closed_for_newcomer") == 5);
+}
+
+TEST_CASE("clients that keep their connections keep no newcomer out where the server is told to close idle ones") {
+  constexpr std::size_t most = 4;
+  for (Options more : {Options{}, Options{{"reuseport", "on"}}}) {
+    more.merge(Options{{"connections", std::to_string(most)}, {"admission", "close-idle"}});
+    if (suite().connection_per_worker || suite().processes) more["workers"] = std::to_string(most);
+    INFO(in_words(more));
+    const std::unique_ptr<Server> server = serve_unless_refused(more);
+    if (!server) continue;  // no listening sockets apart
+    std::vector<Client> clients;
+    for (int i = 0; i < 30; ++i) {
+      clients.push_back(server->connect());
+      CHECK((clients.back().get(sized(1024)).body == sized_content(1024)));
+    }
+    CHECK(eventually([&] { return server->connections() <= most; }));
+    clients.clear();
+    wait_for_connections(*server, 0);
+    CHECK(finish(*server).at("total").at("closed_for_newcomer") >= 30 - most);
+  }
 }
 
 TEST_CASE("every accept limit serves everybody") {

@@ -250,7 +250,7 @@ TEST_CASE("every refusal is one sentence that names what is wrong") {
       {loop, {"--root=/srv", "--send-timeout=0s"}, "--send-timeout=0s must be more than 0"},
       {loop, {"--root=/srv", "--send-buffer=2G"}, "--send-buffer=2G is more than 1 GiB"},
       {loop, {"--root=/srv", "--backlog=0"}, "--backlog=0 is not a whole number from 1"},
-      {loop, {"--root=/srv", "--admission=maybe"}, "--admission=maybe is not for loop; it takes wait, refuse"},
+      {loop, {"--root=/srv", "--admission=maybe"}, "--admission=maybe is not for loop; it takes wait, refuse, close-idle"},
       {threaded, {"--root=/srv", "--admission=refuse"}, "--admission=refuse means nothing here"},
       {pool, {"--root=/srv", "--admission=refuse"}, "--admission=refuse means nothing here"},
       {several, {"--root=/srv", "--residency=nowait"}, "--residency=nowait is not for several; it takes none"},
@@ -382,7 +382,7 @@ TEST_CASE("describe tells what the architecture takes, the default first") {
   CHECK(options["send"] == nlohmann::json({"nonblocking", "blocking"}));
   CHECK(options["residency"] == nlohmann::json({"always-offload", "none"}));
   CHECK(options["accept-priority"] == nlohmann::json({"ready", "accepting"}));
-  CHECK(options["admission"] == nlohmann::json({"wait", "refuse"}));
+  CHECK(options["admission"] == nlohmann::json({"wait", "refuse", "close-idle"}));
   CHECK(options["cache-heads"] == nlohmann::json({"on", "off"}));
   CHECK(options["dynamic"] == nlohmann::json({"off", "on"}));
   CHECK(options["reuseport"] == nlohmann::json::array());

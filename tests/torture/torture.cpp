@@ -41,12 +41,16 @@ void print_help(std::ostream& out) {
          "SERVER: an architecture, nginx, lighttpd, h2o or apache2-event; `all` for every architecture. Faults:\n"
          "  kill      kill -9 of one worker process (servers of several processes)\n"
          "  stop      SIGSTOP of a worker process for 200 ms, then SIGCONT\n"
+         "  nofork    no process or thread more, while a worker is killed and new files are asked for\n"
          "  nofiles   no more descriptors than it holds, under 60 connections\n"
          "  nomemory  20 MB of address space to spare, under 2,700 connections with half a head of 8 KB\n"
          "  change    files replaced, cut short, grown and deleted while they are fetched\n"
          "  slow      clients that send and read a byte at a time\n"
          "  reset     connections reset in the middle of requests and replies\n"
          "  end       SIGTERM while replies are under way\n"
+         "  drain     asked to end in order (ours: --drain 5s, SIGTERM) while replies are under way and others are "
+         "idle:\n"
+         "            all replies come whole, idle connections end at once, nobody new gets in\n"
          "The default is all of them. Exit status: 1 when a server died, stays silent, sent wrong bytes or leaks.\n";
 }
 
@@ -147,6 +151,7 @@ Came fetch(std::uint16_t port, const std::string& name, const std::vector<std::s
 // --- one server under one fault ---
 
 struct Victim {
+  std::string name;
   ServerProcess& process;
   const test::TempDir& site;
   std::map<std::string, std::string> contents;  // of the files that stay as they are
@@ -159,6 +164,7 @@ struct Victim {
     }
     return pids;
   }
+  bool has_spare_worker() const { return members().size() > 2; }
   // One that is not the first: the server goes on without it.
   std::optional<pid_t> worker() const {
     for (const pid_t pid : members()) {
@@ -184,7 +190,8 @@ struct Victim {
 struct Outcome {
   int tried = 0;
   int wrong = 0;
-  std::string note;  // why it does not apply
+  std::string note = {};  // why it does not apply
+  bool failed = false;    // it did what it must not do under this fault
 };
 
 void count(Outcome& outcome, Came came) {
@@ -289,6 +296,29 @@ Outcome no_files(Victim& victim) {
   return outcome;
 }
 
+// A fork or a new thread fails. The kernel exempts root from this limit: start() gives the server another user.
+Outcome no_fork(Victim& victim) {
+  Outcome outcome;
+  Background background(victim);
+  {
+    const Limited limited(victim, RLIMIT_NPROC, [](pid_t) -> rlim_t { return 0; });
+    for (int i = 0; i < 3; ++i) {
+      const auto worker = victim.worker();
+      if (i == 0 && worker && victim.has_spare_worker()) ::kill(*worker, SIGKILL);
+      for (int file = 0; file < 10; ++file) {
+        const std::string name = "new-" + std::to_string(10 * i + file),
+                          content = test::test_content(name, small_bytes);
+        victim.site.write("root/" + name, content);
+        count(outcome, fetch(victim.port(), name, {content}));
+      }
+      pause_ms(200);
+    }
+    outcome.failed = !victim.answers();  // those that live go on alone
+  }
+  outcome.wrong += background.end();
+  return outcome;
+}
+
 Outcome no_memory(Victim& victim) {
   Outcome outcome;
   rlimit own{};
@@ -386,20 +416,111 @@ Outcome reset(Victim& victim) {
   return outcome;
 }
 
+// Replies that are under way when the server is told to end: what came is right as far as it goes.
+Outcome end(Victim& victim) {
+  Outcome outcome;
+  std::vector<Client> clients;
+  std::vector<std::string> received;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back(victim.port());
+    clients.back().send(get("large"));
+    received.push_back(clients.back().receive(1000));
+  }
+  std::thread reader([&] {
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      for (std::string piece = clients[i].receive(1 << 16); !piece.empty(); piece = clients[i].receive(1 << 16))
+        received[i] += piece;
+    }
+  });
+  victim.process.stop();
+  reader.join();
+  for (const std::string& one : received) count(outcome, judge(one, {victim.contents.at("large")}));
+  outcome.failed = !victim.process.stopped_in_order();
+  return outcome;
+}
+
+int signal_to_drain(const std::string& server) {
+  static const std::map<std::string, int> others = {{"nginx", SIGQUIT}, {"lighttpd", SIGINT}};
+  if (server.starts_with("apache2")) return SIGWINCH;
+  const auto found = others.find(server);
+  return found != others.end() ? found->second : SIGTERM;
+}
+
+// As end(), of a server that is to answer what it has begun.
+Outcome drain(Victim& victim) {
+  Outcome outcome;
+  std::vector<Client> idle, clients;
+  std::vector<std::string> received;
+  for (int i = 0; i < 4; ++i) {
+    idle.emplace_back(victim.port());
+    idle.back().send("GET /small HTTP/1.1\r\nHost: x\r\n\r\n");
+    std::string reply;
+    while (reply.size() < small_bytes) {
+      const std::string piece = idle.back().receive(1 << 16);
+      if (piece.empty()) break;
+      reply += piece;
+    }
+  }
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back(victim.port());
+    clients.back().send(get("large"));
+    received.push_back(clients.back().receive(1000));
+  }
+  ::kill(victim.process.group(), signal_to_drain(victim.name));
+  const std::int64_t told_ms = now_ms();
+  for (Client& client : idle) {
+    while (!client.receive(1 << 16).empty()) {
+    }
+  }
+  const bool idle_ended = now_ms() - told_ms < patience_ms / 4;  // not when the time to drain is over
+  const bool newcomer_served = fetch(victim.port(), "small", {victim.contents.at("small")}, 500) == Came::right;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    for (std::string piece = clients[i].receive(1 << 16); !piece.empty(); piece = clients[i].receive(1 << 16))
+      received[i] += piece;
+    const Came came = judge(received[i], {victim.contents.at("large")});
+    count(outcome, came == Came::right ? came : Came::wrong);
+  }
+  const bool ended = eventually([&] { return victim.process.has_ended(); });
+  outcome.failed =
+      !idle_ended || newcomer_served || !ended || !victim.process.exit_reason().starts_with("died: exit status 0");
+  return outcome;
+}
+
 struct Fault {
   const char* name;
   Outcome (*inflict)(Victim&);
+  bool ends_it = false;  // the server is to be gone afterwards
 };
-constexpr Fault faults[] = {{"kill", kill_worker},   {"stop", stop_worker}, {"nofiles", no_files},
-                            {"nomemory", no_memory}, {"change", change},    {"slow", slow},
-                            {"reset", reset}};
-constexpr const char* end_fault = "end";
+constexpr const char* needs_other_user = "nofork";
+constexpr const char* needs_drain = "drain";
+constexpr Fault faults[] = {{"kill", kill_worker},
+                            {"stop", stop_worker},
+                            {needs_other_user, no_fork},
+                            {"nofiles", no_files},
+                            {"nomemory", no_memory},
+                            {"change", change},
+                            {"slow", slow},
+                            {"reset", reset},
+                            {"end", end, true},
+                            {needs_drain, drain, true}};
 
-std::unique_ptr<ServerProcess> start(Programs& programs, const std::string& name, const test::TempDir& site) {
+std::unique_ptr<ServerProcess> start(Programs& programs, const std::string& name, const Fault& fault,
+                                     const test::TempDir& site) {
   const std::string root = (site.path() / "root").string();
+  std::vector<std::string> words;
+  if (fault.name == needs_other_user && ::geteuid() == 0) {
+    words = {"/usr/bin/setpriv", "--reuid=65534",         "--regid=65534",
+             "--clear-groups",   "--inh-caps=+net_admin", "--ambient-caps=+net_admin"};  // --congestion may need that
+  }
+  const auto as_that_user = [&](const std::vector<std::string>& command) {
+    words.insert(words.end(), command.begin(), command.end());
+    return Command{words, {}};
+  };
   const std::vector<std::string> ours = Programs::architectures();
   if (std::find(ours.begin(), ours.end(), name) != ours.end()) {
-    Command command{{programs.find(name).string(), "--root", root, "--address", "127.0.0.1", "--port", "0"}, {}};
+    Command command =
+        as_that_user({programs.find(name).string(), "--root", root, "--address", "127.0.0.1", "--port", "0"});
+    if (fault.name == needs_drain) command.arguments.insert(command.arguments.end(), {"--drain", "5s"});
     const auto& workers = programs.describe(name).at("workers");
     const bool each = programs.describe(name).at("connections_are_workers");
     if (workers.at("max") > 1) command.arguments.insert(command.arguments.end(), {"--workers", each ? "32" : "2"});
@@ -414,57 +535,39 @@ std::unique_ptr<ServerProcess> start(Programs& programs, const std::string& name
   std::filesystem::create_directories(dir);
   std::filesystem::permissions(dir, std::filesystem::perms::all);
   const std::uint16_t port = free_port();
-  return std::make_unique<ServerProcess>(programs.reactor(), name,
-                                         Command{prepare_outside(load_outside(name), cell, root, dir, port), {}}, port);
+  return std::make_unique<ServerProcess>(
+      programs.reactor(), name, as_that_user(prepare_outside(load_outside(name), cell, root, dir, port)), port);
 }
 
 // Prints the row; false when the server did not stand it.
-bool inflict(Programs& programs, const std::string& name, const char* fault, Outcome (*how)(Victim&)) {
+bool inflict(Programs& programs, const std::string& name, const Fault& fault) {
   const test::TempDir site;
   std::filesystem::permissions(site.path(), std::filesystem::perms(0755));
   std::map<std::string, std::string> contents = {{"small", test::test_content("small", small_bytes)},
                                                  {"large", test::test_content("large", large_bytes)}};
   for (const auto& [file, content] : contents) site.write("root/" + file, content);
-  const auto process = start(programs, name, site);
-  Victim victim{*process, site, contents};
-  Outcome outcome;
+  const auto process = start(programs, name, fault, site);
+  Victim victim{name, *process, site, contents};
   bool survived = victim.answers();
+  for (const auto& [file, content] : contents) fetch(victim.port(), file, {content});
+  const std::size_t before = victim.descriptors();
+  const Outcome outcome = fault.inflict(victim);
+  survived = survived && !outcome.failed;
   std::size_t leaked = 0;
-  if (how == nullptr) {
-    // Replies that are under way when the server is told to end: what came is right as far as it goes.
-    std::vector<Client> clients;
-    std::vector<std::string> received;
-    for (int i = 0; i < 8; ++i) {
-      clients.emplace_back(victim.port());
-      clients.back().send(get("large"));
-      received.push_back(clients.back().receive(1000));
-    }
-    std::thread reader([&] {
-      for (std::size_t i = 0; i < clients.size(); ++i) {
-        for (std::string piece = clients[i].receive(1 << 16); !piece.empty(); piece = clients[i].receive(1 << 16))
-          received[i] += piece;
-      }
-    });
-    process->stop();
-    reader.join();
-    for (const std::string& one : received) count(outcome, judge(one, {contents.at("large")}));
-    survived = process->stopped_in_order();
-  } else {
-    for (const auto& [file, content] : contents) fetch(victim.port(), file, {content});
-    const std::size_t before = victim.descriptors();
-    outcome = how(victim);
+  if (!fault.ends_it) {
     survived = survived && !process->has_ended() && victim.answers() && !process->has_ended();
     // An open-file cache may hold the files of this site, a descriptor in each process.
-    const std::size_t allowed = before + 4 * victim.members().size();
+    const std::size_t files = fault.inflict == no_fork ? 34 : 4;
+    const std::size_t allowed = before + files * victim.members().size();
     std::size_t after = 0;
     eventually([&] { return (after = victim.descriptors()) <= allowed; });
     leaked = survived && after > allowed ? after - before : 0;
-    process->stop();
   }
+  process->stop();
   if (!outcome.note.empty()) {
-    std::printf("%-24s %-9s %s\n", name.c_str(), fault, outcome.note.c_str());
+    std::printf("%-24s %-9s %s\n", name.c_str(), fault.name, outcome.note.c_str());
   } else {
-    std::printf("%-24s %-9s %6d  %-8s  %6d  %6zu\n", name.c_str(), fault, outcome.tried, survived ? "yes" : "NO",
+    std::printf("%-24s %-9s %6d  %-8s  %6d  %6zu\n", name.c_str(), fault.name, outcome.tried, survived ? "yes" : "NO",
                 outcome.wrong, leaked);
   }
   std::fflush(stdout);
@@ -498,9 +601,8 @@ int run(const std::vector<std::string>& words) {
       return is;
     };
     for (const Fault& fault : faults) {
-      if (is_wanted(fault.name)) all_stood = inflict(programs, server, fault.name, fault.inflict) && all_stood;
+      if (is_wanted(fault.name)) all_stood = inflict(programs, server, fault) && all_stood;
     }
-    if (is_wanted(end_fault)) all_stood = inflict(programs, server, end_fault, nullptr) && all_stood;
   }
   if (!known) throw UsageError("there is no such fault; see --help");
   return all_stood ? 0 : 1;

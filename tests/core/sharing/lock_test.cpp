@@ -17,12 +17,11 @@
 #include <string>
 #include <thread>
 
-#include "core/sharing/shared_memory.h"
 #include "tests/catch.h"
+#include "tests/core/processes.h"
 
 using bakeoff::Lock;
 using bakeoff::ProcessLock;
-using bakeoff::SharedRegion;
 
 namespace {
 
@@ -64,27 +63,12 @@ void spin_until(const std::atomic<int>& flag, int value) {
   while (flag.load() != value) sched_yield();
 }
 
-[[noreturn]] void wait_to_be_killed() {
-  while (true) pause();
-}
-
 bool is_asleep(pid_t pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
   std::string line;
   std::getline(stat, line);
   return line.substr(line.rfind(')') + 2, 1) == "S";
 }
-
-template <class T>
-class Shared {
- public:
-  Shared() : region_(sizeof(T)), value_(new (region_.data()) T()) {}
-  T* operator->() const { return value_; }
-
- private:
-  SharedRegion region_;
-  T* value_;
-};
 
 }  // namespace
 
@@ -94,7 +78,7 @@ TEST_CASE("a process lock lets one process at a time in") {
     long counter = 0;
     std::atomic<int> go{0};
   };
-  Shared<Shop> shop;
+  bakeoff::test::Shared<Shop> shop;
   constexpr int processes = 4;
   constexpr int rounds = 20'000;
   std::array<pid_t, processes> pids{};
@@ -117,7 +101,7 @@ TEST_CASE("a process lock lets one process at a time in") {
 }
 
 TEST_CASE("an uncontended process lock makes no system call") {
-  Shared<ProcessLock> lock;
+  bakeoff::test::Shared<ProcessLock> lock;
   const pid_t pid = make_process([&] {
     ProcessLock::register_process();
     for (int i = 0; i < 1000; ++i) {
@@ -140,7 +124,7 @@ TEST_CASE("a process lock tells once that its holder was killed") {
     ProcessLock given_back;
     std::atomic<int> held{0};
   };
-  Shared<Shop> shop;
+  bakeoff::test::Shared<Shop> shop;
   ProcessLock::register_process();
   for (int round = 0; round < 50; ++round) {
     shop->held = 0;
@@ -151,7 +135,7 @@ TEST_CASE("a process lock tells once that its holder was killed") {
       shop->two.lock();
       shop->given_back.unlock();  // not the last one taken
       shop->held = 1;
-      wait_to_be_killed();
+      bakeoff::test::wait_to_be_killed();
       return 0;
     });
     spin_until(shop->held, 1);
@@ -173,12 +157,12 @@ TEST_CASE("the death of a holder wakes those that sleep for the lock") {
     std::atomic<int> held{0};
     std::atomic<int> abandoned{0};
   };
-  Shared<Shop> shop;
+  bakeoff::test::Shared<Shop> shop;
   const pid_t holder = make_process([&] {
     ProcessLock::register_process();
     shop->lock.lock();
     shop->held = 1;
-    wait_to_be_killed();
+    bakeoff::test::wait_to_be_killed();
     return 0;
   });
   spin_until(shop->held, 1);
@@ -206,7 +190,7 @@ TEST_CASE("processes killed at any moment leave the others going") {
     std::atomic<int> torn{0};
     std::atomic<int> abandoned{0};
   };
-  Shared<Shop> shop;
+  bakeoff::test::Shared<Shop> shop;
   const auto work = [&] {
     ProcessLock::register_process();
     while (true) {
@@ -245,7 +229,7 @@ TEST_CASE("processes killed at any moment leave the others going") {
 }
 
 TEST_CASE("misuse of a process lock trips a check") {
-  Shared<ProcessLock> lock;
+  bakeoff::test::Shared<ProcessLock> lock;
   ProcessLock::register_process();
   const auto misuse = [&](auto body) {
     return tripped_a_check(make_process([&] {
