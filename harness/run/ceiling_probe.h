@@ -21,8 +21,8 @@ struct CeilingReading {
 class CeilingProbe {
  public:
   // `seconds`: of each reading; 0: there are none. Programs are started when first needed, and idle between their
-  // readings. `network`: that they run in, made when first needed; empty: the harness's. `hosts`: that make the load, as
-  // they make the trials'; nullptr: this one.
+  // readings. `network`: that they run in, made when first needed; empty: the harness's. `hosts`: that make the load,
+  // as they make the trials'; nullptr: this one.
   CeilingProbe(Programs& programs, const Placement& placement, double seconds, std::optional<NetworkSpec> network,
                std::string address, ClientHosts* hosts)
       : programs_(programs),
