@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/signals.h"
 #include "core/base/version.h"
 namespace {
 
@@ -209,10 +210,7 @@ double cpu_s() {
 
 void run(const Options& options) {
   raise_descriptor_limit();
-  sigset_t stops;
-  sigemptyset(&stops);
-  sigaddset(&stops, SIGTERM);
-  sigaddset(&stops, SIGINT);
+  const sigset_t stops = bakeoff::heeded({SIGTERM, SIGINT, SIGHUP});
   sigprocmask(SIG_BLOCK, &stops, nullptr);
   const int signals = signalfd(-1, &stops, SFD_CLOEXEC);
   if (signals < 0) cannot("signalfd");

@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/signals.h"
 #include "core/base/standard_output.h"
 #include "core/base/version.h"
 #include "harness/load/duration.h"
@@ -299,7 +300,7 @@ class StopSignals {
     if (ranks != nullptr) std::signal(SIGUSR2, [](int) { stop_requested = true; });
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       sigaction(numbers[i], nullptr, &before_[i]);
-      if (before_[i].sa_handler == SIG_IGN) continue;
+      if (is_ignored(numbers[i])) continue;
       struct sigaction action {};
       action.sa_handler = [](int) { stop_requested = true; };
       action.sa_flags = static_cast<int>(SA_RESETHAND);

@@ -123,8 +123,14 @@ OutsideServer load_outside(const std::string& name) {
   const std::filesystem::path file = outside_dir() / (name + ".toml");
   if (std::filesystem::exists(file)) return read_outside(file);
   std::string known;
-  for (const OutsideServer& server : list_outside()) known += (known.empty() ? "" : ", ") + server.name;
-  throw UsageError("there is no outside server `" + name + "`; there are " + known);
+  std::vector<std::string> names;
+  for (const OutsideServer& server : list_outside()) {
+    known += (known.empty() ? "" : ", ") + server.name;
+    names.push_back(server.name);
+  }
+  const std::string near = nearest_word(name, names);
+  throw UsageError("there is no outside server `" + name + "`; " +
+                   (near.empty() ? "there are " + known + ", or give a path" : "did you mean `" + near + "`?"));
 }
 
 std::vector<OutsideServer> list_outside() {

@@ -1,7 +1,6 @@
 // Servers of others, run beside our own: one TOML file each in harness/outside. The harness replaces these words in
-// its arguments and files: @root@ @address@ @port@ @workers@ @connections@ @user@
-// @dir@ (a scratch directory of the server's own)
-// (who runs the harness), and @KEY@ for each key of [options].
+// its arguments and files: @root@ @address@ @port@ @workers@ @connections@ @dir@ (a scratch directory of the server's
+// own) @user@ (who runs the harness), and @KEY@ for each key of [options].
 //     title = "nginx, configured as its friends would"
 //     program = ["/usr/sbin/nginx"]           # whole paths; the first that is there
 //     package = "nginx-light"                 # Debian's, for the message when none is; may be left out
