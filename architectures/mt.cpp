@@ -53,7 +53,7 @@ using FreeWorkers = std::counting_semaphore<>;
 void be_boss(Worker& worker, Connections& connections, FreeWorkers& free_workers) {
   const bool refuses = worker.server.options().admission == Admission::refuse;
   for (;;) {
-    if (!refuses) free_workers.acquire();
+    if (!refuses) worker.rest([&] { free_workers.acquire(); });
     const int fd = wait_for_client(worker);
     if (fd < 0) return;
     if (refuses && !free_workers.try_acquire()) {

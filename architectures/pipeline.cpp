@@ -125,7 +125,7 @@ class Pipeline {
         for (const Item& item : batch) in_hand.insert(item.fd);
         in_turn.clear();
         in_turn.swap(batch);
-        writers_.run(in_turn, written);
+        worker.rest([&] { writers_.run(in_turn, written); });
         settle();
         in_hand.for_each([&](int fd) { stage.release(fd); });
       }

@@ -62,6 +62,15 @@ struct Worker {
   }
   void waited(const Poller& poller, std::size_t ready);
 
+  // Around a wait for another thread of this server. BLOCKS: as `wait` does.
+  template <class Wait>
+  void rest(Wait wait) {
+    if (trace == nullptr) return wait();
+    TraceEvent event = trace->begin(TraceKind::rest);
+    wait();
+    trace->end(event);
+  }
+
   // What it does is recorded there: nullptr unless --trace-events says so.
   TraceRecorder* trace = nullptr;
   // What it is called where that is shown: "loop", or "thread 3" for number 3. "worker 3" where nobody says.

@@ -12,6 +12,7 @@ enum class TraceKind : std::uint8_t {
   step,            // of a connection, on the processor
   step_on_socket,  // of a connection, in a call that may have waited for its socket
   step_on_disk,    // of a connection, in a call that may have waited for the disk
+  rest,            // it waited for another thread of its server: it had nothing to do
   job,             // a helper brought a file into memory for a connection; it may have waited for the disk
   accepted,        // a connection; amount: its client's place (client_place())
   asked,           // by a client: a request left; amount: the client's place

@@ -46,6 +46,7 @@ void make_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   if (error) throw StartError("cannot make " + folder.string() + ": " + error.message() + "; choose another --out");
   write(folder / "page.html", "");
+  fs::remove(folder / "page.html", error);
 }
 
 // The lecture's scene with these servers: as it sets them up, or as their defaults do.

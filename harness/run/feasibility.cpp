@@ -112,6 +112,10 @@ std::vector<Cell> feasible_cells(Programs& programs, const Specification& spec, 
         throw UsageError(spec.file + ": [workload]: " + error.what());
       }
     }
+    if (const std::uint32_t least = spec.hosts.ranks() * spec.client_threads; cell.connections < least)
+      throw UsageError(spec.file + ": " + cell.id + ": " + std::to_string(spec.hosts.ranks()) + " ranks of " +
+                       std::to_string(spec.client_threads) + " threads need " + std::to_string(least) +
+                       " connections or more");
     check_server(programs, spec, cell, loaded->second, known);
     if (clients.insert(contest_of(cell)).second)
       check_client(programs, spec, search == Search::peak ? at_rate(cell, spec.peak.start) : cell, said);

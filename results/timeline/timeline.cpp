@@ -119,7 +119,7 @@ void add_worker_slices(const TraceLane& lane, const ClientOf& clients, std::int6
       case TraceKind::step_on_socket: add_wait(slices, event, LaneState::waiting_for_socket, client); break;
       case TraceKind::step_on_disk:
       case TraceKind::job: add_wait(slices, event, LaneState::waiting_for_disk, client); break;
-      default: break;
+      default: break;  // at rest, there is nothing to draw
     }
     if (parks && is_step(event.kind)) {
       parked = event.want == static_cast<std::uint8_t>(Want::disk) ? LaneState::waiting_for_disk

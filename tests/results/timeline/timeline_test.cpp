@@ -148,6 +148,20 @@ TEST_CASE("slices of a lane never overlap and lie within the timeline, whatever 
   }
 }
 
+TEST_CASE("a thread that rests until another is done neither works nor waits for a socket") {
+  MadeTrace made;
+  made.client(1, {{1000, 5000}});
+  const std::size_t stage = made.lane("stage 3", 100);
+  made.accepts(stage, 1);
+  made.event(stage, TraceKind::wait, 0, 100, 1010);
+  made.event(stage, TraceKind::rest, 0, 1020, 4500);
+  made.event(stage, TraceKind::wait, 0, 4600, 6000);
+  const Timeline timeline = made.timeline();
+  const TimelineLane& lane = timeline.lanes[1];
+  CHECK(time_in(lane, LaneState::computing) == (10 + 100) * 1000);  // before it and after it
+  CHECK(time_in(lane, LaneState::waiting_for_socket) < 1'000'000);
+}
+
 TEST_CASE("a scene begins when all clients have had their replies before it") {
   MadeTrace made = made_sped();
   made.record().replies_before = 1;
