@@ -141,7 +141,7 @@ class Connection {
   bool keep_alive_ = true;
   bool disk_announced_ = false;  // Want::disk was returned: the next step may wait
   bool drain_after_ = false;
-  bool leaving_ = false;  // told to end for a newcomer when its request had just come: the last one
+  bool leaving_ = false;        // told to end for a newcomer when its request had just come: the last one
   bool space_awaited_ = false;  // --send=poll-first: the send buffer was found to have space for this reply
   std::int16_t status_ = 0;
   std::uint32_t trace_number_ = 0;

@@ -17,6 +17,7 @@
 #include "core/base/check.h"
 #include "core/base/errors.h"
 #include "core/base/patient_output.h"
+#include "core/base/signals.h"
 #include "core/base/standard_output.h"
 #include "core/base/untrusted.h"
 #include "core/files/shared_cache.h"
@@ -99,9 +100,8 @@ FileCache::Settings cache_settings(const Options& options) {
 }  // namespace
 
 sigset_t stop_signals() {
-  sigset_t stop;
-  sigemptyset(&stop);
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) sigaddset(&stop, signal);
+  // As they were at the start: later a worker's process ignores what its parent heeds.
+  static const sigset_t stop = heeded({SIGTERM, SIGINT, SIGQUIT, SIGHUP});
   return stop;
 }
 

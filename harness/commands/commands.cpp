@@ -8,7 +8,7 @@ const std::vector<std::pair<int, const char*>>& exit_statuses() {
       {exit_status::policy_failed, "a policy failed: a regression, a server without a valid cell"},
       {exit_status::usage, "usage or specification"},
       {exit_status::undecided, "undecided (compare, unless --undecided pass)"},
-      {exit_status::not_started, "a server did not start or verify"},
+      {exit_status::not_started, "a server did not start or verify, or an output cannot be written"},
       {exit_status::interrupted, "interrupted, to be resumed"},
   };
   return statuses;

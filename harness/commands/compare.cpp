@@ -17,6 +17,7 @@
 #include "harness/commands/comparison_formats.h"
 #include "harness/ground/network.h"
 #include "harness/load/duration.h"
+#include "harness/load/output_file.h"
 #include "harness/plan/plan.h"
 #include "harness/processes/processor_lock.h"
 #include "harness/run/experiment.h"
@@ -115,31 +116,27 @@ void print(const std::vector<Judgement>& judgements) {
              stdout);
 }
 
-// Written beside and renamed: what was there stays until the new one is whole.
-void write_json(const nlohmann::json& report, const std::string& file) {
-  if (file.empty()) return;
-  if (file == "-") {
-    std::cout << json_text(report, 1) << std::endl;
-    return;
-  }
-  const std::string unfinished = file + ".new";
-  std::ofstream out(unfinished);
-  out << json_text(report, 1) << "\n";
-  if (!out.flush() || std::rename(unfinished.c_str(), file.c_str()) != 0) throw StartError("cannot write " + file);
-}
-
-void check_writable(const std::string& file) {
-  if (file.empty() || file == "-") return;
-  if (!std::ofstream(file + ".new")) throw UsageError("bakeoff compare: --json " + file + ": cannot be written");
+// The place for the JSON; it is looked at before anything is measured. StartError when it cannot be written.
+std::optional<OutputFile> json_output(const CompareSettings& settings) {
+  if (settings.json_file.empty()) return std::nullopt;
+  return OutputFile(settings.json_file);
 }
 
 bool prints_table(const CompareSettings& settings) { return settings.format.empty() && settings.json_file != "-"; }
 
-// Where it was asked to go. All that is known of the comparison is in the report.
-void write_report(const nlohmann::json& report, const CompareSettings& settings) {
-  write_json(report, settings.json_file);
+// Where it was asked to go. All that is known of the comparison is in the report. False when the file could not be
+// written after all: that takes nothing else with it.
+bool write_report(const nlohmann::json& report, const CompareSettings& settings,
+                  const std::optional<OutputFile>& json) {
   for (const ComparisonFormat& format : comparison_formats()) {
     if (format.name == settings.format) std::cout << format.write(report) << std::flush;
+  }
+  try {
+    if (json) json->write([&](std::ostream& out) { out << json_text(report, 1) << "\n"; });
+    return true;
+  } catch (const StartError& error) {
+    std::fprintf(stderr, "bakeoff compare: %s\n", error.what());
+    return false;
   }
 }
 
@@ -233,7 +230,7 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
         "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, at least {}; allow more, or give fewer cells",
         settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells", duration_words(least_s)));
   }
-  check_writable(settings.json_file);
+  const std::optional<OutputFile> json = json_output(settings);
   const FileSets file_sets(reactor, spec, cells);
   const Placement placement = place(spec);
   const ProcessorLock lock(placement.occupied);
@@ -248,9 +245,9 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   const auto conclude = [&](const char* verdict, const std::string& why, int status) {
     report["verdict"] = verdict;
     report["why"] = why;
-    write_report(report, settings);
+    const bool written = write_report(report, settings, json);
     say_verdict(spec.name + " by " + names_of(guards), verdict, why);
-    return status;
+    return written ? status : exit_status::not_started;
   };
   if (const std::string note = network_note(spec); !note.empty()) std::fprintf(stderr, "%s\n", note.c_str());
   if (const std::string wrong = verify_all(baseline_runner, cells); !wrong.empty())
@@ -322,7 +319,7 @@ int compare_results(const std::string& before, const std::string& after, const C
   }
   const std::vector<Guard> guards =
       read_guards(settings.by.empty() ? figures_of_stored(baseline, candidate) : settings.by, settings.margin);
-  check_writable(settings.json_file);
+  const std::optional<OutputFile> json = json_output(settings);
   const StoredComparison comparison = compare_stored(baseline, candidate, guards);
   nlohmann::json report = {{"schema_version", 2},
                            {"evidence", "stored"},
@@ -336,7 +333,7 @@ int compare_results(const std::string& before, const std::string& after, const C
   for (const Judgement& one : comparison.judgements) report["cells"].push_back(to_json(one));
   const char* const verdict = comparison.comparable ? to_string(comparison.verdict) : "not comparable";
   report["verdict"] = verdict;
-  write_report(report, settings);
+  const bool written = write_report(report, settings, json);
   if (prints_table(settings)) print(comparison.judgements);
   for (const std::string& one : comparison.failures) std::fprintf(stderr, "worse: %s\n", one.c_str());
   for (const std::string& one : comparison.left_out) std::fprintf(stderr, "left out: %s\n", one.c_str());
@@ -345,7 +342,7 @@ int compare_results(const std::string& before, const std::string& after, const C
                "stored results, measured at different times: weaker than `bakeoff compare --baseline BUILD --candidate "
                "BUILD SPEC`\n");
   say_verdict(baseline.name + " by " + names_of(guards), verdict, comparison.why);
-  return comparison.comparable ? status_of(comparison.verdict, settings) : exit_status::not_started;
+  return written && comparison.comparable ? status_of(comparison.verdict, settings) : exit_status::not_started;
 }
 
 }  // namespace

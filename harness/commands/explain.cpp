@@ -158,16 +158,14 @@ int new_command(Reactor&, const Arguments& arguments) {
   };
   write(source, text);
   write(list, entries);
-  std::cout
-      << source.string()
-      << ": the smallest server that passes the conformance suite, one process that serves one connection after "
-         "another\n"
-      << list.string() << ": add_architecture(" << name
-      << ")\n"
-         "Read architectures/README.md (what is shared, and how each of the others waits), core/want.h (what a "
-         "connection\nasks for) and core/connection.h, then architectures/sped.cpp. Test it with ./bakeoff test -R "
-      << name << "\n"
-      << std::flush;
+  std::cout << source.string() << ": the smallest server that passes the conformance suite, one event loop\n"
+            << list.string() << ": add_architecture(" << name
+            << ")\n"
+               "Read architectures/README.md (what is shared, and how each of the others waits) and core/reference.md "
+               "(what an\n"
+               "architecture may call), then architectures/sped.cpp. Test it with ./bakeoff test -R "
+            << name << "\n"
+            << std::flush;
   return exit_status::fine;
 }
 

@@ -230,6 +230,9 @@ void Client::begin() {
   const std::int64_t now_ns = monotonic_ns();
   if (now_ns < begin_ns) return;
   begun_ = true;
+  for (std::int64_t late_ns = phases_.late_ns; late_ns < now_ns - begin_ns;) {
+    if (phases_.late_ns.compare_exchange_weak(late_ns, now_ns - begin_ns)) break;
+  }
   recorder_.set_window(phases_.start_ns.load(), phases_.end_ns.load());
   model_.begin(begin_ns);
   for (std::uint32_t slot = 0; slot < options_.connections; ++slot)

@@ -36,6 +36,7 @@ struct Phases {
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
   std::atomic<int> opening_errno{0};             // why one of them failed, 0 for none
   std::atomic<std::int64_t> begin_ns{never_ns};  // first requests
+  std::atomic<std::int64_t> late_ns{0};          // after begin_ns: when the last worker saw that it may begin
   std::atomic<std::int64_t> start_ns{never_ns};  // the measured window
   std::atomic<std::int64_t> end_ns{never_ns};
   // Where connections stay open after the end:
@@ -61,7 +62,7 @@ struct ClientOptions {
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
   WaitingArrivals* waiting = nullptr;  // of all workers with a schedule; nullptr: there is one worker, or no schedule
-  std::uint32_t worker = 0;            // its number
+  std::uint32_t worker = 0;            // its number among them
   TraceRegion* trace = nullptr;        // where each client records what it asked and got; nullptr: nowhere
 };
 

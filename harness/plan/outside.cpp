@@ -123,8 +123,14 @@ OutsideServer load_outside(const std::string& name) {
   const std::filesystem::path file = outside_dir() / (name + ".toml");
   if (std::filesystem::exists(file)) return read_outside(file);
   std::string known;
-  for (const OutsideServer& server : list_outside()) known += (known.empty() ? "" : ", ") + server.name;
-  throw UsageError("there is no outside server `" + name + "`; there are " + known);
+  std::vector<std::string> names;
+  for (const OutsideServer& server : list_outside()) {
+    known += (known.empty() ? "" : ", ") + server.name;
+    names.push_back(server.name);
+  }
+  const std::string near = nearest_word(name, names);
+  throw UsageError("there is no outside server `" + name + "`; " +
+                   (near.empty() ? "there are " + known + ", or give a path" : "did you mean `" + near + "`?"));
 }
 
 std::vector<OutsideServer> list_outside() {
@@ -162,14 +168,16 @@ std::string fill_in(const std::string& text, const std::map<std::string, std::st
 
 std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell,
                                          const std::filesystem::path& root, const std::filesystem::path& dir,
-                                         std::uint16_t port) {
+                                         std::uint16_t port, const std::string& address) {
   const passwd* user = getpwuid(geteuid());
-  std::map<std::string, std::string> values = {{"root", root.string()},
-                                               {"dir", dir.string()},
-                                               {"port", std::to_string(port)},
-                                               {"workers", std::to_string(cell.workers)},
-                                               {"connections", std::to_string(cell.connections)},
-                                               {"user", user == nullptr ? std::to_string(geteuid()) : user->pw_name}};
+  std::map<std::string, std::string> values = {
+      {"root", root.string()},
+      {"dir", dir.string()},
+      {"address", address.find(':') == std::string::npos ? address : "[" + address + "]"},
+      {"port", std::to_string(port)},
+      {"workers", std::to_string(cell.workers)},
+      {"connections", std::to_string(cell.connections)},
+      {"user", user == nullptr ? std::to_string(geteuid()) : user->pw_name}};
   for (const auto& [key, allowed] : server.options) {
     const auto chosen = cell.options.find(key);
     values[key] = chosen == cell.options.end() ? allowed.front() : chosen->second;

@@ -1,6 +1,6 @@
 // Servers of others, run beside our own: one TOML file each in harness/outside. The harness replaces these words in
-// its arguments and files: @root@ @port@ @workers@ @connections@ @dir@ (a scratch directory of the server's own) @user@
-// (who runs the harness), and @KEY@ for each key of [options].
+// its arguments and files: @root@ @address@ @port@ @workers@ @connections@ @dir@ (a scratch directory of the server's
+// own) @user@ (who runs the harness), and @KEY@ for each key of [options].
 //     title = "nginx, configured as its friends would"
 //     program = ["/usr/sbin/nginx"]           # whole paths; the first that is there
 //     package = "nginx-light"                 # Debian's, for the message when none is; may be left out
@@ -55,7 +55,7 @@ void require_installed(const std::vector<OutsideServer>& servers);
 // Writes the server's files into `dir` and returns its command line. UsageError for a word that is not a placeholder.
 std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell,
                                          const std::filesystem::path& root, const std::filesystem::path& dir,
-                                         std::uint16_t port);
+                                         std::uint16_t port, const std::string& address = "127.0.0.1");
 
 // Replaces each @WORD@; UsageError for one that `values` does not have.
 std::string fill_in(const std::string& text, const std::map<std::string, std::string>& values,

@@ -372,11 +372,17 @@ Specification read(TomlDocument document, std::string name, const std::string& s
   if (const auto resources = root.table("resources")) {
     read_processors(*resources, "server_processors", spec.server_processors, spec.server_processor_count);
     read_processors(*resources, "client_processors", spec.client_processors, spec.client_processor_count);
+    spec.hosts = read_hosts(*resources, finder);
   }
   common_load.model = spec.load_model;
   if (const auto disk = root.table("disk")) spec.disk = read_disk(*disk, finder);
   if (const auto scene = root.table("trace")) spec.scene = read_scene(*scene, spec.disk, common_load.connections);
-  if (const auto network = root.table("network")) spec.network = read_network(*network);
+  if (const auto network = root.table("network")) {
+    spec.network = read_network(*network);
+    if (spec.hosts.any() && (spec.network.own == true || spec.network.mtu || !spec.network.offloads))
+      network->fail("own", "client hosts do not reach a network of the run's own; leave out [network]");
+  }
+  if (spec.hosts.any()) spec.network.own = false;
   OptionAxes common;
   if (const auto options = root.table("options")) read_options(*options, common);
 

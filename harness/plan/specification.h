@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/plan/hosts.h"
 #include "harness/plan/inputs.h"
 #include "results/model.h"
 #include "results/validity.h"
@@ -130,6 +131,7 @@ struct Specification {
   std::optional<TraceScene> scene;  // of bakeoff trace; empty: it traces under the load of [load]
   int trace_events = 0;             // bakeoff trace: that each lane keeps; 0: nothing is recorded
   NetworkSpec network;
+  HostsSpec hosts;
 
   std::vector<int> server_processors;  // empty: chosen by place() (machine/topology.h), so many of them:
   std::vector<int> client_processors;

@@ -12,6 +12,7 @@
 #include "core/base/untrusted.h"
 #include "harness/ground/file_sets.h"
 #include "harness/ground/network.h"
+#include "harness/hosts/client_hosts.h"
 #include "harness/machine/environment.h"
 #include "harness/machine/profile.h"
 #include "harness/plan/plan.h"
@@ -79,12 +80,17 @@ class Run {
     const Placement placement = place(spec_);
     if (const std::string note = network_note(spec_); talk_ == Talk::normal && !note.empty())
       std::fprintf(stderr, "%s\n", note.c_str());
+    if (spec_.hosts.any()) {
+      hosts_ = std::make_shared<ClientHosts>(programs_, spec_);
+      for (const std::string& note : hosts_->notes())
+        if (talk_ == Talk::normal) std::fprintf(stderr, "%s\n", note.c_str());
+    }
     note_environment(placement);
     const ProcessorLock lock(placement.occupied);
     note_plan();
     try {
       const FileSets file_sets(programs_.reactor(), spec_, campaign_.planned());
-      TrialRunner runner(programs_, spec_, file_sets, placement);
+      TrialRunner runner(programs_, spec_, file_sets, placement, hosts_);
       verify_all(runner, campaign_.planned(), file_sets, talk_);
       find_warm_ups(runner);
       measure(runner);
@@ -110,6 +116,7 @@ class Run {
 
   void note_environment(const Placement& placement) {
     environment_ = capture_environment(spec_, programs_, placement);
+    if (hosts_) environment_["hosts"] = hosts_->facts();
     const std::filesystem::path file = folder_.path() / "environment.json";
     if (campaign_.trials().empty() || !std::filesystem::exists(file)) {
       folder_.write("environment.json", json_text(environment_, 2) + "\n");
@@ -117,8 +124,8 @@ class Run {
     }
     // Trials of two builds or two machines in one result would be a comparison of nothing.
     const json before = json_of(file);
-    for (const char* part : {"binaries", "kernel", "cpu", "processors", "placement", "network"}) {
-      if (!before.is_object() || before.value(part, json()) != environment_.at(part)) {
+    for (const char* part : {"binaries", "kernel", "cpu", "processors", "placement", "network", "hosts"}) {
+      if (!before.is_object() || before.value(part, json()) != environment_.value(part, json())) {
         throw UsageError(folder_.path().string() + ": since its first trials the " + part +
                          " changed; begin a new run");
       }
@@ -204,6 +211,7 @@ class Run {
   Campaign campaign_;
   std::vector<WarmUp> warm_ups_;
   json environment_;
+  std::shared_ptr<ClientHosts> hosts_;
 };
 
 }  // namespace

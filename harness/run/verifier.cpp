@@ -17,12 +17,9 @@ constexpr double patience_s = 15;  // for one answer: the papers' clients wait a
 
 class Verifier {
  public:
-  Verifier(Reactor& reactor, const std::string& server, std::uint16_t port, const std::function<bool()>& alive)
-      : reactor_(reactor),
-        server_(server),
-        endpoint_(asio::ip::address_v4::loopback(), port),
-        alive_(alive),
-        socket_(reactor.io()) {}
+  Verifier(Reactor& reactor, const std::string& server, const asio::ip::tcp::endpoint& endpoint,
+           const std::function<bool()>& alive)
+      : reactor_(reactor), server_(server), endpoint_(endpoint), alive_(alive), socket_(reactor.io()) {}
 
   void check(const WorkloadFile& file) {
     http::request<http::empty_body> request(http::verb::get, file.path, 11);
@@ -114,8 +111,8 @@ class Verifier {
 }  // namespace
 
 KeptConnections verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
-                             const std::function<bool()>& alive) {
-  Verifier verifier(reactor, server, port, alive);
+                             const std::function<bool()>& alive, const std::string& address) {
+  Verifier verifier(reactor, server, {asio::ip::make_address(address), port}, alive);
   for (const WorkloadFile& file : files.files()) verifier.check(file);
   if (files.size() > 0) verifier.check(files[0]);  // of a single file, too, it shows whether the connection is kept
   return verifier.kept();

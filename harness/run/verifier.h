@@ -21,6 +21,6 @@ struct KeptConnections {
 // StartError "SERVER: /path: ..." for the first that is wrong. `alive` is asked while waiting; once false, the wait is
 // over. BLOCKS: network.
 KeptConnections verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
-                             const std::function<bool()>& alive);
+                             const std::function<bool()>& alive, const std::string& address = "127.0.0.1");
 
 }  // namespace bakeoff

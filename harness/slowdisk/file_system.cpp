@@ -28,6 +28,7 @@
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/signals.h"
 #include "core/trace/recorder.h"
 #include "harness/slowdisk/cache_account.h"
 
@@ -81,10 +82,7 @@ class SlowDiskFileSystem::Impl {
     record_arms();
     require_fuse();
     mount();
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
+    const sigset_t signals = heeded({SIGINT, SIGTERM, SIGHUP});
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal_fd_ = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     evictor_ended_fd_ = ::eventfd(0, EFD_CLOEXEC);

@@ -336,8 +336,8 @@ TEST_CASE("a specification is refused with file, line and column before anything
   CHECK(
       refused(sped + "options = { poller = \"kqueue\" }\n", "exp.toml:19:1: server `sped`: poller: expected epoll, "));
   CHECK(refused(sped + "connections = 50000000\n", "sped/connections=50000000/workers=1: a process may have "));
-  CHECK(
-      one_line(bench.bakeoff({"run", bench.spec(sped, "", "name = \"no-such\""), "--out", bench.out()}), 2, "no-such"));
+  CHECK(one_line(bench.bakeoff({"run", bench.spec(sped, "", "name = \"no-such\""), "--out", bench.out()}), 2,
+                 "exp.toml: [workload]: there is no workload `no-such`"));
   CHECK_FALSE(std::filesystem::exists(bench.out()));
 }
 
@@ -903,7 +903,9 @@ TEST_CASE("compare refuses what it cannot do in one line, before anything is mea
   CHECK(refused({"--by", "replies_per_s:x"}, "expected FIGURE or FIGURE:MARGIN"));
   CHECK(refused({"--by", "replies_per_s,replies_per_s"}, "replies_per_s is there twice"));
   CHECK(refused({"--undecided", "maybe"}, "--undecided maybe: expected pass or fail"));
-  CHECK(refused({"--json", "/no/such/dir/report.json"}, "/no/such/dir/report.json: cannot be written"));
+  CHECK(one_line(
+      bench.bakeoff({"compare", "--baseline", build, "--candidate", build, "--json", "/no/such/dir/report.json", spec}),
+      4, "cannot write /no/such/dir/report.json: No such file or directory"));
   CHECK(one_line(bench.bakeoff({"compare", "--baseline", "nowhere", "--candidate", build, spec}), 2,
                  "nowhere is not a directory"));
   CHECK(one_line(bench.bakeoff({"compare", "--baseline", build, spec}), 2,
@@ -1052,6 +1054,21 @@ TEST_CASE("a run is exported, bundled, and compared with itself, but not with on
   CHECK(same.output.find("1.000") != std::string::npos);
   // With itself a run is equal, yet not shown to be so to the last digit.
   CHECK(ends_with_line(bench.bakeoff({"compare", bench.out(), bench.out(), "--margin", "0.000001"}), 3, "undecided: "));
+  // What is no file of its own is written where it is, and not replaced by one: a device would be gone for all.
+  for (const char* device : {"/dev/null", "/dev/full"}) {
+    const std::filesystem::path link = bench.dir.path() / "device";
+    std::filesystem::remove(link);
+    std::filesystem::create_symlink(device, link);
+    const int status = std::string(device) == "/dev/full" ? 4 : 0;
+    const test::Finished compared =
+        bench.bakeoff({"compare", bench.out(), bench.out(), "--margin", "0.95", "--json", link.string()});
+    CHECK(compared.status == status);
+    CHECK(compared.output == same.output);
+    CHECK(compared.errors.find(": fine: ") != std::string::npos);
+    CHECK(bench.bakeoff({"bundle", bench.out(), "--out", link.string()}).status == status);
+    CHECK(std::filesystem::is_symlink(link));
+    CHECK(std::filesystem::is_character_file(device));
+  }
   CHECK(ends_with_line(
       bench.bakeoff({"compare", bench.out(), bench.out(), "--margin", "0.000001", "--undecided", "pass"}), 0,
       "undecided: "));

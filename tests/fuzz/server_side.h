@@ -8,5 +8,6 @@ namespace bakeoff::fuzz {
 void request(std::string_view bytes);
 void target(std::string_view bytes);
 void conditional(std::string_view bytes);
+void beside_llhttp(std::string_view bytes);  // where it is installed
 
 }  // namespace bakeoff::fuzz

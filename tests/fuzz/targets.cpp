@@ -197,6 +197,14 @@ const std::vector<Target>& targets() {
        {"GET /a.txt?q#f HTTP/1.1\r\nHost: a\r\nConnection: close\r\nIf-None-Match: \"x\", W/\"y\"\r\n\r\n",
         "POST http://h:80/ HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
         "HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n\r\n"}},
+#ifdef BAKEOFF_LLHTTP
+      {"llhttp",
+       "the servers' parser beside llhttp's",
+       beside_llhttp,
+       {"GET /a.txt?q#f HTTP/1.1\r\nHost: a\r\nConnection: close, keep-alive\r\nUpgrade: x\r\n\r\n",
+        "\r\nHEAD http://h:80/ HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
+        "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n\r\n"}},
+#endif
       {"target",
        "names below the root",
        target,

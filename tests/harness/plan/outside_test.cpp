@@ -46,7 +46,8 @@ TEST_CASE("the shipped outside servers can be read and prepared") {
     CHECK_THROWS_WITH(server.program(),
                       Catch::Contains("is not installed; on Debian: apt-get install " + server.package));
   }
-  CHECK_THROWS_AS(load_outside("no-such-server"), UsageError);
+  CHECK_THROWS_WITH(load_outside("no-such-server"), Catch::Contains(", nginx, or give a path"));
+  CHECK_THROWS_WITH(load_outside("ngnix"), "there is no outside server `ngnix`; did you mean `nginx`?");
 }
 
 TEST_CASE("a server of others may be of no package, and its program is named by a whole path") {
