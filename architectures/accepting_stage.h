@@ -30,7 +30,8 @@ class AcceptingStage {
     poller->watch(worker.listener.fd(), Interest::read);
     DescriptorSet accepted(options.descriptors);
     for (;;) {
-      if (options.admission != Admission::refuse) wait_for_room();
+      if (options.admission != Admission::refuse) worker.rest([&] { wait_for_room(); });
+      worker.waits();
       worker.waited(*poller, poller->wait(-1).size());
       while (server_.draining()) ::pause();  // its work is done
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {

@@ -53,8 +53,9 @@ const Architecture architecture = {
 
 void serve(Server& server) {
   run_alone(server, [&](Worker& worker, int) {
+    worker.be_called("loop");
     EventLoop loop(server, worker, server.options().connections);
-    const auto helpers = make_helper_pool(own.helpers, server.options().workers, server.root().fd());
+    const auto helpers = make_helper_pool(own.helpers, server.options().workers, server.root().fd(), server.trace());
     // A job's name: the connection's descriptor below, and above what tells it from earlier jobs of that number.
     std::vector<HelperPool::Token> job_of(static_cast<std::size_t>(server.options().descriptors));
     HelperPool::Token last_job = 0;

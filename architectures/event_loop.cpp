@@ -23,6 +23,7 @@ void EventLoop::run(const WaitForDisk& wait_for_disk, const GiveUp& give_up, std
   most_wait_ms_ = most_wait_ms;
   const AcceptPriority accept_priority = server_.options().accept_priority;
   while (!ending_) {
+    worker_.waits();
     const auto events = poller_->wait(deadlines_.wait_ms(worker_.clock.now_ms()));
     worker_.waited(*poller_, events.size());
     const bool clients_wait = std::any_of(events.begin(), events.end(),

@@ -33,8 +33,10 @@ const Architecture architecture = {
 };
 
 void serve(Server& server) {
-  run_processes(server, server.options().workers, Descriptors::separate,
-                [](Worker& worker, int) { accept_and_serve(worker); });
+  run_processes(server, server.options().workers, Descriptors::separate, [](Worker& worker, int number) {
+    worker.be_called("process", number + 1);
+    accept_and_serve(worker);
+  });
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ using FreeWorkers = std::counting_semaphore<>;
 void be_boss(Worker& worker, Connections& connections, FreeWorkers& free_workers) {
   const bool refuses = worker.server.options().admission == Admission::refuse;
   for (;;) {
-    if (!refuses) free_workers.acquire();
+    if (!refuses) worker.rest([&] { free_workers.acquire(); });
     const int fd = wait_for_client(worker);
     if (fd < 0) return;
     if (refuses && !free_workers.try_acquire()) {
@@ -84,12 +84,19 @@ void be_boss(Worker& worker, Connections& connections, FreeWorkers& free_workers
 void serve(Server& server) {
   const int threads = server.options().workers;
   if (own.dispatch == Dispatch::accept) {
-    run_threads(server, threads, [](Worker& worker, int) { accept_and_serve(worker); });
+    run_threads(server, threads, [](Worker& worker, int number) {
+      worker.be_called("thread", number + 1);
+      accept_and_serve(worker);
+    });
   }
   Connections connections(0);  // never longer than there are free workers
   FreeWorkers free_workers(server.options().connections);
   run_threads(server, threads + 1, [&](Worker& worker, int number) {
-    if (number == 0) return be_boss(worker, connections, free_workers);
+    if (number == 0) {
+      worker.be_called("boss");
+      return be_boss(worker, connections, free_workers);
+    }
+    worker.be_called("thread", number);
     be_worker(worker, connections, free_workers);
   });
 }

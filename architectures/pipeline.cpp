@@ -1,11 +1,11 @@
 // Pipeline: WatPipe's four stages (Pariag 2007, section 6).
 //
-//   who waits        the stage that owns the phase: stage 1 for clients, stage 2 for requests, stage 3 for space in a
-//                    socket; a thread of stage 4, for the disk
-//   what is shared   the address space: one cache, under a lock; a connection belongs to one stage at a time, and
-//                    stages hand over batches by merging sets of descriptors
-//   what can block   a writer thread. Stages 3 and 4 run in turn, so stage 3 waits for the batch, though not for a
-//                    writer that waits for the disk: all of them have to, before nobody else is served
+//   who waits        stage 1, for clients; stage 2, for requests; stage 3, for space in sockets; a writer thread of
+//                    stage 4, for the disk
+//   what is shared   the address space: one cache, under a lock. A connection belongs to one stage at a time; a stage
+//                    hands a batch of them to the next
+//   what can block   a writer thread, for the disk. The other writers go on; when all of them wait, nobody gets a
+//                    reply. Stage 3 sleeps while the writers send a batch, but does not wait for those at the disk
 //   knobs            --workers (writer threads), --connections, --poller (select in the paper), --accept-limit
 //
 //            +----------+     +-------------+     +-----------------+  batch  +-------------+
@@ -125,7 +125,7 @@ class Pipeline {
         for (const Item& item : batch) in_hand.insert(item.fd);
         in_turn.clear();
         in_turn.swap(batch);
-        writers_.run(in_turn, written);
+        worker.rest([&] { writers_.run(in_turn, written); });
         settle();
         in_hand.for_each([&](int fd) { stage.release(fd); });
       }
@@ -170,6 +170,8 @@ class Pipeline {
 void serve(Server& server) {
   Pipeline pipeline(server);
   run_threads(server, 3 + server.options().workers, [&](Worker& worker, int number) {
+    constexpr const char* stages[] = {"stage 1, accept", "stage 2, read", "stage 3, find writable"};
+    number < 3 ? worker.be_called(stages[number]) : worker.be_called("writer", number - 2);
     switch (number) {
       case 0: pipeline.stage1_accept(worker);
       case 1: pipeline.stage2_read(worker);

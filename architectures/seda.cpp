@@ -68,10 +68,10 @@ class Seda {
         to_read_(server.options().descriptors),
         to_room_(server.options().descriptors),
         accepting_(server, to_read_),
-        parse_(server, settings(0), [this](Worker& w, Stage::Batch& b) { parse(w, b); }),
-        cache_(server, settings(1), [this](Worker& w, Stage::Batch& b) { look_up(w, b); }),
-        miss_(server, miss_settings(2), [this](Worker& w, Stage::Batch& b) { miss(w, b); }),
-        send_(server, settings(3), [this](Worker& w, Stage::Batch& b) { send(w, b); }) {
+        parse_(server, settings(0, "parse"), [this](Worker& w, Stage::Batch& b) { parse(w, b); }),
+        cache_(server, settings(1, "cache"), [this](Worker& w, Stage::Batch& b) { look_up(w, b); }),
+        miss_(server, miss_settings(2, "miss"), [this](Worker& w, Stage::Batch& b) { miss(w, b); }),
+        send_(server, settings(3, "send"), [this](Worker& w, Stage::Batch& b) { send(w, b); }) {
     for (Stage* stage : stages()) stage->start();
   }
 
@@ -238,17 +238,18 @@ class Seda {
     }
   }
 
-  Stage::Settings settings(int place) const {
+  Stage::Settings settings(int place, const char* name) const {
     const int threads = server_.options().workers;
-    return {.first_worker = own_threads + place * threads,
+    return {.name = name,
+            .first_worker = own_threads + place * threads,
             .most_threads = threads,
             .all_at_start = own.thread_control_ms == 0,
             .queue_bound = static_cast<std::size_t>(own.queue_bound),
             .controls_batches = own.batch_control};
   }
   // One at a time: who waits for the disk must not keep from the rest of the pool what came with it.
-  Stage::Settings miss_settings(int place) const {
-    Stage::Settings one = settings(place);
+  Stage::Settings miss_settings(int place, const char* name) const {
+    Stage::Settings one = settings(place, name);
     one.most_at_once = 1;
     one.overload_target_ms = own.overload_target_ms;
     return one;
@@ -268,6 +269,8 @@ class Seda {
 void serve(Server& server) {
   Seda seda(server);
   run_threads(server, Seda::own_threads, [&](Worker& worker, int number) {
+    constexpr const char* names[] = {"accept", "read", "find room", "control"};
+    worker.be_called(names[number]);
     switch (number) {
       case 0: seda.accept(worker);
       case 1: seda.read(worker);

@@ -36,7 +36,8 @@ const Architecture architecture = {
 
 void serve(Server& server) {
   const int each = (server.options().connections + server.options().workers - 1) / server.options().workers;
-  run_processes(server, server.options().workers, Descriptors::common, [&](Worker& worker, int) {
+  run_processes(server, server.options().workers, Descriptors::common, [&](Worker& worker, int number) {
+    worker.be_called("process", number + 1);
     EventLoop loop(server, worker, each);
     loop.run([&](Connection& connection) { return connection.advance(worker); });
   });

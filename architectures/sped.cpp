@@ -29,6 +29,7 @@ const Architecture architecture = {
 
 void serve(Server& server) {
   run_alone(server, [&](Worker& worker, int) {
+    worker.be_called("loop");
     EventLoop loop(server, worker, server.options().connections);
     loop.run([&](Connection& connection) { return connection.advance(worker); });
   });

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <memory>
 #include <new>
+#include <optional>
 
 #include "architectures/timed_send.h"
 #include "core/connection.h"
@@ -46,7 +47,12 @@ const Architecture architecture = {
 // The kernel worker thread that this runs on, as a worker of the server.
 Worker& this_disk_worker(Server& server) {
   static std::atomic<int> next = 1;  // 0 is the kernel thread of the user-level threads
-  thread_local const std::unique_ptr<Worker> worker = server.make_worker(next++);
+  thread_local const std::unique_ptr<Worker> worker = [&] {
+    const int number = next++;
+    std::unique_ptr<Worker> made = server.make_worker(number);
+    made->be_called("kernel worker", number);
+    return made;
+  }();
   worker->clock.refresh();
   return *worker;
 }
@@ -70,9 +76,11 @@ std::optional<Want> work(Connection& connection, Worker& worker) {
   return want;
 }
 
-void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& threads) {
+// All user-level threads share the worker; what it does is recorded as done by the thread that has it.
+void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& threads, TraceRecorder* trace) {
   Want want = Want::disk;
   for (bool proceed = true;;) {
+    worker.trace = trace;
     if (proceed) {
       worker.clock.refresh();
       want = connection.advance(worker);
@@ -101,6 +109,7 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
     }
     if (!in_time) {
       worker.clock.refresh();
+      worker.trace = trace;
       want = connection.expire(worker);
       proceed = false;
     }
@@ -110,14 +119,18 @@ void serve_on_user_thread(Connection& connection, Worker& worker, UserThreads& t
 void serve(Server& server) {
   const Options& options = server.options();
   const std::unique_ptr<Worker> worker = server.make_worker(0);
+  worker->be_called("scheduler");
   UserThreads threads({.mechanism = options.poller,
                        .descriptors = options.descriptors,
                        .disk_workers = options.workers,
                        .deadline_grain_ms = options.deadline_grain_ms,
-                       .newcomers_first = options.accept_priority == AcceptPriority::accepting});
+                       .newcomers_first = options.accept_priority == AcceptPriority::accepting,
+                       .trace = worker->trace});
   threads.on_turn([&](const UserThreads::Counters& counters) { worker->stats.set_user_threads(counters); });
   const int listener = worker->listener.fd();
+  int named = 0;
   const auto accept_and_serve = [&] {
+    std::optional<TraceRecorder> trace;  // in the order in which they come to serve
     while (!server.draining()) {
       const bool full = server.occupancy().open() >= options.connections;
       if (full && !server.occupancy().can_make_room(false)) {
@@ -137,11 +150,16 @@ void serve(Server& server) {
       }
       if (full) server.occupancy().end_longest_idle();
       if (options.accept_limit == 0) threads.wake_shared(listener, 1);  // there may be more
+      if (server.trace() != nullptr && !trace) {
+        trace.emplace(*server.trace(), "", LaneKind::user_thread);
+        trace->rename("thread", ++named);
+      }
+      worker->trace = trace ? &*trace : nullptr;
       Connection connection(fd, *worker);
       if (options.accept_priority == AcceptPriority::accepting)
         threads.yield();  // until everybody who is here has been accepted
       try {
-        serve_on_user_thread(connection, *worker, threads);
+        serve_on_user_thread(connection, *worker, threads, worker->trace);
       } catch (const std::bad_alloc&) {
         worker->stats.closed_no_memory.add();
       }

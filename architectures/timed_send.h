@@ -19,7 +19,9 @@ auto send_timed(Connection& connection, Worker& worker, Attempt attempt) {
   if (want != Want::writable || connection.body_bytes_left() != left) return want;  // some bytes were sent
   worker.stats.room_waits.add();
   pollfd socket{connection.fd(), POLLOUT, 0};
-  ::poll(&socket, 1, patience_ms);  // however it ends, the second attempt tells
+  worker.waits();
+  const int ready = ::poll(&socket, 1, patience_ms);  // however it ends, the second attempt tells
+  if (worker.trace != nullptr) worker.trace->end_wait(ready > 0 ? 1 : 0);
   worker.clock.refresh();
   return attempt();
 }

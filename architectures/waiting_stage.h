@@ -30,6 +30,7 @@ struct WaitingStage {
   // drains, calls drain(fd) for each that waits.
   template <class Ready, class Drain>
   void wait(Worker& worker, Ready ready, Drain drain) {
+    worker.waits();
     const auto events = poller->wait(deadlines.wait_ms(worker.clock.now_ms()));
     worker.waited(*poller, events.size());
     bool drains = false;

@@ -69,6 +69,7 @@ Connection::Connection(int fd, Worker& worker)
   worker.clock.refresh();  // its worker may have waited, or been busy with others, for any time
   deadline_ms_ = worker.clock.now_ms() + server_.options().request_timeout_ms;
   server_.occupancy().idle_begins(fd_);
+  if (worker.trace != nullptr) trace_number_ = worker.trace->accepted(fd);
 }
 
 std::unique_ptr<Connection> Connection::make(int fd, Worker& worker) {
@@ -110,7 +111,8 @@ Want Connection::prepare(Worker& worker) {
 }
 
 Want Connection::transmit(Worker& worker) {
-  return unless_memory_ends(worker, [&] { return send_reply(worker); });
+  const auto send = [&] { return send_reply(worker); };
+  return unless_memory_ends(worker, [&] { return worker.trace == nullptr ? send() : recorded(worker, send); });
 }
 
 std::optional<Want> Connection::parse(Worker& worker) {
@@ -129,19 +131,55 @@ Want Connection::run(Worker& worker, std::initializer_list<Phase> not_yet) {
     for (const Phase phase : not_yet) {
       if (before == phase) return Want::writable;
     }
-    Want want = Want::close;
-    switch (before) {
-      case Phase::receiving: want = receive(worker); break;
-      case Phase::resolving: want = resolve(worker); break;
-      case Phase::pausing: want = pause(worker); break;
-      case Phase::sending: want = send_reply(worker); break;
-      case Phase::skipping: want = skip_body(worker); break;
-      case Phase::draining: want = drain(worker); break;
-    }
+    const Want want = worker.trace == nullptr ? step(worker) : recorded(worker, [&] { return step(worker); });
     if (want == Want::close || want == Want::disk || want == Want::timer || phase_ == before) return want;
     // The next request of a keep-alive connection is a new wait, unless it is already here.
     if (phase_ == Phase::receiving && unparsed().empty()) return Want::readable;
   }
+}
+
+inline Want Connection::step(Worker& worker) {
+  switch (phase_) {
+    case Phase::receiving: return receive(worker);
+    case Phase::resolving: return resolve(worker);
+    case Phase::pausing: return pause(worker);
+    case Phase::sending: return send_reply(worker);
+    case Phase::skipping: return skip_body(worker);
+    case Phase::draining: return drain(worker);
+  }
+  BAKEOFF_CHECK(false);
+}
+
+// Whether the next send may wait for the disk though nobody asked (--residency=none). A system call: for what is
+// recorded alone. Where the kernel does not tell, whatever keeps a send waiting is the socket if it may, else the disk.
+bool Connection::may_wait_for_pages(bool may_wait_for_socket) const {
+  if (pin_.file == nullptr || end_ == offset_) return false;
+  const FileBytes& bytes = pin_.file->bytes;
+  if (bytes.memory != nullptr && !bytes.mapped) return false;
+  const Residency check = bytes.mapped ? Residency::mincore : Residency::cachestat;
+  if (!is_supported(check)) return !may_wait_for_socket;
+  return !is_resident(check, bytes, offset_, std::min(end_ - offset_, residency_range_bytes));
+}
+
+// The same step, written down: from when to when, what it may have waited for, and what is wanted then.
+// REQUIRES: worker.trace != nullptr.
+template <class Step>
+[[gnu::noinline]] auto Connection::recorded(Worker& worker, Step step) -> decltype(step()) {
+  const bool sends = phase_ == Phase::sending;
+  const bool waits_for_socket =
+      sends ? server_.options().send == Sending::blocking : server_.waits_in_calls() && phase_ != Phase::resolving;
+  const bool waits_for_disk = disk_announced_ || (sends && may_wait_for_pages(waits_for_socket));
+  const TraceKind kind = waits_for_disk     ? TraceKind::step_on_disk
+                         : waits_for_socket ? TraceKind::step_on_socket
+                                            : TraceKind::step;
+  const std::uint64_t sent_before = offset_;
+  TraceEvent event = worker.trace->begin(kind, trace_number_, static_cast<std::uint8_t>(phase_));
+  const auto told = step();
+  event.phase_after = static_cast<std::uint8_t>(phase_);
+  event.want = static_cast<std::uint8_t>(std::optional<Want>(told).value_or(Want::writable));
+  event.amount = sends ? offset_ - std::min(sent_before, offset_) : in_hand_.size();
+  worker.trace->end(event);
+  return told;
 }
 
 Want Connection::receive(Worker& worker) {
@@ -448,13 +486,16 @@ Want Connection::drain(Worker& worker) {
 
 std::optional<Want> Connection::wait_for_disk(Worker& worker) {
   BAKEOFF_CHECK(disk_announced_ || phase_ == Phase::sending);
-  return unless_memory_ends(worker, [&]() -> std::optional<Want> {
+  const auto wait = [&]() -> std::optional<Want> {
     if (phase_ == Phase::resolving) {
       resolve(worker);
       return std::nullopt;
     }
-    disk_announced_ = true;
     return send_reply(worker);
+  };
+  return unless_memory_ends(worker, [&] {
+    disk_announced_ = true;
+    return worker.trace == nullptr ? wait() : recorded(worker, wait);
   });
 }
 
@@ -473,6 +514,7 @@ Want Connection::reject(Worker& worker) {
 DiskJob Connection::disk_job() const {
   BAKEOFF_CHECK(disk_announced_);
   DiskJob job;
+  job.connection = trace_number_;
   job.offset = offset_;
   job.length = 0;
   job.whole_bytes = 0;

@@ -19,6 +19,7 @@
 #include "core/http/request_parser.h"
 #include "core/http/response_head.h"
 #include "core/http/synthetic_reply.h"
+#include "core/phase.h"
 #include "core/want.h"
 
 namespace bakeoff {
@@ -91,20 +92,14 @@ class Connection {
   std::uint64_t body_bytes_left() const { return end_ - offset_; }
 
   int fd() const { return fd_; }
+  // Its number in what is recorded (--trace-events); 0 where nothing is.
+  std::uint32_t trace_number() const { return trace_number_; }
 
   // Answers 503 and closes; for a server that has all the connections it wants.
   static void refuse(int fd, Worker& worker);
 
  private:
-  enum class Phase : std::uint8_t {
-    receiving,  // reading and parsing a request
-    resolving,  // from its name to a pinned file
-    pausing,    // a synthetic reply is not yet due
-    sending,    // head and body
-    skipping,   // the rest of a request's body that nobody asked for
-    draining,   // the response said close: bytes still sent by the peer are read and dropped, or a reset would destroy
-                // the response
-  };
+  using Phase = ServingPhase;
 
   struct SyntheticBody {
     std::uint64_t seed;  // of content()
@@ -115,6 +110,10 @@ class Connection {
   static auto unless_memory_ends(Worker& worker, Step step) -> decltype(step());
   std::string_view unparsed() const { return std::string_view(input_).substr(input_offset_); }
   Want run(Worker& worker, std::initializer_list<Phase> not_yet);
+  Want step(Worker& worker);
+  bool may_wait_for_pages(bool may_wait_for_socket) const;
+  template <class Step>
+  auto recorded(Worker& worker, Step step) -> decltype(step());
   Want send_reply(Worker& worker);
   Want receive(Worker& worker);
   Want resolve(Worker& worker);
@@ -142,9 +141,10 @@ class Connection {
   bool keep_alive_ = true;
   bool disk_announced_ = false;  // Want::disk was returned: the next step may wait
   bool drain_after_ = false;
-  bool leaving_ = false;  // told to end for a newcomer when its request had just come: the last one
+  bool leaving_ = false;        // told to end for a newcomer when its request had just come: the last one
   bool space_awaited_ = false;  // --send=poll-first: the send buffer was found to have space for this reply
   std::int16_t status_ = 0;
+  std::uint32_t trace_number_ = 0;
   std::int64_t deadline_ms_;
 
   // What was received and is not yet parsed, or belongs to a request that waits; empty while idle. In the common case,

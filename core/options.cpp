@@ -3,16 +3,18 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <iostream>
 #include <limits>
+#include <sstream>
 
 #include <boost/program_options.hpp>
 #include <nlohmann/json.hpp>
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
+#include "core/trace/region.h"
 
 namespace bakeoff {
 namespace po = boost::program_options;
@@ -215,6 +217,9 @@ std::vector<OptionRow> table(Options& options, Flexible& flexible, const Archite
       switch_option("defer-accept", "accept a connection only once it has sent something", options.defer_accept),
       switch_option("dynamic", "answer targets like /dynamic/burn-200us/wait-5ms/size-1000 with synthetic replies",
                     options.dynamic),
+      number_option("trace-events",
+                    "record what each worker does, for bakeoff trace: so many events, the newest; 0: nothing [0]",
+                    options.trace_events, 0, TraceRegion::most_events),
   };
   rows.insert(rows.end(), architecture.own_options.begin(), architecture.own_options.end());
   return rows;
@@ -379,7 +384,9 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
     throw UsageError(std::string(error.what()) + "; --help lists the options");
   }
   if (given.count("help") != 0) {
-    std::cout << shown;
+    std::ostringstream text;
+    text << shown;
+    write_to_standard_output(text.str());
     return std::nullopt;
   }
   const bool only_describe = given.count("describe") != 0;
@@ -403,7 +410,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv, const Ar
   if (!only_describe) return options;
   nlohmann::ordered_json description = describe(architecture);
   description["connections"] = options.connections;
-  std::cout << description.dump() << '\n';
+  write_to_standard_output(description.dump() + "\n");
   return std::nullopt;
 }
 

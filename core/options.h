@@ -74,6 +74,7 @@ struct Options {
   int send_buffer_bytes = 0;  // 0: as the kernel tunes it
   bool defer_accept = false;
   bool dynamic = false;  // targets of synthetic_reply.h are answered
+  int trace_events = 0;  // that each worker keeps of what it did, for bakeoff trace; 0: nothing is recorded
 
   // What follows is worked out, not typed.
   int descriptors = 0;         // one past the highest descriptor that a process may have

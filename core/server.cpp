@@ -17,6 +17,9 @@
 #include "core/base/check.h"
 #include "core/base/errors.h"
 #include "core/base/patient_output.h"
+#include "core/base/signals.h"
+#include "core/base/standard_output.h"
+#include "core/base/untrusted.h"
 #include "core/files/shared_cache.h"
 #include "core/files/shared_descriptor_table.h"
 #include "core/sharing/lock.h"
@@ -97,9 +100,8 @@ FileCache::Settings cache_settings(const Options& options) {
 }  // namespace
 
 sigset_t stop_signals() {
-  sigset_t stop;
-  sigemptyset(&stop);
-  for (const int signal : {SIGTERM, SIGINT, SIGQUIT, SIGHUP}) sigaddset(&stop, signal);
+  // As they were at the start: later a worker's process ignores what its parent heeds.
+  static const sigset_t stop = heeded({SIGTERM, SIGINT, SIGQUIT, SIGHUP});
   return stop;
 }
 
@@ -113,6 +115,10 @@ Worker::Worker(Server& its_server, int number, WorkerStats& its_stats, std::uniq
       own_clock_(std::move(its_clock)),
       scratch_memory_(std::make_unique_for_overwrite<char[]>(scratch_bytes)) {
   scratch = {scratch_memory_.get(), scratch_bytes};
+  if (server.trace() == nullptr) return;
+  own_trace_ = std::make_unique<TraceRecorder>(*server.trace(), "worker");
+  trace = own_trace_.get();
+  be_called("worker", number);
 }
 
 FileCache& Worker::find_cache() {
@@ -124,6 +130,7 @@ FileCache& Worker::find_cache() {
 }
 
 void Worker::waited(const Poller& poller, std::size_t ready) {
+  if (trace != nullptr) trace->end_wait(ready);
   clock.refresh();
   stats.polls.add();
   stats.poll_ready.add(ready);
@@ -141,6 +148,7 @@ Server::Server(const Options& options, const Architecture& architecture, Sharing
       drain_fd_(open_drain_fd()),
       occupancy_(occupancy_settings(options_)),
       stats_(architecture.name),
+      trace_(options_.trace_events > 0 ? std::make_unique<TraceRegion>(options_.trace_events) : nullptr),
       memory_for_the_end_(std::make_unique_for_overwrite<char[]>(memory_for_the_end_bytes)) {
   root_.check_kernel();
   const FileCache::Settings settings = cache_settings(options_);
@@ -195,7 +203,10 @@ std::unique_ptr<Poller> Server::make_poller() {
 
 Listener::Accepted Server::accept(Worker& worker) {
   const DescriptorTable::Window window(*descriptors_);
+  const bool recorded = worker.trace != nullptr && waits_in_calls();
+  if (recorded) worker.trace->begin_wait();
   const Listener::Accepted accepted = accept_unless_draining(worker.listener);
+  if (recorded) worker.trace->end_wait(accepted.outcome == Listener::Outcome::accepted ? 1 : 0);
   switch (accepted.outcome) {
     case Listener::Outcome::accepted:
       worker.stats.accepts.add();
@@ -271,7 +282,13 @@ void Server::announce_ready() {
   ready["port"] = listeners_.front().port();
   ready["workers"] = options_.workers;
   ready["options"] = to_json(options_, architecture_);
-  std::cout << ready.dump() << std::endl;
+  try {
+    write_to_standard_output(json_text(ready) + "\n");
+  } catch (const StartError& error) {
+    // Nobody learns the port. The workers are there already, and end with this process.
+    std::cerr << architecture_.name << ": " << error.what() << std::endl;
+    std::_Exit(4);
+  }
 }
 
 // Piece by piece: there may be thousands of workers, and no memory left but what was set aside for this.

@@ -22,6 +22,7 @@
 #include "core/options.h"
 #include "core/sharing/shared_memory.h"
 #include "core/stats_region.h"
+#include "core/trace/recorder.h"
 
 namespace bakeoff {
 
@@ -55,12 +56,32 @@ struct Worker {
   HeadEnd head_end;
   std::span<char> scratch;  // holds nothing between two calls
 
-  // A wait in the event mechanism has ended: the time is another, and it counts.
+  // Around a wait in the event mechanism. Afterwards the time is another, and the wait counts.
+  void waits() {
+    if (trace != nullptr) trace->begin_wait();
+  }
   void waited(const Poller& poller, std::size_t ready);
+
+  // Around a wait for another thread of this server. BLOCKS: as `wait` does.
+  template <class Wait>
+  void rest(Wait wait) {
+    if (trace == nullptr) return wait();
+    TraceEvent event = trace->begin(TraceKind::rest);
+    wait();
+    trace->end(event);
+  }
+
+  // What it does is recorded there: nullptr unless --trace-events says so.
+  TraceRecorder* trace = nullptr;
+  // What it is called where that is shown: "loop", or "thread 3" for number 3. "worker 3" where nobody says.
+  void be_called(std::string_view name, int its_number = 0) {
+    if (trace != nullptr) trace->rename(name, its_number);
+  }
 
  private:
   FileCache& find_cache();
 
+  std::unique_ptr<TraceRecorder> own_trace_;
   std::unique_ptr<Clock> own_clock_;
   std::unique_ptr<char[]> scratch_memory_;
 };
@@ -99,6 +120,9 @@ class Server {
   static constexpr int most_workers = StatsRegion::most_workers;
   // The counters of that worker, which must not run meanwhile.
   WorkerStats& stats_of(int number) { return stats_.of_worker(number); }
+
+  // What this program records; nullptr unless --trace-events says so.
+  TraceRegion* trace() { return trace_.get(); }
 
   // A poller for this process. Throws StartError.
   std::unique_ptr<Poller> make_poller();
@@ -158,6 +182,7 @@ class Server {
   std::atomic<bool> ending_{false};
   Occupancy occupancy_;
   StatsRegion stats_;
+  std::unique_ptr<TraceRegion> trace_;
   std::unique_ptr<char[]> memory_for_the_end_;
   std::unique_ptr<DescriptorTable> descriptors_;
   std::unique_ptr<CacheMemory> cache_memory_;

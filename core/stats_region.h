@@ -12,6 +12,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "core/sharing/visible_memory.h"
 #include "core/stats.h"
 
 namespace bakeoff {
@@ -25,9 +26,6 @@ class StatsRegion {
   // Of a running server, to read: the process may be any of the server's that shares its descriptors. Throws UsageError
   // when it is none, may not be looked at, or is of a build that counts otherwise.
   static StatsRegion of_process(pid_t pid);
-
-  StatsRegion(StatsRegion&& other) noexcept;
-  ~StatsRegion();
 
   // REQUIRES: 0 <= number < most_workers, and the region is this process's own.
   WorkerStats& of_worker(int number);
@@ -44,11 +42,10 @@ class StatsRegion {
     std::atomic<int> used;  // one past the highest worker that there was
   };
   static constexpr std::size_t size_bytes = sizeof(Header) + most_workers * sizeof(WorkerStats);
-  StatsRegion(int fd, bool writable);
+  explicit StatsRegion(VisibleMemory memory);
 
-  int fd_;
-  std::size_t bytes_ = 0;
-  Header* header_ = nullptr;
+  VisibleMemory memory_;
+  Header* header_;
 };
 
 }  // namespace bakeoff

@@ -72,7 +72,7 @@ Gate::Gate(std::vector<std::string> cells, std::vector<Guard> guards, ValidityLi
   for (const std::string& cell : cells) {
     for (const Guard& guard : guards) {
       BAKEOFF_CHECK(guard.margin > 0 && guard.margin < 1 && can_be_guarded(guard.metric));
-      judgements_.push_back({cell, guard, 0, {}, {}, {}, Verdict::undecided});
+      judgements_.push_back({cell, guard, 0, 0, {}, {}, {}, Verdict::undecided});
     }
   }
   hypotheses_.resize(judgements_.size());
@@ -110,7 +110,11 @@ void Gate::add(const std::string& cell, const Trial& baseline, const Trial& cand
     if (judgements_[i].cell != cell) continue;
     const auto a = goodness(baseline, judgements_[i].guard.metric),
                b = goodness(candidate, judgements_[i].guard.metric);
-    if (a && b) hypotheses_[i].log_ratios.push_back(*b - *a);
+    if (a && b) {
+      hypotheses_[i].log_ratios.push_back(*b - *a);
+    } else if (before.empty() && after.empty()) {
+      ++judgements_[i].missing;
+    }
   }
 }
 

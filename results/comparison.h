@@ -46,6 +46,7 @@ struct Judgement {
   std::string cell;
   Guard guard;
   std::uint32_t pairs = 0;
+  std::uint32_t missing = 0;  // further pairs without a failure, in which one of the two has no such figure
   // Candidate over baseline, of the figure as it is measured; limits that hold whenever one looks. Empty: not
   // known yet.
   std::optional<double> ratio, lower, upper;

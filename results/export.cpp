@@ -1,4 +1,5 @@
 #include "results/export.h"
+#include "core/base/untrusted.h"
 
 #include <fmt/format.h>
 
@@ -302,7 +303,7 @@ std::string to_google_benchmark(const ExperimentResult& result) {
     }
     if (!trials.empty()) ++family;
   }
-  return ordered_json{{"context", context}, {"benchmarks", benchmarks}}.dump(1) + "\n";
+  return json_text(ordered_json{{"context", context}, {"benchmarks", benchmarks}}, 1) + "\n";
 }
 
 std::string to_bencher(const ExperimentResult& result) {
@@ -330,7 +331,7 @@ std::string to_bencher(const ExperimentResult& result) {
       if (figure.upper) one["upper_value"] = *figure.upper * measure.factor;
     }
   }
-  return all.dump(1) + "\n";
+  return json_text(all, 1) + "\n";
 }
 
 std::string to_gnuplot(const ExperimentResult& result) {
@@ -390,7 +391,7 @@ std::string to_gnuplot(const ExperimentResult& result) {
 const std::vector<ExportFormat>& export_formats() {
   static const std::vector<ExportFormat> formats = {
       {"json", "result.json, by results/schema/result.schema.json",
-       [](const ExperimentResult& result) { return to_json(result).dump(1) + "\n"; }},
+       [](const ExperimentResult& result) { return json_text(to_json(result), 1) + "\n"; }},
       {"csv", "a row a trial", to_csv},
       {"markdown", "tables for a page", [](const ExperimentResult& result) { return to_markdown(result); }},
       {"github", "a step summary: append it to $GITHUB_STEP_SUMMARY",

@@ -1,4 +1,5 @@
 #include "results/stored_comparison.h"
+#include "core/base/untrusted.h"
 
 #include <fmt/format.h>
 
@@ -22,7 +23,7 @@ std::vector<double> logarithms(const CellResult& cell, const MetricName& by) {
 
 std::string shown(const nlohmann::json& value) {
   if (value.is_null()) return "unknown";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 }  // namespace
@@ -90,7 +91,7 @@ StoredComparison compare_stored(const ExperimentResult& baseline, const Experime
           continue;
         }
         comparison.judgements.push_back(
-            {id, guard, static_cast<std::uint32_t>(some.after.size()), {}, {}, {}, Verdict::undecided});
+            {id, guard, static_cast<std::uint32_t>(some.after.size()), 0, {}, {}, {}, Verdict::undecided});
         samples.push_back(std::move(some));
       }
     }

@@ -267,12 +267,16 @@ std::string ranking_of(const ExperimentResult& result, const std::string& contes
 
 // What a reader must know before the tables.
 std::string warnings(const ExperimentResult& result) {
-  std::size_t trials = 0, without_cpu = 0, cells = 0, unsettled = 0;
+  std::size_t trials = 0, without_cpu = 0, cells = 0, unsettled = 0, attempts = 0, voided = 0;
+  std::map<std::string, std::size_t> causes;
   for (const CellResult& cell : result.cells) {
     cells += cell.trials.empty() ? 0 : 1;
     unsettled += std::any_of(cell.reasons.begin(), cell.reasons.end(),
                              [](const std::string& reason) { return reason.starts_with("not settled"); });
     for (const Trial& trial : cell.trials) {
+      ++attempts;
+      voided += trial.void_causes.empty() ? 0 : 1;
+      for (const std::string& cause : trial.void_causes) ++causes[cause];
       const auto& replies = trial.figures[Metric::replies_per_s];
       if (!trial.counted || !replies || *replies <= 0) continue;
       ++trials;
@@ -280,6 +284,15 @@ std::string warnings(const ExperimentResult& result) {
     }
   }
   std::string text;
+  if (voided * 2 > attempts) {
+    const auto most = std::max_element(causes.begin(), causes.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    text += fmt::format(
+        "WARNING: {} of {} attempts at trials were void, mostly: {}. Stop what else runs on this machine; bakeoff "
+        "doctor "
+        "says what it finds.\n",
+        voided, attempts, most->first);
+  }
   if (without_cpu > 0) {
     text += fmt::format(
         "WARNING: {} of {} trials have no CPU figures: others took the harness's processor. Use longer trials "
@@ -427,10 +440,11 @@ std::string tables(const ExperimentResult& result, const TableStyle& style) {
   const std::string of_waits = waits(result, style);
   const std::string notes = worker_mark_note(result) + placement_note(result.environment);
   // Of a search for peaks each rate is a cell: matrices of them would say nothing that the peaks do not.
-  if (!result.peaks.empty()) return peak_table(result, style) + (notes.empty() ? "" : "\n" + notes);
-  const std::string warned = warnings(result);
-  return warned + (warned.empty() ? "" : "\n") + matrices(result, style) + "\n" + ranking(result, style) +
-         (of_waits.empty() ? "" : "\n" + of_waits) + (notes.empty() ? "" : "\n" + notes);
+  std::string warned = warnings(result);
+  if (!warned.empty()) warned += "\n";
+  if (!result.peaks.empty()) return warned + peak_table(result, style) + (notes.empty() ? "" : "\n" + notes);
+  return warned + matrices(result, style) + "\n" + ranking(result, style) + (of_waits.empty() ? "" : "\n" + of_waits) +
+         (notes.empty() ? "" : "\n" + notes);
 }
 
 bool is_micro(const ExperimentResult& result) {

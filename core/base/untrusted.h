@@ -49,6 +49,12 @@ nlohmann::json parse_untrusted(std::string_view text, const std::string& where);
 // The same; discarded (is_discarded()) where the text is not JSON or too deep.
 nlohmann::json parse_untrusted_or_discard(std::string_view text);
 
+// JSON as text, on one line or indented. JSON is UTF-8 and names may be any bytes: what is no UTF-8 becomes U+FFFD.
+template <class Json>
+std::string json_text(const Json& json, int indent = -1) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 // What an error of the JSON library says, without the library's own prefix.
 std::string plain_words(const nlohmann::json::exception& error);
 

@@ -1,7 +1,8 @@
 #include "core/base/version.h"
 
-#include <iostream>
 #include <string_view>
+
+#include "core/base/standard_output.h"
 
 namespace bakeoff {
 
@@ -13,7 +14,7 @@ std::string version_line(const std::string& program) {
 
 bool answered_version(int argc, const char* const* argv, const std::string& program) {
   if (argc != 2 || std::string_view(argv[1]) != "--version") return false;
-  std::cout << version_line(program) << std::flush;
+  write_to_standard_output(version_line(program));
   return true;
 }
 

@@ -9,7 +9,8 @@ namespace bakeoff {
 // Changes since then show only in the hashes in environment.json.
 std::string version_line(const std::string& program);
 
-// Whether the command line is --version alone; it has been answered on standard output then.
+// Whether the command line is --version alone; it has been answered on standard output then. StartError when that
+// cannot be written.
 bool answered_version(int argc, const char* const* argv, const std::string& program);
 
 }  // namespace bakeoff

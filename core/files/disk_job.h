@@ -15,6 +15,7 @@ struct DiskJob {
   std::uint64_t offset;       // bytes
   std::uint64_t length;       // bytes to bring into the page cache; 0: the name alone is resolved
   std::uint64_t whole_bytes;  // a file no longer than this is brought in whole
+  std::uint32_t connection;   // whose it is, in what is recorded (--trace-events)
   std::uint32_t path_bytes;
   std::array<char, longest_path> path;  // relative to the document root, not terminated
 

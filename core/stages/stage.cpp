@@ -113,6 +113,7 @@ void Stage::done(Worker& worker, const Event& event) {
 }
 
 void Stage::work(Worker& worker, int number) {
+  worker.be_called(settings_.name, number - settings_.first_worker + 1);
   const std::chrono::milliseconds patience(threads_control_.settings().idle_ms);
   Batch batch;
   batch.reserve(settings_.most_at_once);

@@ -29,7 +29,8 @@ class Stage {
   using Handler = std::function<void(Worker& worker, Batch& batch)>;
 
   struct Settings {
-    int first_worker = 0;  // its threads are workers first_worker ... first_worker + most_threads - 1
+    const char* name = "stage";  // of its threads, where what they do is shown
+    int first_worker = 0;        // its threads are workers first_worker ... first_worker + most_threads - 1
     int most_threads = 1;
     bool all_at_start = false;            // else one thread begins, and look() adds to it
     std::size_t queue_bound = 1024;       // events that the queue holds at most

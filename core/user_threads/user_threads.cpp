@@ -396,7 +396,9 @@ bool UserThreads::State::take_events(int stop_fd, const std::function<bool()>& o
   }
   ++counters.polls;
   counters.polled_descriptors += poller->watched() - own_descriptors;
+  if (settings.trace != nullptr) settings.trace->begin_wait();
   const std::span<const Ready> events = poller->wait(timeout_ms);
+  if (settings.trace != nullptr) settings.trace->end_wait(events.size());
   counters.found_ready += events.size();
 
   bool go_on = true;

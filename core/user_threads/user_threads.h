@@ -10,6 +10,7 @@
 
 #include "core/events/poller.h"
 #include "core/stats.h"
+#include "core/trace/recorder.h"
 
 namespace bakeoff {
 
@@ -25,6 +26,7 @@ class UserThreads {
     // Policy A of von Behren 2003, section 5: threads that wait_shared() go before all others once their descriptor is
     // ready. Otherwise policy C: behind those that are ready to run.
     bool newcomers_first = false;
+    TraceRecorder* trace = nullptr;  // where the scheduler records its waits
   };
   using Counters = UserThreadCounters;
 

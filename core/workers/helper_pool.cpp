@@ -34,6 +34,7 @@
 #include "core/base/clock.h"
 #include "core/base/errors.h"
 #include "core/sharing/blocking_queue.h"
+#include "core/trace/recorder.h"
 
 namespace bakeoff {
 namespace {
@@ -119,7 +120,8 @@ class CountingPool : public HelperPool {
   const Counters& counters() const override { return counters_; }
 
  protected:
-  CountingPool(int most, int root_fd) : most_(static_cast<std::size_t>(most)), root_fd_(root_fd) {
+  CountingPool(int most, int root_fd, TraceRegion* trace)
+      : most_(static_cast<std::size_t>(most)), root_fd_(root_fd), trace_(trace) {
     BAKEOFF_CHECK(most >= 1);
   }
 
@@ -134,10 +136,27 @@ class CountingPool : public HelperPool {
 
   const std::size_t most_;
   const int root_fd_;
+  TraceRegion* const trace_;
   std::function<void(int fd)> watch_;
   std::function<void(int fd)> unwatch_;
   Counters counters_;
 };
+
+// What helpers do with a job. Takes no lock and no memory.
+void do_job(const DiskJob& job, int root_fd, TraceRecorder* recorder) {
+  if (recorder == nullptr) return bring_into_memory(job, root_fd);
+  TraceEvent event = recorder->begin(TraceKind::job, job.connection);
+  bring_into_memory(job, root_fd);
+  recorder->end(event);
+}
+
+std::optional<TraceRecorder> recorder_of_helper(TraceRegion* trace, std::uint64_t number) {
+  std::optional<TraceRecorder> recorder;
+  if (trace == nullptr) return recorder;
+  recorder.emplace(*trace, "helper", LaneKind::helper);
+  recorder->rename("helper", static_cast<int>(number));
+  return recorder;
+}
 
 // --- processes ---
 
@@ -152,7 +171,7 @@ void close_all(unsigned first, unsigned last) {
 
 // The life of a helper process. Only async-signal-safe calls: another thread of the parent may have held any lock when
 // this process was forked.
-[[noreturn]] void run_helper_process(int jobs_fd, int root_fd, pid_t parent) {
+[[noreturn]] void run_helper_process(int jobs_fd, int root_fd, pid_t parent, std::optional<TraceRecorder> recorder) {
   // First, so that a connection that the parent closes just now is really closed.
   const auto [low, high] = std::minmax({static_cast<unsigned>(jobs_fd), static_cast<unsigned>(root_fd)});
   if (low > 0) close_all(0, low - 1);
@@ -172,7 +191,7 @@ void close_all(unsigned first, unsigned last) {
     const ssize_t got = ::recv(jobs_fd, &job, sizeof job, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) ::_exit(0);
-    bring_into_memory(job, root_fd);
+    do_job(job, root_fd, recorder ? &*recorder : nullptr);
     const char notification = 0;
     if (::send(jobs_fd, &notification, 1, MSG_NOSIGNAL) != 1) ::_exit(0);
   }
@@ -182,7 +201,7 @@ void close_all(unsigned first, unsigned last) {
 // dead helper is an error, not a SIGPIPE.
 class ProcessPool final : public CountingPool {
  public:
-  ProcessPool(int most, int root_fd) : CountingPool(most, root_fd) {
+  ProcessPool(int most, int root_fd, TraceRegion* trace) : CountingPool(most, root_fd, trace) {
     free_.reserve(most_);
     dying_.reserve(2 * most_);
   }
@@ -304,7 +323,7 @@ class ProcessPool final : public CountingPool {
     {
       const SignalsBlocked blocked;
       pid = ::fork();
-      if (pid == 0) run_helper_process(ends[1], root_fd_, parent);
+      if (pid == 0) run_helper_process(ends[1], root_fd_, parent, recorder_of_helper(trace_, counters_.started + 1));
     }
     ::close(ends[1]);
     if (pid < 0) {
@@ -354,7 +373,8 @@ class ProcessPool final : public CountingPool {
 // they use.
 class ThreadPool final : public CountingPool {
  public:
-  ThreadPool(int most, int root_fd) : CountingPool(most, root_fd), common_(std::make_shared<Common>(root_fd)) {}
+  ThreadPool(int most, int root_fd, TraceRegion* trace)
+      : CountingPool(most, root_fd, trace), common_(std::make_shared<Common>(root_fd)) {}
 
   // BLOCKS: disk, until each helper is done with the job in hand, no longer than a second.
   ~ThreadPool() override {
@@ -429,7 +449,9 @@ class ThreadPool final : public CountingPool {
     const SignalsBlocked blocked;  // inherited: signals are for the thread that serves
     const std::lock_guard lock(common_->mutex);
     try {
-      std::thread([common = common_] { help(*common); }).detach();
+      std::thread([common = common_, recorder = recorder_of_helper(trace_, counters_.started + 1)]() mutable {
+        help(*common, recorder ? &*recorder : nullptr);
+      }).detach();
     } catch (const std::exception&) {  // no thread, or no memory for one
       return;                          // the helpers there are will do
     }
@@ -438,12 +460,12 @@ class ThreadPool final : public CountingPool {
     ++counters_.started;
   }
 
-  static void help(Common& common) {
+  static void help(Common& common, TraceRecorder* recorder) {
     ::prctl(PR_SET_NAME, helper_name);
     while (const std::optional<Queued> queued = common.queue.pop()) {
       if (common.ending) continue;
       if (queued->since_ns != 0) common.waited_ns += static_cast<std::uint64_t>(monotonic_ns() - queued->since_ns);
-      bring_into_memory(queued->job, common.root_fd);
+      do_job(queued->job, common.root_fd, recorder);
       common.finished.add(queued->token);
     }
     const std::lock_guard lock(common.mutex);
@@ -459,9 +481,9 @@ class ThreadPool final : public CountingPool {
 
 }  // namespace
 
-std::unique_ptr<HelperPool> make_helper_pool(HelperKind kind, int most, int root_fd) {
-  if (kind == HelperKind::processes) return std::make_unique<ProcessPool>(most, root_fd);
-  return std::make_unique<ThreadPool>(most, root_fd);
+std::unique_ptr<HelperPool> make_helper_pool(HelperKind kind, int most, int root_fd, TraceRegion* trace) {
+  if (kind == HelperKind::processes) return std::make_unique<ProcessPool>(most, root_fd, trace);
+  return std::make_unique<ThreadPool>(most, root_fd, trace);
 }
 
 }  // namespace bakeoff

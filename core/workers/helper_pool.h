@@ -8,6 +8,7 @@
 
 #include "core/files/disk_job.h"
 #include "core/stats.h"
+#include "core/trace/region.h"
 
 namespace bakeoff {
 
@@ -49,6 +50,7 @@ class HelperPool {
 // no connection outlives the server's close. The pool waits for them by their process ids alone. Both kinds end when
 // the pool is destroyed (BLOCKS: disk, for a read under way, at most a second) or its process dies; helper processes
 // already when the thread that submits ends. Throws StartError.
-std::unique_ptr<HelperPool> make_helper_pool(HelperKind kind, int most, int root_fd);
+// trace: where they record what they do; nullptr: nowhere.
+std::unique_ptr<HelperPool> make_helper_pool(HelperKind kind, int most, int root_fd, TraceRegion* trace = nullptr);
 
 }  // namespace bakeoff

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/signals.h"
 #include "core/base/version.h"
 namespace {
 
@@ -66,7 +67,19 @@ std::string canned_reply(std::size_t body_bytes) {
 }
 
 int listen_on(const Options& options, std::uint16_t& port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  sockaddr_storage storage{};
+  auto* ipv4 = reinterpret_cast<sockaddr_in*>(&storage);
+  auto* ipv6 = reinterpret_cast<sockaddr_in6*>(&storage);
+  if (inet_pton(AF_INET, options.address.c_str(), &ipv4->sin_addr) == 1) {
+    storage.ss_family = AF_INET;
+    ipv4->sin_port = htons(options.port);
+  } else if (inet_pton(AF_INET6, options.address.c_str(), &ipv6->sin6_addr) == 1) {
+    storage.ss_family = AF_INET6;
+    ipv6->sin6_port = htons(options.port);
+  } else {
+    throw CannotStart("not an IP address: " + options.address);
+  }
+  const int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) cannot("socket");
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -74,17 +87,12 @@ int listen_on(const Options& options, std::uint16_t& port) {
   if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options.congestion.data(),
                  static_cast<socklen_t>(options.congestion.size())) != 0)
     cannot("congestion control " + options.congestion);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(options.port);
-  if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1)
-    throw CannotStart("not an IPv4 address: " + options.address);
-  socklen_t length = sizeof address;
-  if (bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0)
+  socklen_t length = storage.ss_family == AF_INET ? sizeof *ipv4 : sizeof *ipv6;
+  if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0)
     cannot("bind " + options.address + ":" + std::to_string(options.port));
   if (listen(fd, 65535) != 0) cannot("listen");
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) cannot("getsockname");
-  port = ntohs(address.sin_port);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) cannot("getsockname");
+  port = ntohs(storage.ss_family == AF_INET ? ipv4->sin_port : ipv6->sin6_port);
   return fd;
 }
 
@@ -202,10 +210,7 @@ double cpu_s() {
 
 void run(const Options& options) {
   raise_descriptor_limit();
-  sigset_t stops;
-  sigemptyset(&stops);
-  sigaddset(&stops, SIGTERM);
-  sigaddset(&stops, SIGINT);
+  const sigset_t stops = bakeoff::heeded({SIGTERM, SIGINT, SIGHUP});
   sigprocmask(SIG_BLOCK, &stops, nullptr);
   const int signals = signalfd(-1, &stops, SFD_CLOEXEC);
   if (signals < 0) cannot("signalfd");
@@ -234,16 +239,16 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
-  if (bakeoff::answered_version(argc, argv, "bakeoff-ceiling")) return 0;
   Options options;
   po::options_description description("bakeoff-ceiling: answers everything that arrives with one canned reply");
   description.add_options()("help,h", "this text")                                                               //
-      ("address", po::value(&options.address)->default_value(options.address), "IPv4 address to listen on")      //
+      ("address", po::value(&options.address)->default_value(options.address), "IP address to listen on")        //
       ("port", po::value(&options.port)->default_value(options.port), "0: any free one")                         //
       ("body-bytes", po::value(&options.body_bytes)->default_value(options.body_bytes), "of each reply's body")  //
       ("poller", po::value(&options.poller)->default_value(options.poller), "epoll, the only one")               //
       ("congestion", po::value(&options.congestion)->default_value(options.congestion), "TCP congestion control");
   try {
+    if (bakeoff::answered_version(argc, argv, "bakeoff-ceiling")) return 0;
     po::variables_map given;
     po::store(po::parse_command_line(argc, argv, description), given);
     po::notify(given);

@@ -152,7 +152,6 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
-  if (bakeoff::answered_version(argc, argv, "bakeoff-minimal-client")) return 0;
   Options options;
   po::options_description description("bakeoff-minimal-client: a closed loop that looks at nothing");
   description.add_options()("help,h", "this text")                                                               //
@@ -163,6 +162,7 @@ int main(int argc, char** argv) {
       ("duration", po::value(&options.duration_s)->default_value(options.duration_s), "measured time, seconds")  //
       ("warmup", po::value(&options.warmup_s)->default_value(options.warmup_s), "before it, seconds");
   try {
+    if (bakeoff::answered_version(argc, argv, "bakeoff-minimal-client")) return 0;
     po::variables_map given;
     po::store(po::parse_command_line(argc, argv, description), given);
     if (given.count("help") != 0) {

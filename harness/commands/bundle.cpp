@@ -1,10 +1,10 @@
 #include "harness/commands/commands.h"
 
 #include <cstdio>
-#include <fstream>
+#include <ostream>
 
-#include "core/base/errors.h"
 #include "harness/commands/command_line.h"
+#include "harness/load/output_file.h"
 #include "harness/run/bundle.h"
 
 namespace bakeoff {
@@ -19,11 +19,10 @@ int bundle_command(Reactor&, const Arguments& arguments) {
   po::variables_map given;
   if (!read_options("bundle", arguments, options, 1, given)) return exit_status::fine;
   const std::filesystem::path folder = word(given, 0, "bundle", "a run's folder");
-  const ArchiveFiles files = bundle_files(folder);
   if (out.empty()) out = std::filesystem::absolute(folder / "").lexically_normal().parent_path().string() + ".tar.gz";
-  std::ofstream file(out, std::ios::binary);
-  file << tar_gz(files);
-  if (!file.flush()) throw StartError("cannot write " + out);
+  const OutputFile file(out);
+  const ArchiveFiles files = bundle_files(folder);
+  file.write([&](std::ostream& stream) { stream << tar_gz(files); });
   std::fprintf(stderr, "%s: %zu files\n", out.c_str(), files.size());
   return exit_status::fine;
 }

@@ -8,7 +8,7 @@ const std::vector<std::pair<int, const char*>>& exit_statuses() {
       {exit_status::policy_failed, "a policy failed: a regression, a server without a valid cell"},
       {exit_status::usage, "usage or specification"},
       {exit_status::undecided, "undecided (compare, unless --undecided pass)"},
-      {exit_status::not_started, "a server did not start or verify"},
+      {exit_status::not_started, "a server did not start or verify, or an output cannot be written"},
       {exit_status::interrupted, "interrupted, to be resumed"},
   };
   return statuses;
@@ -35,6 +35,9 @@ const std::vector<SubCommand>& sub_commands() {
       {"figures", "[RUN] [--format svg|pdf] [--width LENGTH] [--out DIR]",
        "a run's figures as files for papers, each with its Vega-Lite specification", figures_command},
       {"bundle", "RUN [--out FILE]", "one archive from which a run can be repeated", bundle_command},
+      {"trace", "SPEC|ARCHITECTURE... [--requests N] [--duration T] [--disk MODEL] [--out DIR]",
+       "show where requests wait in a server: a page that can be played, pictures, and traces for Perfetto",
+       trace_command},
       {"micro", "NAME [--trials N] [--duration T] [--out DIR]",
        "the papers' experiments without a network; see bakeoff list micro", micro_command},
       {"serve", "PRESET|ARCHITECTURE --root DIR [...]", "run one server by hand", serve_command, true},

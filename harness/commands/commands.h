@@ -48,6 +48,7 @@ int stats_command(Reactor& reactor, const Arguments& arguments);
 int list_command(Reactor& reactor, const Arguments& arguments);
 int serve_command(Reactor& reactor, const Arguments& arguments);
 int verify_command(Reactor& reactor, const Arguments& arguments);
+int trace_command(Reactor& reactor, const Arguments& arguments);
 int micro_command(Reactor& reactor, const Arguments& arguments);
 int report_command(Reactor& reactor, const Arguments& arguments);
 int figures_command(Reactor& reactor, const Arguments& arguments);

@@ -7,14 +7,17 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "harness/commands/command_line.h"
 #include "harness/commands/comparison_formats.h"
 #include "harness/ground/network.h"
 #include "harness/load/duration.h"
+#include "harness/load/output_file.h"
 #include "harness/plan/plan.h"
 #include "harness/processes/processor_lock.h"
 #include "harness/run/experiment.h"
@@ -113,31 +116,44 @@ void print(const std::vector<Judgement>& judgements) {
              stdout);
 }
 
-// Written beside and renamed: what was there stays until the new one is whole.
-void write_json(const nlohmann::json& report, const std::string& file) {
-  if (file.empty()) return;
-  if (file == "-") {
-    std::cout << report.dump(1) << std::endl;
-    return;
-  }
-  const std::string unfinished = file + ".new";
-  std::ofstream out(unfinished);
-  out << report.dump(1) << "\n";
-  if (!out.flush() || std::rename(unfinished.c_str(), file.c_str()) != 0) throw StartError("cannot write " + file);
-}
-
-void check_writable(const std::string& file) {
-  if (file.empty() || file == "-") return;
-  if (!std::ofstream(file + ".new")) throw UsageError("bakeoff compare: --json " + file + ": cannot be written");
+// The place for the JSON; it is looked at before anything is measured. StartError when it cannot be written.
+std::optional<OutputFile> json_output(const CompareSettings& settings) {
+  if (settings.json_file.empty()) return std::nullopt;
+  return OutputFile(settings.json_file);
 }
 
 bool prints_table(const CompareSettings& settings) { return settings.format.empty() && settings.json_file != "-"; }
 
-// Where it was asked to go. All that is known of the comparison is in the report.
-void write_report(const nlohmann::json& report, const CompareSettings& settings) {
-  write_json(report, settings.json_file);
+// Where it was asked to go. All that is known of the comparison is in the report. False when the file could not be
+// written after all: that takes nothing else with it.
+bool write_report(const nlohmann::json& report, const CompareSettings& settings,
+                  const std::optional<OutputFile>& json) {
   for (const ComparisonFormat& format : comparison_formats()) {
     if (format.name == settings.format) std::cout << format.write(report) << std::flush;
+  }
+  try {
+    if (json) json->write([&](std::ostream& out) { out << json_text(report, 1) << "\n"; });
+    return true;
+  } catch (const StartError& error) {
+    std::fprintf(stderr, "bakeoff compare: %s\n", error.what());
+    return false;
+  }
+}
+
+// A figure that is often not there is no verdict's sound ground. Once, whatever the number of cells.
+void warn_of_missing(const std::vector<Judgement>& judgements) {
+  std::map<std::string, std::pair<std::uint32_t, std::uint32_t>> missing;  // by figure: of how many pairs
+  for (const Judgement& one : judgements) {
+    auto& [without, all] = missing[path_of(one.guard.metric)];
+    without += one.missing;
+    all += one.missing + one.pairs;
+  }
+  for (const auto& [figure, pairs] : missing) {
+    if (pairs.first == 0) continue;
+    std::fprintf(stderr,
+                 "WARNING: %u of %u pairs have no %s: others took the harness's processor. Use longer trials (duration "
+                 "in [load]) or a quieter machine.\n",
+                 pairs.first, pairs.second, figure.c_str());
   }
 }
 
@@ -205,14 +221,16 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   Programs baseline(reactor, binaries_of(settings.baseline)), candidate(reactor, binaries_of(settings.candidate));
   baseline.check(spec);
   const std::vector<Cell> cells = feasible_cells(candidate, spec);
-  const double block_s = 2 * expected_trial_s(spec) * static_cast<double>(cells.size());
-  if (budget_s < first_look * block_s) {
+  const auto block_of = [&](double trial_s) { return 2 * trial_s * static_cast<double>(cells.size()); };
+  const double block_s = block_of(expected_trial_s(spec));
+  // What a trial takes beside its own times depends on the machine: it is no reason to refuse.
+  if (const double least_s = first_look * block_of(spec.warmup_s + spec.duration_s + spec.ceiling_s);
+      budget_s < least_s) {
     throw UsageError(fmt::format(
-        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, about {}; allow more, or give fewer cells",
-        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells",
-        duration_words(first_look * block_s)));
+        "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, at least {}; allow more, or give fewer cells",
+        settings.budget, first_look, cells.size(), cells.size() == 1 ? "cell" : "cells", duration_words(least_s)));
   }
-  check_writable(settings.json_file);
+  const std::optional<OutputFile> json = json_output(settings);
   const FileSets file_sets(reactor, spec, cells);
   const Placement placement = place(spec);
   const ProcessorLock lock(placement.occupied);
@@ -227,9 +245,9 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   const auto conclude = [&](const char* verdict, const std::string& why, int status) {
     report["verdict"] = verdict;
     report["why"] = why;
-    write_report(report, settings);
+    const bool written = write_report(report, settings, json);
     say_verdict(spec.name + " by " + names_of(guards), verdict, why);
-    return status;
+    return written ? status : exit_status::not_started;
   };
   if (const std::string note = network_note(spec); !note.empty()) std::fprintf(stderr, "%s\n", note.c_str());
   if (const std::string wrong = verify_all(baseline_runner, cells); !wrong.empty())
@@ -261,6 +279,7 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   report["looks"] = outcome.looks;
   report["trials"] = outcome.trials;
   if (prints_table(settings)) print(outcome.judgements);
+  warn_of_missing(outcome.judgements);
   if (outcome.void_trials > 0) {
     std::fprintf(stderr, "%u trials were void and repeated, %u pairs lost by it: others used the machine\n",
                  outcome.void_trials, outcome.lost_pairs);
@@ -300,7 +319,7 @@ int compare_results(const std::string& before, const std::string& after, const C
   }
   const std::vector<Guard> guards =
       read_guards(settings.by.empty() ? figures_of_stored(baseline, candidate) : settings.by, settings.margin);
-  check_writable(settings.json_file);
+  const std::optional<OutputFile> json = json_output(settings);
   const StoredComparison comparison = compare_stored(baseline, candidate, guards);
   nlohmann::json report = {{"schema_version", 2},
                            {"evidence", "stored"},
@@ -314,7 +333,7 @@ int compare_results(const std::string& before, const std::string& after, const C
   for (const Judgement& one : comparison.judgements) report["cells"].push_back(to_json(one));
   const char* const verdict = comparison.comparable ? to_string(comparison.verdict) : "not comparable";
   report["verdict"] = verdict;
-  write_report(report, settings);
+  const bool written = write_report(report, settings, json);
   if (prints_table(settings)) print(comparison.judgements);
   for (const std::string& one : comparison.failures) std::fprintf(stderr, "worse: %s\n", one.c_str());
   for (const std::string& one : comparison.left_out) std::fprintf(stderr, "left out: %s\n", one.c_str());
@@ -323,7 +342,7 @@ int compare_results(const std::string& before, const std::string& after, const C
                "stored results, measured at different times: weaker than `bakeoff compare --baseline BUILD --candidate "
                "BUILD SPEC`\n");
   say_verdict(baseline.name + " by " + names_of(guards), verdict, comparison.why);
-  return comparison.comparable ? status_of(comparison.verdict, settings) : exit_status::not_started;
+  return written && comparison.comparable ? status_of(comparison.verdict, settings) : exit_status::not_started;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/base/untrusted.h"
 #include "results/export.h"
 
 namespace bakeoff {
@@ -81,7 +82,7 @@ std::string to_junit(const json& report) {
 
 const std::vector<ComparisonFormat>& comparison_formats() {
   static const std::vector<ComparisonFormat> formats = {
-      {"json", "as --json", [](const json& report) { return report.dump(1) + "\n"; }},
+      {"json", "as --json", [](const json& report) { return json_text(report, 1) + "\n"; }},
       {"markdown", "a table", to_markdown},
       {"github", "for $GITHUB_STEP_SUMMARY", to_github},
       {"junit", "a test case a cell and figure", to_junit}};

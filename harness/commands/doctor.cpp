@@ -7,6 +7,7 @@
 
 #include "core/base/errors.h"
 #include "harness/commands/command_line.h"
+#include "harness/commands/table_output.h"
 #include "harness/machine/doctor.h"
 #include "harness/plan/plan.h"
 #include "harness/run/experiment.h"
@@ -82,15 +83,16 @@ int doctor_command(Reactor& reactor, const Arguments& arguments) {
   po::variables_map given;
   if (!read_options("doctor", arguments, options, 0, given)) return exit_status::fine;
 
-  const bool colour = may_colour();
+  const bool colour = style_of_stdout(false).colour;
   Severity worst = Severity::fine;
   const auto tell = [&](const Finding& finding) {
     constexpr const char* marks[] = {"fine  ", "limits", "SPOILS"};
     constexpr const char* colours[] = {"\x1b[32m", "\x1b[33m", "\x1b[31m"};
     const auto severity = static_cast<std::size_t>(finding.severity);
-    std::fprintf(stderr, "%s%s%s  %s\n", colour ? colours[severity] : "", marks[severity], colour ? "\x1b[0m" : "",
-                 finding.what.c_str());
-    if (!finding.mend.empty()) std::fprintf(stderr, "          mend: %s\n", finding.mend.c_str());
+    std::printf("%s%s%s  %s\n", colour ? colours[severity] : "", marks[severity], colour ? "\x1b[0m" : "",
+                finding.what.c_str());
+    if (!finding.mend.empty()) std::printf("          mend: %s\n", finding.mend.c_str());
+    std::fflush(stdout);
     worst = std::max(worst, finding.severity);
   };
   for (const Finding& finding : diagnose(examine_machine())) tell(finding);
@@ -103,7 +105,7 @@ int doctor_command(Reactor& reactor, const Arguments& arguments) {
     constexpr double useful = 0.05;
     const bool noisy = noise.floor > useful;
     tell({noisy ? Severity::spoils : Severity::fine, text,
-          noisy ? "stop what else runs; more --pairs lower it, of short trials rather than long ones" : ""});
+          noisy ? "stop what else runs; many short trials differ less than few long ones" : ""});
   }
   return worst == Severity::spoils ? exit_status::policy_failed : exit_status::fine;
 }

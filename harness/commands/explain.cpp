@@ -7,9 +7,13 @@
 
 #include "core/base/data_dir.h"
 #include "core/base/errors.h"
+#include "core/toml/strict_toml.h"
 #include "harness/commands/command_line.h"
 #include "harness/ground/programs.h"
+#include "harness/plan/outside.h"
 #include "harness/plan/preset.h"
+#include "harness/plan/specification.h"
+#include "workloads/workload.h"
 
 namespace bakeoff {
 namespace {
@@ -45,14 +49,49 @@ std::string joined(const nlohmann::json& values) {
 
 }  // namespace
 
+void check_is_server(const Programs& programs, const std::string& name) {
+  try {
+    programs.find(name);
+    return;
+  } catch (const UsageError&) {
+  }
+  const auto is_among = [&](const auto& list) {
+    return std::any_of(list.begin(), list.end(), [&](const auto& one) { return one.name == name; });
+  };
+  const std::string what = "`" + name + "` is ";
+  if (is_among(list_experiments()))
+    throw UsageError(what + "an experiment; see bakeoff plan " + name + ", and " +
+                     (experiments_dir() / (name + ".toml")).string());
+  if (is_among(list_workloads()))
+    throw UsageError(what + "a workload; see workloads/README.md and " + (workloads_dir() / (name + ".toml")).string());
+  if (is_among(list_outside()))
+    throw UsageError(what + "a server of others; see " + (outside_dir() / (name + ".toml")).string());
+  std::vector<std::string> known = Programs::architectures();
+  for (const Preset& preset : list_presets()) known.push_back(preset.name);
+  const std::string near = nearest_word(name, known);
+  throw UsageError("there is no preset or architecture `" + name + "`; " +
+                   (near.empty() ? "see bakeoff list presets architectures" : "did you mean `" + near + "`?"));
+}
+
 std::string explanation(Reactor& reactor, const std::string& name) {
   const auto preset = find_preset(name);
   const std::string architecture = preset ? preset->architecture : name;
   Programs programs(reactor);
+  if (!preset) check_is_server(programs, name);
   const nlohmann::json& description = programs.describe(architecture);
-  std::string text = name + (preset ? ": " + preset->description + "\n" : "\n");
-  if (preset) text += "paper: " + preset->paper + ", " + preset->section + "\n";
-  text += "architecture: " + architecture + ", after " + description.value("paper", "") + "\n";
+  std::string text = name;
+  if (preset) {
+    text += ": " + preset->description + "\npaper: " + preset->paper + ", " + preset->section +
+            "\narchitecture: " + architecture;
+  } else {
+    text += ": an architecture";
+  }
+  text += ", after " + description.value("paper", "") + "\n";
+  std::string built_on_it;
+  for (const Preset& one : list_presets()) {
+    if (one.architecture == name) built_on_it += (built_on_it.empty() ? "" : ", ") + one.name;
+  }
+  if (!preset && !built_on_it.empty()) text += "presets of it: " + built_on_it + "\n";
   const std::string comment = head_comment(architecture);
   text += comment.empty() ? "" : "\n" + comment;
   const auto sets = [&](const std::string& key) {
@@ -71,7 +110,8 @@ std::string explanation(Reactor& reactor, const std::string& name) {
   const nlohmann::json& workers = description.at("workers");
   if (!sets("workers")) {
     text += "  --workers: " + workers.value("meaning", "") + ", " + std::to_string(workers.value("min", 1)) + " to " +
-            std::to_string(workers.value("max", 1)) + "\n";
+            std::to_string(workers.value("max", 1)) + ", " + std::to_string(workers.value("default", 1)) +
+            " by default\n";
   }
   for (const auto& [key, values] : description.at("options").items()) {
     if (values.is_array() && !values.empty() && !sets(key)) text += "  --" + key + ": " + joined(values) + "\n";
@@ -118,16 +158,14 @@ int new_command(Reactor&, const Arguments& arguments) {
   };
   write(source, text);
   write(list, entries);
-  std::cout
-      << source.string()
-      << ": the smallest server that passes the conformance suite, one process that serves one connection after "
-         "another\n"
-      << list.string() << ": add_architecture(" << name
-      << ")\n"
-         "Read architectures/README.md (what is shared, and how each of the others waits), core/want.h (what a "
-         "connection\nasks for) and core/connection.h, then architectures/sped.cpp. Test it with ./bakeoff test -R "
-      << name << "\n"
-      << std::flush;
+  std::cout << source.string() << ": the smallest server that passes the conformance suite, one event loop\n"
+            << list.string() << ": add_architecture(" << name
+            << ")\n"
+               "Read architectures/README.md (what is shared, and how each of the others waits) and core/reference.md "
+               "(what an\n"
+               "architecture may call), then architectures/sped.cpp. Test it with ./bakeoff test -R "
+            << name << "\n"
+            << std::flush;
   return exit_status::fine;
 }
 

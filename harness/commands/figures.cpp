@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "harness/commands/command_line.h"
 #include "harness/processes/child.h"
 #include "harness/run/run_page.h"
@@ -87,7 +88,7 @@ int figures_command(Reactor& reactor, const Arguments& arguments) {
   for (const Chart& chart : charts) {
     const fs::path svg = place / (chart.id + ".svg");
     write(svg, figure_svg(chart, px, font_pt * 96 / 72));
-    write(place / (chart.id + ".vl.json"), to_vega_lite(chart).dump(1) + "\n");
+    write(place / (chart.id + ".vl.json"), json_text(to_vega_lite(chart), 1) + "\n");
     if (converter.empty()) continue;
     // The letters of a PDF are embedded, and those of an SVG become outlines: both look the same everywhere.
     const fs::path made = place / (chart.id + "." + format + ".new");

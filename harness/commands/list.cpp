@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "harness/commands/command_line.h"
 #include "harness/commands/micro_experiments.h"
 #include "harness/ground/programs.h"
@@ -78,7 +79,7 @@ int list_command(Reactor& reactor, const Arguments& arguments) {
       std::printf("%s%-26s%s\n", wanted.size() > 1 ? "  " : "", name.c_str(), what.c_str());
     std::fflush(stdout);
   }
-  if (as_json) std::cout << json.dump(2) << std::endl;
+  if (as_json) std::cout << json_text(json, 2) << std::endl;
   return exit_status::fine;
 }
 

@@ -10,6 +10,7 @@
 #include "core/toml/strict_toml.h"
 #include "harness/commands/command_line.h"
 #include "harness/commands/micro_experiments.h"
+#include "harness/commands/table_output.h"
 #include "harness/machine/environment.h"
 #include "harness/plan/plan.h"
 #include "harness/run/experiment.h"
@@ -193,7 +194,7 @@ int micro_command(Reactor& reactor, const Arguments& arguments) {
   const json environment = capture_environment(spec, programs, Placement{});
   RunFolder folder = RunFolder::create(out.empty() ? fresh_folder(spec.name) : std::filesystem::path(out));
   folder.write("spec.toml", spec.source_text);
-  folder.write("environment.json", environment.dump(2) + "\n");
+  folder.write("environment.json", json_text(environment, 2) + "\n");
 
   const double trial_s = makes_orders(experiment) ? 0.4 : warmup_s + static_cast<double>(duration_ms) * 1e-3 + 0.1;
   std::vector<Trial> measured;
@@ -209,11 +210,12 @@ int micro_command(Reactor& reactor, const Arguments& arguments) {
   }
   const ExperimentResult result = make_result(spec, cells, measured, {}, environment);
   const std::string table = scaling(result);
-  folder.write("result.json", to_json(result).dump(2) + "\n");
+  folder.write("result.json", json_text(to_json(result), 2) + "\n");
   folder.write("tables.txt", table);
-  std::fprintf(stderr, "\n%s\nThe paper: %s\nLook for: %s\n\n%s\nresult: %s/result.json\n", experiment.title.c_str(),
-               experiment.found.c_str(), experiment.look_for.c_str(), scaling(result, TableStyle{may_colour()}).c_str(),
-               folder.path().c_str());
+  std::printf("\n%s\nThe paper: %s\nLook for: %s\n\n%s", experiment.title.c_str(), experiment.found.c_str(),
+              experiment.look_for.c_str(), scaling(result, style_of_stdout(false)).c_str());
+  std::fflush(stdout);
+  std::fprintf(stderr, "result: %s/result.json\n", folder.path().c_str());
   const bool all_valid =
       std::all_of(result.cells.begin(), result.cells.end(), [](const CellResult& cell) { return cell.valid; });
   return all_valid ? exit_status::fine : exit_status::policy_failed;

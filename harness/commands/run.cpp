@@ -1,6 +1,8 @@
 #include "harness/commands/commands.h"
 
 #include <cstdio>
+#include <fstream>
+#include <iostream>
 #include <set>
 
 #include "core/base/errors.h"
@@ -8,6 +10,7 @@
 #include "harness/commands/specification_argument.h"
 #include "harness/commands/table_output.h"
 #include "harness/ground/programs.h"
+#include "harness/hosts/server_host.h"
 #include "harness/machine/profile.h"
 #include "harness/plan/plan.h"
 #include "harness/run/experiment.h"
@@ -76,6 +79,19 @@ int with_folder(Programs& programs, const Specification& spec, RunFolder& folder
   return entered == ranked ? exit_status::fine : exit_status::policy_failed;
 }
 
+// On the host where the server is; the folder comes back with what the run wrote.
+int run_elsewhere(Programs& programs, const Specification& spec, const std::filesystem::path& folder, Search search,
+                  const Telling& telling, bool resume) {
+  std::vector<std::string> options;
+  if (!resume && !spec.scale.empty()) options.insert(options.end(), {"--scale", spec.scale});
+  if (!resume && spec.profile) options.emplace_back("--profile");
+  if (telling.strict) options.emplace_back("--strict");
+  const int status = run_on_server_host(programs, spec, folder, command_of(search), options, resume);
+  if (std::ifstream tables(folder / "tables.txt"); tables) std::cout << "\n" << tables.rdbuf() << std::flush;
+  if (!telling.quiet) std::fprintf(stderr, "result: %s/result.json\n", folder.c_str());
+  return status;
+}
+
 // The specification that a run's folder holds: from here on, of the copies that the folder has of all it names.
 Specification kept_specification(const RunFolder& folder, const std::string& scale, const std::string& name,
                                  bool profile) {
@@ -120,12 +136,19 @@ int run_or_tune(Reactor& reactor, const Arguments& arguments, Search search) {
         throw UsageError(out +
                          " holds a run of another specification or scale; leave SPEC out, or choose another --out");
       }
+      if (is_server_elsewhere(spec.hosts)) return run_elsewhere(programs, spec, folder.path(), search, telling, true);
       programs.check(spec);
       return with_folder(programs, spec, folder, search, telling);
     }
   }
   Specification spec = load_specification(word(given, 0, command, "an experiment's name or file"), scale);
   spec.profile = spec.profile || profile;
+  if (is_server_elsewhere(spec.hosts)) {
+    RunFolder folder = RunFolder::create(out.empty() ? fresh_folder(spec.name) : std::filesystem::path(out));
+    folder.write("spec.toml", spec.source_text);
+    keep_inputs(spec, folder);
+    return run_elsewhere(programs, spec, folder.path(), search, telling, false);
+  }
   // Errors are reported before anything is made.
   const std::vector<Cell> cells = feasible_cells(programs, spec, search);
   if (search == Search::full) say_if_long(spec, cells);

@@ -25,6 +25,7 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
                                      [](const std::string& one) { return one == "--help" || one == "-h"; });
   if (asks_help) std::cout << explanation(reactor, arguments[0]) << "\n" << std::flush;
   Arguments words;
+  const Programs programs(reactor);
   std::string architecture = arguments[0];
   if (const auto preset = find_preset(architecture)) {
     architecture = preset->architecture;
@@ -35,8 +36,10 @@ int serve_command(Reactor& reactor, const Arguments& arguments) {
           });
       if (!overridden) words.insert(words.end(), {"--" + key, value});
     }
+  } else {
+    check_is_server(programs, architecture);
   }
-  words.insert(words.begin(), Programs(reactor).find(architecture).string());
+  words.insert(words.begin(), programs.find(architecture).string());
   words.insert(words.end(), arguments.begin() + 1, arguments.end());
   std::vector<char*> pointers;
   for (std::string& one : words) pointers.push_back(one.data());

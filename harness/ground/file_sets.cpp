@@ -18,7 +18,7 @@ std::vector<std::string> workload_overrides(const Specification& spec, const Cel
 
 FileSets::FileSets(Reactor& reactor, const Specification& spec, const std::vector<Cell>& cells) {
   for (const Cell& cell : cells) {
-    const auto [place, is_new] = by_contest_.try_emplace(contest_of(cell));
+    const auto [place, is_new] = by_set_.try_emplace(cell.workload_set);
     if (!is_new) continue;
     place->second.workload = load_workload(spec.workload, workload_overrides(spec, cell));
     place->second.root = make_files(reactor, spec, place->second.workload);
@@ -26,8 +26,8 @@ FileSets::FileSets(Reactor& reactor, const Specification& spec, const std::vecto
 }
 
 const FileSets::Made& FileSets::of(const Cell& cell) const {
-  const auto found = by_contest_.find(contest_of(cell));
-  BAKEOFF_CHECK(found != by_contest_.end());
+  const auto found = by_set_.find(cell.workload_set);
+  BAKEOFF_CHECK(found != by_set_.end());
   return found->second;
 }
 

@@ -25,11 +25,11 @@ class FileSets {
     Workload workload;
     std::filesystem::path root;
   };
-  // Of a cell that it was made for.
+  // Of a cell that it was made for; the rate does not matter.
   const Made& of(const Cell& cell) const;
 
  private:
-  std::map<std::string, Made> by_contest_;
+  std::map<std::map<std::string, std::string>, Made> by_set_;  // Cell::workload_set
 };
 
 // Where file sets are made and reused: $BAKEOFF_FILES, else bakeoff/ in $XDG_CACHE_HOME or in ~/.cache if there is

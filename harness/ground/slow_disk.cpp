@@ -56,6 +56,7 @@ Command command_for(Programs& programs, const Specification& spec, const Cell& c
     add("--cache", {std::to_string(disk.cache_bytes)});
     add("--seed", {std::to_string(spec.seed)});
     command.arguments.push_back("--prefill");
+    if (spec.trace_events > 0) add("--trace-events", {std::to_string(spec.trace_events)});
   }
   return command;
 }

@@ -29,6 +29,8 @@ class SlowDisk {
   SlowDisk(const SlowDisk&) = delete;
   SlowDisk& operator=(const SlowDisk&) = delete;
 
+  pid_t pid() const { return child_.pid(); }
+
   // Unmounts and returns what the disk did; null when it did not end in order. BLOCKS.
   nlohmann::json stop();
 

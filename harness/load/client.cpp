@@ -90,6 +90,10 @@ Client::Client(const ClientOptions& options, Source& source, Model& model, Recor
                 std::clamp<std::int64_t>(std::min(options.timeout_ns, options.connect_timeout_ns) / 64, 1'000'000,
                                          50'000'000)),
       buffer_(new char[buffer_bytes]) {
+  for (std::uint32_t slot = 0; options_.trace != nullptr && slot < options_.connections; ++slot) {
+    recorders_.emplace_back(*options_.trace, "client", LaneKind::client);
+    recorders_.back().rename("client", static_cast<int>(options_.first_slot + slot + 1));
+  }
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) throw StartError(std::string("epoll_create1: ") + std::strerror(errno));
   // Open-loop requests leave to the microsecond, which no older call can wait for.
@@ -226,6 +230,9 @@ void Client::begin() {
   const std::int64_t now_ns = monotonic_ns();
   if (now_ns < begin_ns) return;
   begun_ = true;
+  for (std::int64_t late_ns = phases_.late_ns; late_ns < now_ns - begin_ns;) {
+    if (phases_.late_ns.compare_exchange_weak(late_ns, now_ns - begin_ns)) break;
+  }
   recorder_.set_window(phases_.start_ns.load(), phases_.end_ns.load());
   model_.begin(begin_ns);
   for (std::uint32_t slot = 0; slot < options_.connections; ++slot)
@@ -357,7 +364,7 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
     InFlight& request = in_flight(slot, i);
     if (request.again) continue;  // for its user it is one attempt, which began when it went out first
     request.times.sent_ns = now_ns;
-    recorder_.attempted(request.request->class_index, now_ns);
+    recorder_.attempted(slot, request.request->class_index, now_ns);
   }
   connection.body_bytes = 0;
   const ClientRequest& first = *in_flight(slot, 0).request;
@@ -369,6 +376,7 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
                                 : opened_for_them        ? connection.opening_ns
                                                          : now_ns;
   timeouts_.set(static_cast<int>(slot), began_ns + options_.timeout_ns);
+  if (!recorders_.empty()) record_asked(slot, count);
   if (count == 1) {
     recorder_.sent(1, first.text_bytes, now_ns);
     return send_text(slot, {first.text, first.text_bytes}, now_ns);
@@ -378,6 +386,15 @@ void Client::transmit(std::uint32_t slot, std::int64_t now_ns) {
     burst_text_.append(in_flight(slot, i).request->text, in_flight(slot, i).request->text_bytes);
   recorder_.sent(count, burst_text_.size(), now_ns);
   send_text(slot, burst_text_, now_ns);
+}
+
+void Client::record_asked(std::uint32_t slot, std::uint32_t count) {
+  TraceEvent asked;
+  asked.kind = TraceKind::asked;
+  asked.connection = options_.first_slot + slot + 1;
+  asked.amount = client_place(connections_[slot].fd, false);
+  asked.begin_ns = asked.end_ns = monotonic_ns();
+  for (std::uint32_t i = 0; i < count; ++i) recorders_[slot].add(asked);
 }
 
 void Client::send_text(std::uint32_t slot, std::string_view text, std::int64_t now_ns) {
@@ -532,6 +549,15 @@ bool Client::finish_reply(std::uint32_t slot, bool more_data, std::int64_t now_n
   } else {
     recorder_.replied(slot, request.class_index, done.times, connection.body_bytes, done.verify, now_ns);
   }
+  if (!recorders_.empty()) {
+    TraceEvent answered;
+    answered.kind = TraceKind::answered;
+    answered.connection = options_.first_slot + slot + 1;
+    answered.amount = connection.body_bytes;
+    answered.begin_ns = connection.first_byte_ns;
+    answered.end_ns = monotonic_ns();
+    recorders_[slot].add(answered);
+  }
   connection.served = true;
   connection.failures = 0;
 
@@ -615,7 +641,7 @@ void Client::fail(std::uint32_t slot, LoadError error, std::int64_t now_ns) {
     const InFlight& request = in_flight(slot, i);
     // One whose connection was never there did not become an attempt when it was sent.
     const bool sent = connection.unsent == 0 || request.again;
-    if (!sent) recorder_.attempted(request.request->class_index, now_ns);
+    if (!sent) recorder_.attempted(slot, request.request->class_index, now_ns);
     recorder_.failed(request.request->class_index, sent ? request.times.sent_ns : now_ns, error, now_ns);
   }
   if (connection.in_flight == 0) recorder_.failed(0, now_ns, error, now_ns);

@@ -15,6 +15,7 @@
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/events/deadline_wheel.h"
+#include "core/trace/recorder.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"
@@ -35,6 +36,7 @@ struct Phases {
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
   std::atomic<int> opening_errno{0};             // why one of them failed, 0 for none
   std::atomic<std::int64_t> begin_ns{never_ns};  // first requests
+  std::atomic<std::int64_t> late_ns{0};          // after begin_ns: when the last worker saw that it may begin
   std::atomic<std::int64_t> start_ns{never_ns};  // the measured window
   std::atomic<std::int64_t> end_ns{never_ns};
   // Where connections stay open after the end:
@@ -60,7 +62,8 @@ struct ClientOptions {
   std::uint32_t source_addresses = 1;        // 127.0.0.2 and on; 1: the kernel's choice
   std::uint32_t first_slot = 0;              // the number of this worker's first slot among all of the run's
   WaitingArrivals* waiting = nullptr;  // of all workers with a schedule; nullptr: there is one worker, or no schedule
-  std::uint32_t worker = 0;            // its number
+  std::uint32_t worker = 0;            // its number among them
+  TraceRegion* trace = nullptr;        // where each client records what it asked and got; nullptr: nowhere
 };
 
 // Slots that wait for the model, each at most once. The longest-parked one is next, so that all get their share.
@@ -146,6 +149,7 @@ class Client {
   int new_socket(std::uint32_t slot);
   void connected(std::uint32_t slot, std::int64_t now_ns);
   void transmit(std::uint32_t slot, std::int64_t now_ns);
+  void record_asked(std::uint32_t slot, std::uint32_t count);
   void send_text(std::uint32_t slot, std::string_view text, std::int64_t now_ns);
   void handle(std::uint32_t slot, std::uint32_t events);
   void receive(std::uint32_t slot);
@@ -187,6 +191,7 @@ class Client {
   WakeQueue wakes_;
   std::unique_ptr<char[]> buffer_;
   std::string burst_text_;
+  std::vector<TraceRecorder> recorders_;  // by slot; empty where nothing is recorded
 
   bool begun_ = false;
   bool measuring_ = false;

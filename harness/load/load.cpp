@@ -17,9 +17,11 @@
 #include <memory>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <thread>
 
 #include "core/base/errors.h"
+#include "harness/load/ranks.h"
 #include "harness/load/session_log.h"
 
 namespace bakeoff {
@@ -36,10 +38,10 @@ constexpr std::uint32_t connections_per_address = 2500;
 constexpr std::uint64_t first_model_stream = std::uint64_t{1} << 40;
 constexpr std::uint64_t schedule_stream = std::uint64_t{1} << 41;
 
-// How many workers it takes to have all connections; raises the limit on descriptors as far as it may.
-std::uint32_t choose_workers(const LoadSpec& spec) {
+// How many workers of this process it takes to have its connections; raises the limit on descriptors as far as it may.
+std::uint32_t choose_workers(const LoadSpec& spec, std::uint32_t connections) {
   const auto needed = [&](std::uint32_t workers) {
-    return rlim_t{(spec.connections + workers - 1) / workers} + spare_descriptors;
+    return rlim_t{(connections + workers - 1) / workers} + spare_descriptors;
   };
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -70,6 +72,13 @@ std::uint32_t choose_source_addresses(const LoadSpec& spec, const SocketAddress&
   if (!many || !target.is_loopback_ipv4()) return 1;
   return std::max(8u, (spec.connections + connections_per_address - 1) / connections_per_address);
 }
+
+// The workers of one process among all of the run's.
+struct Crew {
+  std::uint32_t first = 0;
+  std::uint32_t count = 1;
+  std::uint32_t of = 1;
+};
 
 // What one worker of all the run's does: its number, and its share of the connections.
 struct Share {
@@ -142,7 +151,6 @@ Json work(const LoadSpec& spec, ClientOptions options, const RequestFields& fiel
           const Share& share, Phases& phases) {
   options.connections = share.slots;
   options.first_slot = share.first_slot;
-  options.worker = share.number;
   const Parts parts = make_parts(spec, fields, requests, share, options.waiting);
   const auto classes = spec.workload ? static_cast<std::uint32_t>(spec.workload->classes.size()) : 1;
   Recorder recorder(share.slots, std::max(classes, 1u), spec.rate.has_value() || spec.times_s != nullptr);
@@ -297,7 +305,127 @@ void hold(const LoadSpec& spec, Phases& phases, const Workers& workers, const st
   phases.released = true;
 }
 
+ClientOptions client_options(const LoadSpec& spec, const std::atomic<bool>& stop) {
+  ClientOptions options;
+  options.target = first_that_accepts(resolve(spec.url), spec.url, spec.connect_timeout_ns, stop);
+  options.timeout_ns = spec.timeout_ns;
+  options.connect_timeout_ns = spec.connect_timeout_ns;
+  options.timeout_by_phase = spec.timeout_by_phase;
+  options.verify_every = spec.verify_every;
+  options.discard = spec.discard;
+  options.reader_bytes_per_s = spec.reader_bytes_per_s;
+  options.receive_buffer_bytes = spec.receive_buffer_bytes;
+  options.source_addresses = choose_source_addresses(spec, options.target);
+  return options;
+}
+
+// Ranks may have different numbers of workers, where limits on descriptors differ. The first of rank 0's is the run's
+// first one.
+void take_place(Ranks& ranks, Crew& crew) {
+  Json counts = Json::array();
+  for (const std::string& count : ranks.gather(std::to_string(crew.count)))
+    counts.push_back(static_cast<std::uint32_t>(std::stoul(count)));
+  const auto all = Json::parse(ranks.spread(counts.dump())).get<std::vector<std::uint32_t>>();
+  crew.first = std::accumulate(all.begin(), all.begin() + ranks.number(), 0u);
+  crew.of = std::accumulate(all.begin(), all.end(), 0u);
+}
+
+// A moment soon enough for nobody to notice, and late enough for all ranks to have heard of it; by this host's clock.
+std::int64_t agree_on_begin(Ranks& ranks, const std::vector<ClockOffset>& clocks) {
+  constexpr std::int64_t notice_ns = 50'000'000;
+  Json moments = Json::array();
+  if (ranks.number() == 0) {
+    const std::int64_t begin_ns = ranks.now_ns() + notice_ns;
+    for (const ClockOffset& clock : clocks) moments.push_back(begin_ns + clock.ahead_ns);
+  }
+  const Json told = Json::parse(ranks.spread(moments.dump()));
+  // A clock that a test has run ahead is not the one that workers read.
+  return told.at(ranks.number()).get<std::int64_t>() - (ranks.now_ns() - monotonic_ns());
+}
+
+// What rank 0 returns. Whole recorders are gathered and merged by the code that merges workers: the same addition of
+// buckets as MPI_Reduce's, but of sparse histograms that grow to what they met, of slots that follow each other, and of
+// times by clocks that differ, which no operation of MPI_Reduce knows.
+LoadResult merge_ranks(const LoadSpec& spec, Ranks& ranks, const std::vector<ClockOffset>& clocks_before,
+                       std::int64_t between_ns, const LoadResult& own) {
+  const std::vector<ClockOffset> clocks_after = ranks.compare_clocks();
+  const std::vector<std::string> texts = ranks.gather(text_of(own.to_json()));
+  if (ranks.number() != 0) return own;
+  LoadResult all;
+  all.class_sizes_bytes = own.class_sizes_bytes;
+  all.source_addresses = own.source_addresses;
+  all.address = own.address;
+  all.workers = 0;
+  for (std::uint32_t rank = 0; rank < ranks.count(); ++rank) {
+    RankResult one;
+    one.host = ranks.host(rank);
+    one.result = LoadResult::from_json(Json::parse(texts[rank]));
+    one.connections = static_cast<std::uint32_t>(one.result.recorder.slots().size());
+    one.clock_before = clocks_before[rank];
+    one.clock_after = clocks_after[rank];
+    one.between_ns = between_ns;
+    all.recorder.merge(one.result.recorder);
+    all.worker_cpu_s.insert(all.worker_cpu_s.end(), one.result.worker_cpu_s.begin(), one.result.worker_cpu_s.end());
+    all.spin_s += one.result.spin_s;
+    all.user_s += one.result.user_s;
+    all.system_s += one.result.system_s;
+    all.sessions.merge(one.result.sessions);
+    all.duration_s = std::max(all.duration_s, one.result.duration_s);
+    all.opening_s = std::max(all.opening_s, one.result.opening_s);
+    all.workers += one.result.workers;
+    all.interrupted |= one.result.interrupted;
+    all.late_ns = std::max(all.late_ns, one.result.late_ns);
+    all.ranks.push_back(std::move(one));
+  }
+  BAKEOFF_CHECK(all.recorder.slots().size() == spec.connections);
+  return all;
+}
+
 }  // namespace
+
+nlohmann::ordered_json LoadResult::to_json() const {
+  return {{"recorder", recorder.to_json()},
+          {"class_sizes_bytes", class_sizes_bytes},
+          {"worker_cpu_s", worker_cpu_s},
+          {"spin_s", spin_s},
+          {"user_s", user_s},
+          {"system_s", system_s},
+          {"sessions", sessions.to_json()},
+          {"duration_s", duration_s},
+          {"opening_s", opening_s},
+          {"workers", workers},
+          {"address", address},
+          {"source_addresses", source_addresses},
+          {"interrupted", interrupted},
+          {"late_ns", late_ns}};
+}
+
+LoadResult LoadResult::from_json(const nlohmann::ordered_json& json) {
+  LoadResult result;
+  result.recorder = Recorder::from_json(json.at("recorder"));
+  json.at("class_sizes_bytes").get_to(result.class_sizes_bytes);
+  json.at("worker_cpu_s").get_to(result.worker_cpu_s);
+  json.at("spin_s").get_to(result.spin_s);
+  json.at("user_s").get_to(result.user_s);
+  json.at("system_s").get_to(result.system_s);
+  result.sessions = SessionCounts::from_json(json.at("sessions"));
+  json.at("duration_s").get_to(result.duration_s);
+  json.at("opening_s").get_to(result.opening_s);
+  json.at("workers").get_to(result.workers);
+  json.at("source_addresses").get_to(result.source_addresses);
+  json.at("address").get_to(result.address);
+  json.at("interrupted").get_to(result.interrupted);
+  json.at("late_ns").get_to(result.late_ns);
+  return result;
+}
+
+std::int64_t start_skew_ns(const LoadResult& result) {
+  if (result.ranks.empty()) return 0;
+  const auto [first, last] =
+      std::minmax_element(result.ranks.begin(), result.ranks.end(),
+                          [](const RankResult& a, const RankResult& b) { return a.result.late_ns < b.result.late_ns; });
+  return last->result.late_ns - first->result.late_ns;
+}
 
 std::string_view name_of(LoadModel model) {
   switch (model) {
@@ -309,11 +437,14 @@ std::string_view name_of(LoadModel model) {
   return "closed";
 }
 
-void check_load(const LoadSpec& spec) {
+void check_load(const LoadSpec& spec, std::uint32_t processes) {
   if (spec.connections == 0) throw UsageError("--connections must be at least 1");
   if (spec.threads == 0 || spec.threads > 1024) throw UsageError("--threads must be from 1 to 1024");
   if (spec.threads > spec.connections)
     throw UsageError("there are fewer connections than threads; each thread needs at least one");
+  if (std::uint64_t{spec.threads} * processes > spec.connections)
+    throw UsageError(std::to_string(processes) + " ranks of " + std::to_string(spec.threads) + " threads share " +
+                     std::to_string(spec.connections) + " connections; each thread needs at least one");
   if (spec.duration_ns <= 0 && spec.model != LoadModel::log) throw UsageError("--duration must be more than 0");
   if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("time-outs must be more than 0");
   if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
@@ -328,40 +459,59 @@ void check_load(const LoadSpec& spec) {
 
 LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
                     const std::function<void(const LoadProgress&)>& progress,
-                    const std::function<void(const MeasuredTime&)>& announce) {
-  check_load(spec);
-  const RequestFields fields(spec.url, spec.headers);
-  const std::uint32_t worker_count = choose_workers(spec);
+                    const std::function<void(const MeasuredTime&)>& announce, Ranks* ranks) {
+  std::optional<RequestFields> fields;
+  std::unique_ptr<RequestTable> requests;
   ClientOptions options;
-  options.target = first_that_accepts(resolve(spec.url), spec.url, spec.connect_timeout_ns, stop);
-  options.timeout_ns = spec.timeout_ns;
-  options.connect_timeout_ns = spec.connect_timeout_ns;
-  options.timeout_by_phase = spec.timeout_by_phase;
-  options.verify_every = spec.verify_every;
-  options.discard = spec.discard;
-  options.reader_bytes_per_s = spec.reader_bytes_per_s;
-  options.receive_buffer_bytes = spec.receive_buffer_bytes;
-  options.source_addresses = choose_source_addresses(spec, options.target);
+  Crew crew;
+  together(ranks, [&] {
+    const std::uint32_t processes = ranks == nullptr ? 1 : ranks->count();
+    check_load(spec, processes);
+    fields.emplace(spec.url, spec.headers);
+    crew.count = crew.of = choose_workers(spec, (spec.connections + processes - 1) / processes);
+    options = client_options(spec, stop);
+    requests = make_requests(spec, *fields);
+  });
+  if (ranks != nullptr) take_place(*ranks, crew);
 
-  // What a log or a trace asks for, and in which order, is dealt out with its times.
+  // What a log or a trace asks for, and in which order, is dealt out with its times. An arrival that finds no free
+  // connection stays with its process: other hosts would learn of it too late to be of use.
   const bool one_schedule =
-      worker_count > 1 && spec.rate && (spec.model == LoadModel::open || spec.model == LoadModel::sessions);
+      crew.count > 1 && spec.rate && (spec.model == LoadModel::open || spec.model == LoadModel::sessions);
   std::unique_ptr<WaitingArrivals> waiting;
-  if (one_schedule) waiting = std::make_unique<WaitingArrivals>(worker_count);
-  options.waiting = waiting.get();
-
-  SharedPhases shared;
-  Phases& phases = *shared.phases;
-  const std::unique_ptr<RequestTable> requests = make_requests(spec, fields);
-  const std::int64_t opening_start_ns = monotonic_ns();
+  std::optional<TraceRegion> trace;
+  std::unique_ptr<SharedPhases> shared;
   Workers workers;
-  for (std::uint32_t number = 0; number < worker_count; ++number)
-    workers.start([&] { return work(spec, options, fields, *requests, share_of(spec, number, worker_count), phases); });
-  while (phases.settled < worker_count && !stop && workers.ended() == 0) nap(1'000'000);
-
-  const bool opens_first = phases.opened != 0 || phases.opening_errno != 0;
-  const bool unreachable = opens_first && phases.opened == 0;
-  const std::int64_t begin_ns = monotonic_ns();
+  bool opens_first = false, unreachable = false;
+  const auto no_connection = [&] {
+    return StartError("no connection to " + spec.url.authority + " could be opened: " +
+                      std::strerror(shared->phases->opening_errno) + "; is the server running there?");
+  };
+  const std::int64_t opening_start_ns = monotonic_ns();
+  together(ranks, [&] {
+    if (one_schedule) waiting = std::make_unique<WaitingArrivals>(crew.count);
+    options.waiting = waiting.get();
+    if (spec.trace_events > 0) options.trace = &trace.emplace(spec.trace_events);
+    shared = std::make_unique<SharedPhases>();
+    for (options.worker = 0; options.worker < crew.count; ++options.worker) {
+      const Share share = share_of(spec, crew.first + options.worker, crew.of);
+      workers.start([&] { return work(spec, options, *fields, *requests, share, *shared->phases); });
+    }
+    const Phases& phases = *shared->phases;
+    while (phases.settled < crew.count && !stop && workers.ended() == 0) nap(1'000'000);
+    opens_first = phases.opened != 0 || phases.opening_errno != 0;
+    unreachable = opens_first && phases.opened == 0;
+    // Of several ranks none begins without the others; one process lets its workers end in order.
+    if (unreachable && ranks != nullptr) throw no_connection();
+  });
+  Phases& phases = *shared->phases;
+  std::vector<ClockOffset> clocks_before;
+  std::int64_t begin_ns = monotonic_ns();
+  const std::int64_t opened_ns = begin_ns;
+  if (ranks != nullptr) {
+    clocks_before = ranks->compare_clocks();
+    begin_ns = agree_on_begin(*ranks, clocks_before);
+  }
   const std::int64_t start_ns = begin_ns + spec.warmup_ns;
   phases.start_ns = start_ns;
   phases.end_ns = unreachable ? begin_ns : spec.duration_ns > 0 ? start_ns + spec.duration_ns : never_ns;
@@ -370,10 +520,8 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
   watch(phases, workers, stop, progress);
   if (spec.hold_ns > 0) hold(spec, phases, workers, stop);
   LoadResult result;
-  workers.collect(result);
-  if (unreachable)
-    throw StartError("no connection to " + spec.url.authority +
-                     " could be opened: " + std::strerror(phases.opening_errno) + "; is the server running there?");
+  together(ranks, [&] { workers.collect(result); });
+  if (unreachable) throw no_connection();
   if (spec.workload) {
     for (const FileClass& group : spec.workload->classes)
       result.class_sizes_bytes.push_back(static_cast<std::int64_t>(group.size_bytes));
@@ -381,12 +529,13 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
     result.class_sizes_bytes.push_back(spec.expected_bytes);
   }
   result.duration_s = static_cast<double>(std::max<std::int64_t>(0, result.recorder.end_ns() - start_ns)) * 1e-9;
-  result.opening_s = opens_first ? static_cast<double>(begin_ns - opening_start_ns) * 1e-9 : 0;
-  result.workers = worker_count;
+  result.opening_s = opens_first ? static_cast<double>(opened_ns - opening_start_ns) * 1e-9 : 0;
+  result.workers = crew.count;
   result.source_addresses = options.source_addresses;
   result.address = options.target.text();
   result.interrupted = stop;
-  return result;
+  result.late_ns = phases.late_ns;
+  return ranks == nullptr ? result : merge_ranks(spec, *ranks, clocks_before, monotonic_ns() - begin_ns, result);
 }
 
 }  // namespace bakeoff

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "harness/load/client.h"
+#include "harness/load/clock_offset.h"
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/source.h"
@@ -18,7 +19,9 @@
 
 namespace bakeoff {
 
+class Ranks;
 class RereadableLog;
+struct RankResult;
 
 enum class LoadModel : std::uint8_t {
   closed,    // each connection sends when its last reply is there, or some time after
@@ -65,10 +68,11 @@ struct LoadSpec {
   // the server's use meanwhile.
   std::int64_t hold_ns = 0;
   const std::atomic<bool>* released = nullptr;
+  int trace_events = 0;  // that each client keeps of what it asked and got, for bakeoff trace; 0: nothing is recorded
 };
 
 struct LoadResult {
-  Recorder recorder{0, 0, false};               // merged over workers
+  Recorder recorder{0, 0, false};               // merged over workers, and over ranks
   std::vector<std::int64_t> class_sizes_bytes;  // -1: not known
   std::vector<double> worker_cpu_s;             // in the window, without spin_s
   double spin_s = 0;  // all workers': processor time spent waiting for a schedule's next moment
@@ -81,7 +85,22 @@ struct LoadResult {
   std::uint32_t source_addresses = 1;
   std::string address;  // of the server: the one of its host's that was used
   bool interrupted = false;
+  std::int64_t late_ns = 0;       // from the agreed moment until the last worker had begun
+  std::vector<RankResult> ranks;  // what each of several has to say; empty for one process
+
+  nlohmann::ordered_json to_json() const;  // without `ranks`, to be merged in another process
+  static LoadResult from_json(const nlohmann::ordered_json& json);
 };
+
+struct RankResult {
+  std::string host;
+  LoadResult result;
+  std::uint32_t connections = 0;          // its share
+  ClockOffset clock_before, clock_after;  // of its host, against rank 0's
+  std::int64_t between_ns = 0;            // the two
+};
+// Between the first and the last rank to begin, by rank 0's clock; 0 for one process.
+std::int64_t start_skew_ns(const LoadResult& result);
 
 // Called about once a second of the measured window with sums over it.
 struct LoadProgress {
@@ -97,15 +116,18 @@ struct MeasuredTime {
   std::int64_t to_ns;
 };
 
-// UsageError for what cannot be, whatever the server.
-void check_load(const LoadSpec& spec);
+// UsageError for what cannot be, whatever the server. processes: that share the load.
+void check_load(const LoadSpec& spec, std::uint32_t processes = 1);
 
 // BLOCKS: network, for the whole run. It forks its workers; the calling process opens no connection. Setting `stop`
 // ends it early and keeps what was measured. `announce` is called once, when the connections are open and the warm-up
 // begins. UsageError for an impossible load; StartError when no connection could be opened, or the limit on descriptors
 // is too low.
+// With `ranks` each of them has its share of the workers, and so of the connections, sessions, trace and schedule:
+// which arrivals there are does not depend on their number. Rank 0 returns the results of all; the others' are of no
+// use.
 LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
                     const std::function<void(const LoadProgress&)>& progress = {},
-                    const std::function<void(const MeasuredTime&)>& announce = {});
+                    const std::function<void(const MeasuredTime&)>& announce = {}, Ranks* ranks = nullptr);
 
 }  // namespace bakeoff

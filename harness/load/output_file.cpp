@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 
 namespace bakeoff {
 
@@ -80,14 +81,6 @@ void OutputFile::write(const std::function<void(std::ostream&)>& put) const {
   } catch (...) {
     ::unlink(unfinished.c_str());
     throw;
-  }
-}
-
-void write_to_standard_output(const std::string& text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t written = ::write(STDOUT_FILENO, text.data() + at, text.size() - at);
-    if (written < 0 && errno != EINTR) cannot_write("to standard output", errno);
-    if (written > 0) at += static_cast<std::size_t>(written);
   }
 }
 

@@ -30,7 +30,4 @@ class OutputFile {
   bool renames_ = false;
 };
 
-// StartError when it does not all get there.
-void write_to_standard_output(const std::string& text);
-
 }  // namespace bakeoff

@@ -146,7 +146,7 @@ nlohmann::ordered_json Recorder::to_json() const {
   Json classes = Json::array(), slots = Json::array(), seconds = Json::array();
   for (const ClassTally& tally : classes_)
     classes.push_back({tally.attempts, tally.replies, tally.timeouts, tally.latency.to_json()});
-  for (const SlotTally& slot : slots_) slots.push_back({slot.replies, slot.opened});
+  for (const SlotTally& slot : slots_) slots.push_back({slot.replies, slot.opened, slot.asked});
   for (const SecondTally& second : seconds_)
     seconds.push_back(
         {second.replies, second.received_bytes, second.errors, second.latency_sum_ns, second.latency_max_ns});
@@ -190,7 +190,7 @@ Recorder Recorder::from_json(const nlohmann::ordered_json& json) {
   recorder.wire_ = WireTally::from_json(json.at("wire"));
   for (const auto& tally : json.at("classes"))
     recorder.classes_.push_back({tally.at(0), tally.at(1), tally.at(2), Histogram::from_json(tally.at(3))});
-  for (const auto& slot : json.at("slots")) recorder.slots_.push_back({slot.at(0), slot.at(1)});
+  for (const auto& slot : json.at("slots")) recorder.slots_.push_back({slot.at(0), slot.at(1), slot.at(2)});
   for (const auto& second : json.at("seconds"))
     recorder.seconds_.push_back({second.at(0), second.at(1), second.at(2), second.at(3), second.at(4)});
   return recorder;
@@ -205,9 +205,10 @@ double jain_index(const std::vector<SlotTally>& slots) {
   return squares == 0 ? 1 : sum * sum / (static_cast<double>(slots.size()) * squares);
 }
 
-std::uint64_t starved(const std::vector<SlotTally>& slots) {
-  return static_cast<std::uint64_t>(
-      std::count_if(slots.begin(), slots.end(), [](const SlotTally& slot) { return slot.replies == 0; }));
+std::uint64_t Recorder::starved_slots() const {
+  return static_cast<std::uint64_t>(std::count_if(slots_.begin(), slots_.end(), [&](const SlotTally& slot) {
+    return slot.replies == 0 && (slot.asked || !own_schedule_);
+  }));
 }
 
 }  // namespace bakeoff

@@ -58,6 +58,7 @@ struct ClassTally {
 struct SlotTally {
   std::uint32_t replies = 0;
   bool opened = false;  // at any time, also before the window
+  bool asked = false;   // since its last reply before the window
 };
 
 // Times of one request. scheduled_ns <= sent_ns; they differ where a model has a schedule of its own.
@@ -109,8 +110,9 @@ class Recorder {
     reconnects_ += slots_[slot].opened && inside(now_ns);
     slots_[slot].opened = true;
   }
-  void attempted(std::uint32_t class_index, std::int64_t now_ns) {
+  void attempted(std::uint32_t slot, std::uint32_t class_index, std::int64_t now_ns) {
     ++attempts_in_all_;
+    slots_[slot].asked = true;
     classes_[class_index].attempts += inside(now_ns);
   }
   // A request went out again, because its server had closed the connection between two replies.
@@ -159,6 +161,7 @@ class Recorder {
   void replied(std::uint32_t slot, std::uint32_t class_index, const RequestTimes& times, std::uint64_t body_bytes,
                bool verified, std::int64_t now_ns) {
     busy(times.sent_ns, now_ns);
+    if (now_ns < start_ns_) slots_[slot].asked = false;
     if (!inside(now_ns)) return;
     ++replies_;
     ++slots_[slot].replies;
@@ -223,6 +226,9 @@ class Recorder {
   const Histogram& send_lag() const { return send_lag_; }
   const std::vector<ClassTally>& classes() const { return classes_; }
   const std::vector<SlotTally>& slots() const { return slots_; }
+  // Slots without one reply. By a schedule there may be fewer requests than connections: there only those count that
+  // were asked for something.
+  std::uint64_t starved_slots() const;
 
  private:
   static constexpr std::int64_t second_ns = 1'000'000'000;
@@ -270,7 +276,5 @@ class Recorder {
 // Jain's index of fairness over the slots' replies: 1 when all have the same, 1/n when one has all; 1 when there are
 // none (Jain, Chiu, Hawe 1984; as SEDA uses it).
 double jain_index(const std::vector<SlotTally>& slots);
-// Slots without one reply.
-std::uint64_t starved(const std::vector<SlotTally>& slots);
 
 }  // namespace bakeoff

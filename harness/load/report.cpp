@@ -23,11 +23,22 @@ std::uint64_t opened_slots(const Recorder& recorder) {
                                                   [](const SlotTally& slot) { return slot.opened; }));
 }
 
+std::uint64_t replied_slots(const Recorder& recorder) {
+  return static_cast<std::uint64_t>(std::count_if(recorder.slots().begin(), recorder.slots().end(),
+                                                  [](const SlotTally& slot) { return slot.replies > 0; }));
+}
+
 double busiest_worker_share(const LoadResult& result) {
   double most_s = 0;
   for (const double cpu_s : result.worker_cpu_s) most_s = std::max(most_s, cpu_s);
   return result.duration_s > 0 ? most_s / result.duration_s : 0;
 }
+
+double cpu_of(const LoadResult& result) {
+  return std::accumulate(result.worker_cpu_s.begin(), result.worker_cpu_s.end(), 0.0);
+}
+
+double milliseconds(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
 
 // " reset 3, bad_status 1"
 std::string list_of_errors(const Recorder& recorder) {
@@ -52,6 +63,10 @@ Json latency_json(const Histogram& histogram) {
   return json;
 }
 
+Json verdict_json(const Verdict& verdict) {
+  return {{"valid", verdict.valid()}, {"kind", name_of(verdict.kind)}, {"reasons", verdict.reasons}};
+}
+
 Json log_json(const LoadSpec& spec) {
   if (!spec.workload || !spec.workload->log) return nullptr;
   const LogSummary& log = *spec.workload->log;
@@ -73,8 +88,46 @@ std::string_view name_of(VerdictKind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
+namespace {
+
+// What one rank was asked for.
+LoadSpec share_of(const LoadSpec& spec, const RankResult& rank) {
+  LoadSpec share = spec;
+  share.connections = rank.connections;
+  return share;
+}
+
+// What goes wrong between hosts, and not on one.
+std::vector<std::string> faults_of_clock(const LoadSpec& spec, const RankResult& rank) {
+  std::vector<std::string> reasons;
+  if (has_stepped(rank.clock_before, rank.clock_after, rank.between_ns))
+    reasons.push_back(fmt::format("its clock stepped by {:.3f} ms during the run",
+                                  milliseconds(rank.clock_after.ahead_ns - rank.clock_before.ahead_ns)));
+  if (rank.result.late_ns > spec.warmup_ns + spec.duration_ns / 100)
+    reasons.push_back(
+        fmt::format("it began {:.1f} ms late, within the measured time", milliseconds(rank.result.late_ns)));
+  return reasons;
+}
+
+}  // namespace
+
+Verdict judge_rank(const LoadSpec& spec, const RankResult& rank) {
+  Verdict verdict = judge(share_of(spec, rank), rank.result);
+  for (std::string& reason : faults_of_clock(spec, rank)) {
+    verdict.kind = std::max(verdict.kind, VerdictKind::invalid);
+    verdict.reasons.push_back(std::move(reason));
+  }
+  return verdict;
+}
+
 Verdict judge(const LoadSpec& spec, const LoadResult& result) {
   Verdict verdict;
+  for (std::size_t number = 0; number < result.ranks.size(); ++number) {
+    const Verdict of_rank = judge_rank(spec, result.ranks[number]);
+    verdict.kind = std::max(verdict.kind, of_rank.kind);
+    for (const std::string& reason : of_rank.reasons)
+      verdict.reasons.push_back(fmt::format("{} (rank {}): {}", result.ranks[number].host, number, reason));
+  }
   const Recorder& recorder = result.recorder;
   const auto object = [&](VerdictKind kind, std::string reason) {
     verdict.kind = std::max(verdict.kind, kind);
@@ -145,11 +198,41 @@ Verdict judge(const LoadSpec& spec, const LoadResult& result) {
   return verdict;
 }
 
+namespace {
+
+Json ranks_json(const LoadSpec& spec, const LoadResult& result) {
+  if (result.ranks.empty()) return nullptr;
+  Json all = Json::array();
+  for (const RankResult& rank : result.ranks) {
+    const Recorder& recorder = rank.result.recorder;
+    all.push_back({{"host", rank.host},
+                   {"threads", rank.result.workers},
+                   {"connections", rank.connections},
+                   {"replies", recorder.replies()},
+                   {"offered", recorder.own_schedule() ? Json(recorder.offered()) : Json(nullptr)},
+                   {"errors", recorder.errors()},
+                   {"starved_connections", starved(recorder.slots())},
+                   {"latency_ms", latency_json(recorder.from_schedule())},
+                   {"send_lag_ms", recorder.own_schedule() ? latency_json(recorder.send_lag()) : Json(nullptr)},
+                   {"cpu_s", cpu_of(rank.result)},
+                   {"busiest_share", busiest_worker_share(rank.result)},
+                   {"late_ms", milliseconds(rank.result.late_ns)},
+                   {"clock_ahead_ms",
+                    {{"before", milliseconds(rank.clock_before.ahead_ns)},
+                     {"after", milliseconds(rank.clock_after.ahead_ns)},
+                     {"error", milliseconds(std::max(rank.clock_before.error_ns, rank.clock_after.error_ns))}}},
+                   {"faults", faults_of_clock(spec, rank)},
+                   {"verdict", verdict_json(judge_rank(spec, rank))}});
+  }
+  return all;
+}
+
+}  // namespace
+
 Json to_json(const LoadSpec& spec, const LoadResult& result) {
   const Recorder& recorder = result.recorder;
   const double duration_s = result.duration_s;
   const auto per_second = [&](double amount) { return duration_s > 0 ? Json(amount / duration_s) : Json(nullptr); };
-  const auto replied = recorder.slots().size() - starved(recorder.slots());
 
   Json errors{{"total", recorder.errors()}};
   for (std::size_t i = 0; i < load_error_count; ++i)
@@ -183,7 +266,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
                        {"latency_ms", recorder.classes().size() > 1 ? latency_json(tally.latency)
                                                                     : latency_json(recorder.from_schedule())}});
   }
-  const double cpu_s = std::accumulate(result.worker_cpu_s.begin(), result.worker_cpu_s.end(), 0.0);
+  const double cpu_s = cpu_of(result);
   const Verdict verdict = judge(spec, result);
   const bool scheduled = recorder.own_schedule();
   const bool has_sessions = spec.model >= LoadModel::sessions;
@@ -222,7 +305,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"connections",
        {{"asked", spec.connections},
         {"opened", opened_slots(recorder)},
-        {"replied", replied},
+        {"replied", replied_slots(recorder)},
         {"reopened", recorder.reconnects()}}},
       {"reissued", recorder.reissued()},
       {"errors", errors},
@@ -243,7 +326,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"seconds", per_second_series},
       {"classes", classes},
       {"jain_index", jain_index(recorder.slots())},
-      {"starved_connections", starved(recorder.slots())},
+      {"starved_connections", recorder.starved_slots()},
       {"in_flight_at_end", recorder.in_flight_at_end()},
       {"in_flight_mean", per_second(recorder.busy_s())},
       {"verified_replies", recorder.verified_replies()},
@@ -254,7 +337,9 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
         {"cpu_share", per_second(cpu_s)},
         {"busiest_share", busiest_worker_share(result)}}},
       {"interrupted", result.interrupted},
-      {"verdict", {{"valid", verdict.valid()}, {"kind", name_of(verdict.kind)}, {"reasons", verdict.reasons}}},
+      {"start_skew_ms", result.ranks.empty() ? Json(nullptr) : Json(milliseconds(start_skew_ns(result)))},
+      {"ranks", ranks_json(spec, result)},
+      {"verdict", verdict_json(verdict)},
   };
 }
 
@@ -406,7 +491,7 @@ std::string to_text(const LoadSpec& spec, const LoadResult& result) {
   const Recorder& recorder = result.recorder;
   const double duration_s = std::max(result.duration_s, 1e-9);
   const Histogram& latency = recorder.from_schedule();
-  const double cpu_s = std::accumulate(result.worker_cpu_s.begin(), result.worker_cpu_s.end(), 0.0);
+  const double cpu_s = cpu_of(result);
   std::string text = fmt::format("{} replies in {:.2f} s: {:.0f}/s, {:.1f} Mbit/s\n", recorder.replies(),
                                  result.duration_s, static_cast<double>(recorder.replies()) / duration_s,
                                  static_cast<double>(recorder.received_bytes()) * 8e-6 / duration_s);
@@ -431,13 +516,21 @@ std::string to_text(const LoadSpec& spec, const LoadResult& result) {
     text += fmt::format("sessions: {} started, {} completed, {} failed\n", result.sessions.started,
                         result.sessions.completed, result.sessions.failed);
   text += fmt::format("connections: {} asked, {} opened, {} replied; Jain's index {:.4f}\n", spec.connections,
-                      opened_slots(recorder), recorder.slots().size() - starved(recorder.slots()),
-                      jain_index(recorder.slots()));
+                      opened_slots(recorder), replied_slots(recorder), jain_index(recorder.slots()));
   if (recorder.reissued() != 0)
     text += fmt::format("{} requests went out twice: the server had closed between two replies\n", recorder.reissued());
   if (recorder.errors() != 0) text += fmt::format("errors: {}:{}\n", recorder.errors(), list_of_errors(recorder));
   text += fmt::format("client: {:.2f} s of processor time, {:.2f} us per reply\n", cpu_s,
                       recorder.replies() == 0 ? 0.0 : cpu_s * 1e6 / static_cast<double>(recorder.replies()));
+  for (std::size_t number = 0; number < result.ranks.size(); ++number) {
+    const RankResult& rank = result.ranks[number];
+    text += fmt::format("rank {} on {}: {} replies, {:.2f} us per reply, began {:.2f} ms late, clock {:+.3f} ms\n",
+                        number, rank.host, rank.result.recorder.replies(),
+                        rank.result.recorder.replies() == 0
+                            ? 0.0
+                            : cpu_of(rank.result) * 1e6 / static_cast<double>(rank.result.recorder.replies()),
+                        milliseconds(rank.result.late_ns), milliseconds(rank.clock_before.ahead_ns));
+  }
   const Verdict verdict = judge(spec, result);
   text += fmt::format("verdict: {}\n", name_of(verdict.kind));
   for (const std::string& reason : verdict.reasons) text += "  " + reason + "\n";

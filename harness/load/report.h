@@ -30,7 +30,10 @@ struct Verdict {
 // must have had CPU time left (no worker above 95 % of a core). Requests in flight must agree with the connections by
 // Little's law within 5 % (closed loops on kept connections). An open loop must have got 99 % of what it offered, and
 // the requested connections must have been open. Failures of the server excuse the client.
+// With several ranks, each of them must have stood its own test, too; reasons name its host.
 Verdict judge(const LoadSpec& spec, const LoadResult& result);
+// One rank on its share; its clock must not have stepped, nor must it have begun within the measured time.
+Verdict judge_rank(const LoadSpec& spec, const RankResult& rank);
 
 // HdrHistogram's percentile file, in ms.
 void write_hgrm(std::ostream& out, const Histogram& histogram);

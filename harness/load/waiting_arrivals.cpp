@@ -36,8 +36,8 @@ std::optional<std::int64_t> WaitingArrivals::take() {
 bool WaitingArrivals::add(std::int64_t scheduled_ns) { return shared_->queue.bounded_push(scheduled_ns); }
 
 // Why no arrival is left while a worker with a free connection sleeps. The worker stores has_free_, and then looks
-// whether the queue is empty; who adds stores into the queue, and then looks at has_free_. Between the two steps each has
-// a fence of sequential consistency, and these have one order. The later of the two sees what was stored before the
+// whether the queue is empty; who adds stores into the queue, and then looks at has_free_. Between the two steps each
+// has a fence of sequential consistency, and these have one order. The later of the two sees what was stored before the
 // earlier: the worker finds the arrival, or who adds finds the worker and rings. A bell that rings for nothing, because
 // somebody else was faster, costs its worker one look. The queue itself is Boost's.
 void WaitingArrivals::tell_free(std::uint32_t worker, bool has_free) {

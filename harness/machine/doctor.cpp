@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "harness/ground/interfaces.h"
 #include "harness/ground/network.h"
 #include "harness/machine/process_probe.h"
 #include "harness/plan/outside.h"
@@ -201,6 +202,7 @@ Machine examine_machine() {
   }
   machine.has_perf = is_in_path("perf");
   machine.network_obstacle = Network::obstacle();
+  machine.misleading_interfaces = misleading_interfaces(interface_addresses());
   machine.has_fuse_device = access("/dev/fuse", R_OK | W_OK) == 0;
   machine.has_fusermount = geteuid() == 0 || is_in_path("fusermount3");
   machine.has_pressure_information = access("/proc/pressure/io", R_OK) == 0;
@@ -354,6 +356,12 @@ std::vector<Finding> diagnose(const Machine& machine) {
         "trials share ports, TIME_WAIT and packet filters with other programs: no network of a run's own (" +
             machine.network_obstacle + ")",
         "run as root, or allow user namespaces: sudo sysctl -w user.max_user_namespaces=1000");
+  }
+  if (!machine.misleading_interfaces.empty()) {
+    std::string names;
+    for (const std::string& one : machine.misleading_interfaces) names += (names.empty() ? "" : ", ") + one;
+    say(Severity::limits, "MPI may choose an interface that reaches no other host: " + names,
+        "with client hosts, give interface in [resources]; by hand: mpirun --mca btl_tcp_if_include 10.10.1.0/24");
   }
   if (machine.missing_packages.empty()) {
     say(Severity::fine, "the outside servers are installed");

@@ -33,9 +33,10 @@ struct Machine {
   bool has_perf = false;
   bool has_fuse_device = false;
   bool has_fusermount = false;
-  bool has_pressure_information = false;      // /proc/pressure
-  std::string network_obstacle;               // why a run can have no network of its own; empty: it can
-  std::vector<std::string> missing_packages;  // of outside servers
+  bool has_pressure_information = false;           // /proc/pressure
+  std::string network_obstacle;                    // why a run can have no network of its own; empty: it can
+  std::vector<std::string> misleading_interfaces;  // that MPI may choose, and that reach no other host
+  std::vector<std::string> missing_packages;       // of outside servers
 };
 
 enum class Severity {

@@ -277,6 +277,12 @@ class Placer {
     }
     std::sort(placement.occupied.begin(), placement.occupied.end());
 
+    if (spec_.hosts.any()) {
+      placement.note = "The server has " + processors_listed(server_) + ", the harness " + processors_listed(harness) +
+                       "; the load comes from " + std::to_string(spec_.hosts.clients.size()) +
+                       (spec_.hosts.clients.size() == 1 ? " other host." : " other hosts.");
+      return;
+    }
     std::vector<std::string> shared;
     std::vector<int> both;
     std::set_intersection(server_.begin(), server_.end(), client_.begin(), client_.end(), std::back_inserter(both));

@@ -3,10 +3,11 @@
 
 #include <boost/program_options.hpp>
 #include <cstdio>
-#include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
 #include "harness/micro/systems.h"
@@ -59,7 +60,9 @@ int run(int argc, char** argv) {
     throw UsageError(std::string(error.what()) + "; see bakeoff-micro --help");
   }
   if (given.count("help") != 0) {
-    std::cout << options;
+    std::ostringstream text;
+    text << options;
+    write_to_standard_output(text.str());
     return 0;
   }
   nlohmann::ordered_json result;
@@ -76,7 +79,7 @@ int run(int argc, char** argv) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   result["resident_most_bytes"] = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-  std::cout << result.dump() << std::endl;
+  write_to_standard_output(result.dump() + "\n");
   return 0;
 }
 
@@ -84,12 +87,12 @@ int run(int argc, char** argv) {
 }  // namespace bakeoff
 
 int main(int argc, char** argv) {
-  if (bakeoff::answered_version(argc, argv, "bakeoff-micro")) return 0;
   const auto fail = [](const char* what, int status) {
     std::fprintf(stderr, "bakeoff-micro: %s\n", what);
     return status;
   };
   try {
+    if (bakeoff::answered_version(argc, argv, "bakeoff-micro")) return 0;
     return bakeoff::run(argc, argv);
   } catch (const bakeoff::UsageError& error) {
     return fail(error.what(), 2);

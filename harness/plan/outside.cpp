@@ -28,7 +28,12 @@ OutsideServer read_outside(const std::filesystem::path& file) {
   server.name = file.stem().string();
   server.title = root.string("title");
   server.programs = root.strings("program");
-  server.package = root.string("package");
+  for (const std::string& one : server.programs) {
+    // The definition is copied into a run's folder, and PATH differs from user to user.
+    if (!one.starts_with('/'))
+      root.fail("program", "expected whole paths, as \"/usr/bin/webfsd\", got \"" + one + "\"");
+  }
+  server.package = root.string("package", "");
   server.arguments = root.strings("arguments");
   const auto workers = root.integers("workers", {1, 65536}, {1, 1});
   if (workers.size() != 2) root.fail("workers", "expected the least and the most");
@@ -59,6 +64,11 @@ class Descriptor {
   int fd_;
 };
 
+bool is_program(const std::string& file) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(file, error) && access(file.c_str(), X_OK) == 0;
+}
+
 bool listens_at(int fd, std::uint16_t port) {
   int listening = 0;
   socklen_t length = sizeof listening;
@@ -72,34 +82,38 @@ bool listens_at(int fd, std::uint16_t port) {
 
 std::filesystem::path OutsideServer::program() const {
   for (const std::string& one : programs) {
-    if (access(one.c_str(), X_OK) == 0) return one;
+    if (is_program(one)) return one;
   }
-  throw StartError(name + " is not installed; on Debian: apt-get install " + package);
+  require_installed({*this});
+  return {};
 }
 
-bool OutsideServer::is_installed() const {
-  return std::any_of(programs.begin(), programs.end(),
-                     [](const std::string& one) { return access(one.c_str(), X_OK) == 0; });
-}
+bool OutsideServer::is_installed() const { return std::any_of(programs.begin(), programs.end(), is_program); }
 
 std::vector<std::string> missing_packages(const std::vector<OutsideServer>& servers) {
   std::vector<std::string> packages;
   for (const OutsideServer& server : servers) {
-    if (!server.is_installed() && std::find(packages.begin(), packages.end(), server.package) == packages.end())
+    if (!server.is_installed() && !server.package.empty() &&
+        std::find(packages.begin(), packages.end(), server.package) == packages.end())
       packages.push_back(server.package);
   }
   return packages;
 }
 
 void require_installed(const std::vector<OutsideServer>& servers) {
-  std::string names, packages;
+  std::string names, places, packages;
   for (const OutsideServer& server : servers) {
-    if (!server.is_installed()) names += (names.empty() ? "" : ", ") + server.name;
+    if (server.is_installed()) continue;
+    names += (names.empty() ? "" : ", ") + server.name;
+    if (!server.package.empty()) continue;
+    for (const std::string& one : server.programs) places += (places.empty() ? "" : " or ") + one;
   }
   if (names.empty()) return;
   for (const std::string& package : missing_packages(servers)) packages.append(" ").append(package);
   const bool several = names.find(',') != std::string::npos;
-  throw StartError(names + (several ? " are" : " is") + " not installed; on Debian: apt-get install" + packages);
+  throw StartError(names + (several ? " are" : " is") + " not installed" +
+                   (packages.empty() ? "" : "; on Debian: apt-get install" + packages) +
+                   (places.empty() ? "" : "; there is no program " + places));
 }
 
 std::filesystem::path outside_dir() { return data_dir() / "harness" / "outside"; }
@@ -109,8 +123,14 @@ OutsideServer load_outside(const std::string& name) {
   const std::filesystem::path file = outside_dir() / (name + ".toml");
   if (std::filesystem::exists(file)) return read_outside(file);
   std::string known;
-  for (const OutsideServer& server : list_outside()) known += (known.empty() ? "" : ", ") + server.name;
-  throw UsageError("there is no outside server `" + name + "`; there are " + known);
+  std::vector<std::string> names;
+  for (const OutsideServer& server : list_outside()) {
+    known += (known.empty() ? "" : ", ") + server.name;
+    names.push_back(server.name);
+  }
+  const std::string near = nearest_word(name, names);
+  throw UsageError("there is no outside server `" + name + "`; " +
+                   (near.empty() ? "there are " + known + ", or give a path" : "did you mean `" + near + "`?"));
 }
 
 std::vector<OutsideServer> list_outside() {
@@ -148,14 +168,16 @@ std::string fill_in(const std::string& text, const std::map<std::string, std::st
 
 std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell,
                                          const std::filesystem::path& root, const std::filesystem::path& dir,
-                                         std::uint16_t port) {
+                                         std::uint16_t port, const std::string& address) {
   const passwd* user = getpwuid(geteuid());
-  std::map<std::string, std::string> values = {{"root", root.string()},
-                                               {"dir", dir.string()},
-                                               {"port", std::to_string(port)},
-                                               {"workers", std::to_string(cell.workers)},
-                                               {"connections", std::to_string(cell.connections)},
-                                               {"user", user == nullptr ? std::to_string(geteuid()) : user->pw_name}};
+  std::map<std::string, std::string> values = {
+      {"root", root.string()},
+      {"dir", dir.string()},
+      {"address", address.find(':') == std::string::npos ? address : "[" + address + "]"},
+      {"port", std::to_string(port)},
+      {"workers", std::to_string(cell.workers)},
+      {"connections", std::to_string(cell.connections)},
+      {"user", user == nullptr ? std::to_string(geteuid()) : user->pw_name}};
   for (const auto& [key, allowed] : server.options) {
     const auto chosen = cell.options.find(key);
     values[key] = chosen == cell.options.end() ? allowed.front() : chosen->second;

@@ -1,9 +1,9 @@
 // Servers of others, run beside our own: one TOML file each in harness/outside. The harness replaces these words in
-// its arguments and files: @root@ @port@ @workers@ @connections@ @dir@ (a scratch directory of the server's own) @user@
-// (who runs the harness), and @KEY@ for each key of [options].
+// its arguments and files: @root@ @address@ @port@ @workers@ @connections@ @dir@ (a scratch directory of the server's
+// own) @user@ (who runs the harness), and @KEY@ for each key of [options].
 //     title = "nginx, configured as its friends would"
-//     program = ["/usr/sbin/nginx"]           # the first that is there
-//     package = "nginx-light"                 # Debian's, for the message when none is
+//     program = ["/usr/sbin/nginx"]           # whole paths; the first that is there
+//     package = "nginx-light"                 # Debian's, for the message when none is; may be left out
 //     arguments = ["-c", "@dir@/nginx.conf"]
 //     workers = [1, 64]                       # least and most
 //     connections_are_workers = true          # each worker holds one connection at a time; default: false
@@ -27,7 +27,7 @@ struct OutsideServer {
   std::string name;
   std::string title;
   std::vector<std::string> programs;
-  std::string package;
+  std::string package;  // empty: none is known
   std::vector<std::string> arguments;
   std::uint32_t least_workers = 1;
   std::uint32_t most_workers = 1;
@@ -49,13 +49,13 @@ std::vector<OutsideServer> list_outside();
 // Debian's packages of those whose program is not there, each once.
 std::vector<std::string> missing_packages(const std::vector<OutsideServer>& servers);
 // StartError, one line for all of them, when one is not there: "h2o, nginx are not installed; on Debian: apt-get
-// install ...".
+// install ...". Of those without a package it names where their programs would be.
 void require_installed(const std::vector<OutsideServer>& servers);
 
 // Writes the server's files into `dir` and returns its command line. UsageError for a word that is not a placeholder.
 std::vector<std::string> prepare_outside(const OutsideServer& server, const Cell& cell,
                                          const std::filesystem::path& root, const std::filesystem::path& dir,
-                                         std::uint16_t port);
+                                         std::uint16_t port, const std::string& address = "127.0.0.1");
 
 // Replaces each @WORD@; UsageError for one that `values` does not have.
 std::string fill_in(const std::string& text, const std::map<std::string, std::string>& values,

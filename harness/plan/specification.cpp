@@ -100,6 +100,19 @@ std::string workers_of(const std::string& architecture) {
   return "1";
 }
 
+TraceScene read_scene(const TomlTable& table, const std::optional<DiskSpec>& disk,
+                      const std::vector<std::uint32_t>& connections) {
+  TraceScene scene;
+  scene.requests = static_cast<std::uint32_t>(table.integer("requests", {2, 10'000}, scene.requests));
+  scene.think_s = table.duration_s("think", {0, 10}, scene.think_s);
+  const auto clients = static_cast<std::int64_t>(*std::min_element(connections.begin(), connections.end()));
+  for (const std::int64_t client : table.integers("not_in_memory", {1, clients}, {}))
+    scene.absentees.push_back(static_cast<std::uint32_t>(client));
+  if (!scene.absentees.empty() && (!disk || disk->model.empty() || disk->cache_bytes == 0))
+    table.fail("not_in_memory", "needs a [disk] with a model and a cache that does not hold all files");
+  return scene;
+}
+
 // `others`: the architectures that other tables name; "all" are those that none does.
 std::vector<ServerSpec> read_servers(const TomlTable& table, const OptionAxes& common, const CommonLoad& load,
                                      const std::set<std::string>& others, InputFinder& finder) {
@@ -359,10 +372,17 @@ Specification read(TomlDocument document, std::string name, const std::string& s
   if (const auto resources = root.table("resources")) {
     read_processors(*resources, "server_processors", spec.server_processors, spec.server_processor_count);
     read_processors(*resources, "client_processors", spec.client_processors, spec.client_processor_count);
+    spec.hosts = read_hosts(*resources, finder);
   }
   common_load.model = spec.load_model;
   if (const auto disk = root.table("disk")) spec.disk = read_disk(*disk, finder);
-  if (const auto network = root.table("network")) spec.network = read_network(*network);
+  if (const auto scene = root.table("trace")) spec.scene = read_scene(*scene, spec.disk, common_load.connections);
+  if (const auto network = root.table("network")) {
+    spec.network = read_network(*network);
+    if (spec.hosts.any() && (spec.network.own == true || spec.network.mtu || !spec.network.offloads))
+      network->fail("own", "client hosts do not reach a network of the run's own; leave out [network]");
+  }
+  if (spec.hosts.any()) spec.network.own = false;
   OptionAxes common;
   if (const auto options = root.table("options")) read_options(*options, common);
 

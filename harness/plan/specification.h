@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/plan/hosts.h"
 #include "harness/plan/inputs.h"
 #include "results/model.h"
 #include "results/validity.h"
@@ -55,6 +56,14 @@ struct DiskSpec {
   std::uint64_t memory_bytes = 0;            // of the server, its page cache included, by a cgroup; 0: no bound
   std::uint64_t reads_per_s = 0;             // of the server from the machine's own disk, by a cgroup; 0: no bound
   std::uint64_t read_bytes_per_s = 0;
+};
+
+// What the clients do under `bakeoff trace` in place of [load]: each asks for a file of its own that is in memory, and
+// again when it has thought; some ask once for a file that is not. [trace].
+struct TraceScene {
+  std::uint32_t requests = 16;           // of each client
+  double think_s = 0.001;                // between a reply and the next request
+  std::vector<std::uint32_t> absentees;  // clients, from 1, that ask once for a file that is not in memory
 };
 
 // Of the search for the highest rate that is sustained (run/peak_search.h): [peak].
@@ -119,7 +128,10 @@ struct Specification {
   PeakLimits peak;
 
   std::optional<DiskSpec> disk;
+  std::optional<TraceScene> scene;  // of bakeoff trace; empty: it traces under the load of [load]
+  int trace_events = 0;             // bakeoff trace: that each lane keeps; 0: nothing is recorded
   NetworkSpec network;
+  HostsSpec hosts;
 
   std::vector<int> server_processors;  // empty: chosen by place() (machine/topology.h), so many of them:
   std::vector<int> client_processors;

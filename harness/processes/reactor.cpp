@@ -2,12 +2,13 @@
 
 #include <csignal>
 
+#include "core/base/signals.h"
+
 namespace bakeoff {
 
 Reactor::Reactor() : signals_(io_) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction before {};
-    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) signals_.add(number);
+    if (!is_ignored(number)) signals_.add(number);
   }
   await_signal();
 }

@@ -64,10 +64,10 @@ ServerProcess::ServerProcess(Reactor& reactor, const std::string& name, const Co
 }
 
 ServerProcess::ServerProcess(Reactor& reactor, const std::string& name, const Command& command, std::uint16_t port,
-                             double timeout_s)
+                             double timeout_s, const std::string& address)
     : child_(reactor, bounded(command)), port_(port) {
   namespace asio = boost::asio;
-  const asio::ip::tcp::endpoint endpoint(asio::ip::address_v4::loopback(), port);
+  const asio::ip::tcp::endpoint endpoint(asio::ip::make_address(address), port);
   const SteadyTime deadline = after_s(timeout_s);
   for (;;) {
     asio::ip::tcp::socket socket(reactor.io());
@@ -81,8 +81,9 @@ ServerProcess::ServerProcess(Reactor& reactor, const std::string& name, const Co
     if (ended) throw StartError(name + " did not start: " + child_.how_it_ended() + what_it_was(command));
     if (!error) break;
     if (std::chrono::steady_clock::now() >= deadline) {
-      throw StartError(name + " did not start: it takes no connections at port " + std::to_string(port) + " after " +
-                       std::to_string(static_cast<int>(timeout_s)) + " s" + what_it_was(command));
+      throw StartError(name + " did not start: it takes no connections at " + address + " port " +
+                       std::to_string(port) + " after " + std::to_string(static_cast<int>(timeout_s)) + " s" +
+                       what_it_was(command));
     }
     reactor.sleep_until(after_s(0.005));
   }

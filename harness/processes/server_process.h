@@ -17,7 +17,7 @@ class ServerProcess {
   // A server of others, which says nothing when it is ready: it is when it takes connections on that port. StartError
   // with how it ended, its command line and what it said.
   ServerProcess(Reactor& reactor, const std::string& name, const Command& command, std::uint16_t port,
-                double timeout_s = 10);
+                double timeout_s = 10, const std::string& address = "127.0.0.1");
 
   std::uint16_t port() const { return port_; }
   pid_t group() const { return child_.pid(); }

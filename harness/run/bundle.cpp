@@ -51,7 +51,7 @@ std::map<std::string, std::string> files_in(const std::filesystem::path& folder)
 
 std::string words(const nlohmann::json& value) {
   if (value.is_null()) return "unknown";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 std::string readme(const std::string& name, const nlohmann::json& plan, const nlohmann::json& environment) {

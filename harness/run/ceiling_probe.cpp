@@ -31,10 +31,11 @@ CeilingProbe::Ceiling& CeilingProbe::ceiling_of(double body_bytes) {
   // One that has died is started anew, so that one bad moment does not void all trials that are left.
   if (ceiling.server && ceiling.server->has_ended()) ceiling = {};
   if (!ceiling.server) {
-    ceiling.server = std::make_unique<ServerProcess>(
-        programs_.reactor(), "bakeoff-ceiling",
-        Command{{programs_.find("bakeoff-ceiling").string(), "--port", "0", "--body-bytes", std::to_string(body)},
-                placement_.server_processors});
+    ceiling.server =
+        std::make_unique<ServerProcess>(programs_.reactor(), "bakeoff-ceiling",
+                                        Command{{programs_.find("bakeoff-ceiling").string(), "--address", address_,
+                                                 "--port", "0", "--body-bytes", std::to_string(body)},
+                                                placement_.server_processors});
   }
   return ceiling;
 }
@@ -55,16 +56,22 @@ CeilingReading CeilingProbe::read(double body_bytes) {
   const Network::Inside inside(network_.get());
   Ceiling& ceiling = ceiling_of(body_bytes);
   CeilingReading reading;
-  const Command command{
-      {programs_.find("bakeoff-load").string(), fmt::format("http://127.0.0.1:{}/", ceiling.server->port()),
-       "--connections", std::to_string(connections), "--warmup", fmt::format("{:.3f}s", warmup_s), "--duration",
-       fmt::format("{:.3f}s", seconds_), "--announce", "--json", "-"},
+  Command command{
+      {programs_.find("bakeoff-load").string(), fmt::format("http://{}/", authority(address_, ceiling.server->port())),
+       "--connections", std::to_string(hosts_ == nullptr ? connections : std::max(connections, hosts_->ranks())),
+       "--warmup", fmt::format("{:.3f}s", warmup_s), "--duration", fmt::format("{:.3f}s", seconds_), "--announce",
+       "--json", "-"},
       placement_.client_processors};
+  if (hosts_ != nullptr) command = hosts_->as_ranks(command);
   try {
-    LoadRun load(programs_.reactor(), command);
+    LoadRun load(programs_.reactor(), command, hosts_ != nullptr);
     SideProbe probe(ceiling.server->group(), {});
     const auto begins = load.measured_from();
-    if (!begins) return reading;
+    if (!begins) {
+      load.child().stop();
+      if (hosts_ != nullptr) hosts_->clean_up();
+      return reading;
+    }
     programs_.reactor().wait_until([&] { return load.has_ended(); }, load.at(0));
     const SideUse from = probe.sample();
     programs_.reactor().wait_until([&] { return load.has_ended(); }, load.at(1));
@@ -75,6 +82,9 @@ CeilingReading CeilingProbe::read(double body_bytes) {
       const double cpu_share = (to.cpu_s - from.cpu_s) / load.measured_between_s(from.at, to.at);
       if (reading.replies_per_s && *reading.replies_per_s > 0 && cpu_share > 0)
         reading.cpu_us_per_reply = cpu_share / *reading.replies_per_s * 1e6;
+    } else if (hosts_ != nullptr) {
+      load.child().stop();
+      hosts_->clean_up();
     }
   } catch (const StartError&) {
   } catch (const UsageError&) {

@@ -7,6 +7,7 @@
 
 #include "harness/ground/network.h"
 #include "harness/ground/programs.h"
+#include "harness/hosts/client_hosts.h"
 #include "harness/machine/environment.h"
 #include "harness/processes/server_process.h"
 
@@ -20,9 +21,16 @@ struct CeilingReading {
 class CeilingProbe {
  public:
   // `seconds`: of each reading; 0: there are none. Programs are started when first needed, and idle between their
-  // readings. `network`: that they run in, made when first needed; empty: the harness's.
-  CeilingProbe(Programs& programs, const Placement& placement, double seconds, std::optional<NetworkSpec> network)
-      : programs_(programs), placement_(placement), seconds_(seconds), network_settings_(network) {}
+  // readings. `network`: that they run in, made when first needed; empty: the harness's. `hosts`: that make the load,
+  // as they make the trials'; nullptr: this one.
+  CeilingProbe(Programs& programs, const Placement& placement, double seconds, std::optional<NetworkSpec> network,
+               std::string address, ClientHosts* hosts)
+      : programs_(programs),
+        placement_(placement),
+        seconds_(seconds),
+        network_settings_(network),
+        address_(std::move(address)),
+        hosts_(hosts) {}
 
   bool is_read() const { return seconds_ > 0; }
   // For a canned reply of that size, at most 1 MiB. The reading after one trial is the one before the next when that
@@ -43,6 +51,8 @@ class CeilingProbe {
   const Placement& placement_;
   double seconds_;
   std::optional<NetworkSpec> network_settings_;
+  std::string address_;
+  ClientHosts* hosts_;
   std::unique_ptr<Network> network_;
   std::map<std::uint64_t, Ceiling> ceilings_;  // by the size of their canned reply
 };

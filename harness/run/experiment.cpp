@@ -12,6 +12,7 @@
 #include "core/base/untrusted.h"
 #include "harness/ground/file_sets.h"
 #include "harness/ground/network.h"
+#include "harness/hosts/client_hosts.h"
 #include "harness/machine/environment.h"
 #include "harness/machine/profile.h"
 #include "harness/plan/plan.h"
@@ -58,8 +59,10 @@ void verify_all(TrialRunner& runner, const std::vector<Cell>& cells, const FileS
   for (const Cell* cell : chosen) {
     const std::string name = cell->server + (cell->variant.empty() ? "" : " with " + cell->variant);
     progress.begin("verifying " + name);
-    runner.verify(*cell);
+    const KeptConnections kept = runner.verify(*cell);
     progress.end("verified " + name + ": " + std::to_string(file_sets.of(*cell).workload.files.size()) + " files");
+    if (kept.one_request_each() && !file_sets.of(*cell).workload.clients.requests_per_connection)
+      progress.say(name + " closes the connection after each reply: every request pays for a new one");
   }
 }
 
@@ -77,12 +80,17 @@ class Run {
     const Placement placement = place(spec_);
     if (const std::string note = network_note(spec_); talk_ == Talk::normal && !note.empty())
       std::fprintf(stderr, "%s\n", note.c_str());
+    if (spec_.hosts.any()) {
+      hosts_ = std::make_shared<ClientHosts>(programs_, spec_);
+      for (const std::string& note : hosts_->notes())
+        if (talk_ == Talk::normal) std::fprintf(stderr, "%s\n", note.c_str());
+    }
     note_environment(placement);
     const ProcessorLock lock(placement.occupied);
     note_plan();
     try {
       const FileSets file_sets(programs_.reactor(), spec_, campaign_.planned());
-      TrialRunner runner(programs_, spec_, file_sets, placement);
+      TrialRunner runner(programs_, spec_, file_sets, placement, hosts_);
       verify_all(runner, campaign_.planned(), file_sets, talk_);
       find_warm_ups(runner);
       measure(runner);
@@ -108,15 +116,16 @@ class Run {
 
   void note_environment(const Placement& placement) {
     environment_ = capture_environment(spec_, programs_, placement);
+    if (hosts_) environment_["hosts"] = hosts_->facts();
     const std::filesystem::path file = folder_.path() / "environment.json";
     if (campaign_.trials().empty() || !std::filesystem::exists(file)) {
-      folder_.write("environment.json", environment_.dump(2) + "\n");
+      folder_.write("environment.json", json_text(environment_, 2) + "\n");
       return;
     }
     // Trials of two builds or two machines in one result would be a comparison of nothing.
     const json before = json_of(file);
-    for (const char* part : {"binaries", "kernel", "cpu", "processors", "placement", "network"}) {
-      if (!before.is_object() || before.value(part, json()) != environment_.at(part)) {
+    for (const char* part : {"binaries", "kernel", "cpu", "processors", "placement", "network", "hosts"}) {
+      if (!before.is_object() || before.value(part, json()) != environment_.value(part, json())) {
         throw UsageError(folder_.path().string() + ": since its first trials the " + part +
                          " changed; begin a new run");
       }
@@ -145,7 +154,7 @@ class Run {
                        {"cells", cells},
                        {"sweep", order},
                        {"final_trials", spec_.final_trials}};
-    folder_.write("plan.json", plan.dump(1) + "\n");
+    folder_.write("plan.json", json_text(plan, 1) + "\n");
   }
 
   // A resumed run warms up as it did before.
@@ -173,7 +182,7 @@ class Run {
     }
     json all = json::array();
     for (const WarmUp& one : warm_ups_) all.push_back(to_json(one));
-    folder_.write("warmup.json", all.dump(1) + "\n");
+    folder_.write("warmup.json", json_text(all, 1) + "\n");
   }
 
   void measure(TrialRunner& runner) {
@@ -189,7 +198,7 @@ class Run {
     ExperimentResult result = make_result(spec_, campaign_.cells(), campaign_.trials(), warm_ups_, environment_);
     result.complete = complete;
     result.peaks = campaign_.peaks();
-    folder_.write("result.json", to_json(result).dump(1) + "\n");
+    folder_.write("result.json", json_text(to_json(result), 1) + "\n");
     folder_.write("tables.txt", tables(result) + profile_table(result));
     return result;
   }
@@ -202,6 +211,7 @@ class Run {
   Campaign campaign_;
   std::vector<WarmUp> warm_ups_;
   json environment_;
+  std::shared_ptr<ClientHosts> hosts_;
 };
 
 }  // namespace

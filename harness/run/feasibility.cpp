@@ -105,7 +105,17 @@ std::vector<Cell> feasible_cells(Programs& programs, const Specification& spec, 
   std::set<std::string> said, clients;
   for (const Cell& cell : cells) {
     const auto [loaded, is_new] = workloads.try_emplace(contest_of(cell));
-    if (is_new) loaded->second = load_workload(spec.workload, workload_overrides(spec, cell));
+    if (is_new) {
+      try {
+        loaded->second = load_workload(spec.workload, workload_overrides(spec, cell));
+      } catch (const UsageError& error) {
+        throw UsageError(spec.file + ": [workload]: " + error.what());
+      }
+    }
+    if (const std::uint32_t least = spec.hosts.ranks() * spec.client_threads; cell.connections < least)
+      throw UsageError(spec.file + ": " + cell.id + ": " + std::to_string(spec.hosts.ranks()) + " ranks of " +
+                       std::to_string(spec.client_threads) + " threads need " + std::to_string(least) +
+                       " connections or more");
     check_server(programs, spec, cell, loaded->second, known);
     if (clients.insert(contest_of(cell)).second)
       check_client(programs, spec, search == Search::peak ? at_rate(cell, spec.peak.start) : cell, said);

@@ -34,8 +34,7 @@ void keep_inputs(const Specification& spec, RunFolder& folder) {
                     {"source", source.string()},
                     {"sha256", sha256_of_file(folder.path() / copy)}});
   }
-  folder.write(inputs_file,
-               nlohmann::json({{"inputs", list}}).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  folder.write(inputs_file, json_text(nlohmann::json({{"inputs", list}}), 1) + "\n");
 }
 
 void check_kept_inputs(const std::filesystem::path& folder, bool sources) {

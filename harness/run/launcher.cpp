@@ -5,10 +5,16 @@
 #include <algorithm>
 
 #include "core/base/errors.h"
+#include "harness/ground/interfaces.h"
 #include "harness/plan/outside.h"
 #include "harness/run/verifier.h"
 
 namespace bakeoff {
+namespace {
+
+constexpr double outside_patience_s = 10;  // until a server of others takes connections
+
+}  // namespace
 
 Launcher::~Launcher() {
   std::error_code ignored;
@@ -44,7 +50,7 @@ std::unique_ptr<ServerProcess> Launcher::start(const Cell& cell, const Ground& g
                                         "--root",
                                         file_sets_.of(cell).root.string(),
                                         "--address",
-                                        "127.0.0.1",
+                                        server_address(spec_.hosts),
                                         "--port",
                                         "0"};
   for (std::string& one : cell_arguments(cell, file_sets_.of(cell).workload)) arguments.push_back(std::move(one));
@@ -76,22 +82,25 @@ std::unique_ptr<ServerProcess> Launcher::start_outside(const Cell& cell, const s
   std::filesystem::remove_all(dir, ignored);
   std::filesystem::create_directories(dir, ignored);
   const std::uint16_t port = free_port();
+  const std::string address = server_address(spec_.hosts);
   auto server = std::make_unique<ServerProcess>(
       programs_.reactor(), cell.server,
-      server_command(prepare_outside(load_outside(definition), cell, file_sets_.of(cell).root, dir, port), ground),
-      port);
+      server_command(prepare_outside(load_outside(definition), cell, file_sets_.of(cell).root, dir, port, address),
+                     ground),
+      port, outside_patience_s, address);
   if (const auto congestion = cell.options.find(congestion_option); congestion != cell.options.end()) {
     set_congestion_of_listener(server->group(), port, congestion->second);
   }
   return server;
 }
 
-void Launcher::verify(const Cell& cell) {
+KeptConnections Launcher::verify(const Cell& cell) {
   const Ground ground = lay(cell, true);
   const std::unique_ptr<ServerProcess> server = start(cell, ground);
   try {
-    verify_files(programs_.reactor(), cell.server, server->port(), file_sets_.of(cell).workload.files,
-                 [&] { return !server->has_ended(); });
+    return verify_files(
+        programs_.reactor(), cell.server, server->port(), file_sets_.of(cell).workload.files,
+        [&] { return !server->has_ended(); }, server_address(spec_.hosts));
   } catch (const StartError& error) {
     if (server->has_ended()) throw StartError(std::string(error.what()) + "; the server " + server->exit_reason());
     throw;

@@ -11,6 +11,7 @@
 #include "harness/ground/slow_disk.h"
 #include "harness/machine/environment.h"
 #include "harness/processes/server_process.h"
+#include "harness/run/verifier.h"
 #include "results/model.h"
 
 namespace bakeoff {
@@ -42,7 +43,7 @@ class Launcher {
   // StartError when it does not start. BLOCKS: until it is ready.
   std::unique_ptr<ServerProcess> start(const Cell& cell, const Ground& ground);
   // Starts the cell's server and has it answer every file. StartError when it does not start or not verify. BLOCKS.
-  void verify(const Cell& cell);
+  KeptConnections verify(const Cell& cell);
 
   // A directory for what outside servers and perf write; gone with the launcher.
   const std::filesystem::path& scratch();

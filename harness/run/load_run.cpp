@@ -8,6 +8,7 @@
 
 #include "core/base/untrusted.h"
 #include "harness/ground/file_sets.h"
+#include "harness/ground/interfaces.h"
 
 namespace bakeoff {
 namespace {
@@ -23,12 +24,13 @@ std::string seconds(double value) { return fmt::format("{:.3f}s", value); }
 
 Command load_command(const Programs& programs, const Specification& spec, const Cell& cell, std::uint16_t port,
                      std::uint64_t seed, LoadTimes times) {
-  Command command{{programs.find("bakeoff-load").string(), fmt::format("http://127.0.0.1:{}/", port), "--connections",
-                   std::to_string(cell.connections), "--threads",
-                   std::to_string(std::min(spec.client_threads, cell.connections)), "--warmup", seconds(times.warmup_s),
-                   "--duration", seconds(times.duration_s), "--timeout", seconds(spec.timeout_s), "--workload",
-                   spec.workload, "--seed", std::to_string(seed), "--announce", "--json", "-"},
-                  {}};
+  Command command{
+      {programs.find("bakeoff-load").string(), fmt::format("http://{}/", authority(server_address(spec.hosts), port)),
+       "--connections", std::to_string(cell.connections), "--threads",
+       std::to_string(std::min(spec.client_threads, cell.connections)), "--warmup", seconds(times.warmup_s),
+       "--duration", seconds(times.duration_s), "--timeout", seconds(spec.timeout_s), "--workload", spec.workload,
+       "--seed", std::to_string(seed), "--announce", "--json", "-"},
+      {}};
   for (const std::string& assignment : workload_overrides(spec, cell)) {
     command.arguments.push_back("--set");
     command.arguments.push_back(assignment);
@@ -47,14 +49,28 @@ std::optional<SteadyTime> LoadRun::measured_from() {
   if (!line) return std::nullopt;
   const nlohmann::json announced = parse_untrusted_or_discard(*line);
   if (!announced.is_object() || announced.value("event", "") != "measured_time") return std::nullopt;
-  // Both clocks are CLOCK_MONOTONIC.
+  // Both clocks are CLOCK_MONOTONIC; another host's is as far ahead as its line was on its way, at most.
   from_ = from_ns(announced.at("from_ns").get<std::int64_t>());
   to_ = from_ns(announced.at("to_ns").get<std::int64_t>());
+  if (elsewhere_) {
+    const auto behind = std::chrono::steady_clock::now() - from_ns(announced.at("now_ns").get<std::int64_t>());
+    from_ += behind;
+    to_ += behind;
+  }
   return from_;
 }
 
 SteadyTime LoadRun::at(double share) const {
   return from_ + std::chrono::duration_cast<std::chrono::nanoseconds>(share * (to_ - from_));
+}
+
+void LoadRun::end_early() {
+  // mpirun passes this one on, and ends its ranks on any that ends itself.
+  if (elsewhere_) {
+    kill(child_.pid(), SIGUSR2);
+    child_.wait_for_end(after_s(20));
+  }
+  child_.stop();
 }
 
 void LoadRun::release() { kill(child_.pid(), SIGUSR1); }

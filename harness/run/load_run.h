@@ -22,8 +22,10 @@ Command load_command(const Programs& programs, const Specification& spec, const 
 
 class LoadRun {
  public:
-  // `command` has --announce. StartError when it cannot be started.
-  LoadRun(Reactor& reactor, const Command& command) : reactor_(reactor), child_(reactor, command) {}
+  // `command` has --announce. elsewhere: it runs on other hosts, whose clocks have nothing to do with this one's.
+  // StartError when it cannot be started.
+  LoadRun(Reactor& reactor, const Command& command, bool elsewhere = false)
+      : reactor_(reactor), child_(reactor, command), elsewhere_(elsewhere) {}
 
   // When the measured time begins; empty when the client ended before it could tell. BLOCKS: until all connections
   // are open.
@@ -33,6 +35,8 @@ class LoadRun {
   // How much of the time between two samples lies before the end of the measured time; at least a microsecond.
   double measured_between_s(SteadyTime from, SteadyTime to) const;
 
+  // It ends at once and tells what it has measured so far. BLOCKS: until it has ended.
+  void end_early();
   // Tells a client that was started with --hold that it may close its connections.
   void release();
 
@@ -43,6 +47,7 @@ class LoadRun {
  private:
   Reactor& reactor_;
   Child child_;
+  bool elsewhere_;
   SteadyTime from_{}, to_{};
 };
 

@@ -29,6 +29,7 @@ nlohmann::json to_json(const Judgement& judgement) {
           {"by", path_of(judgement.guard.metric)},
           {"margin", judgement.guard.margin},
           {"pairs", judgement.pairs},
+          {"missing", judgement.missing},
           {"ratio", or_null(judgement.ratio)},
           {"lower", or_null(judgement.lower)},
           {"upper", or_null(judgement.upper)},

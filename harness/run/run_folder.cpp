@@ -119,8 +119,7 @@ void RunFolder::write(const std::string& name, const std::string& text) {
 }
 
 void RunFolder::append(const Trial& trial) {
-  write_all(trials_, to_json(trial).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n",
-            dir_ / "trials.jsonl");
+  write_all(trials_, json_text(to_json(trial)) + "\n", dir_ / "trials.jsonl");
 }
 
 std::vector<Trial> RunFolder::read_trials() {

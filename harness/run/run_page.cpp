@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "harness/machine/profile.h"
 #include "harness/plan/specification.h"
 #include "harness/run/stored_result.h"
@@ -26,7 +27,7 @@ std::map<std::string, Histogram> read_latency(const fs::path& file, const Experi
   std::vector<std::string> marks;
   for (const CellResult& cell : result.cells) {
     if (std::find(wanted.begin(), wanted.end(), cell.cell.id) == wanted.end()) continue;
-    marks.push_back(nlohmann::json(cell.cell.id).dump());
+    marks.push_back(json_text(nlohmann::json(cell.cell.id)));
     for (const Trial& trial : cell.trials) {
       if (trial.counted) counted.emplace(cell.cell.id, trial.key.phase, trial.key.block, trial.attempt);
     }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <sstream>
 
 #include "core/base/errors.h"
 #include "core/base/untrusted.h"
@@ -37,6 +38,28 @@ std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   const std::size_t before = text.rfind('\n');
   return before == std::string::npos ? text : text.substr(before + 1);
+}
+
+// Of what mpirun and the ranks said, the line that names the cause.
+std::string what_launcher_said(const std::string& text) {
+  std::string last;
+  for (const char* mark : {"bakeoff-load: ", " noticed that ", "ORTE ", "srun: error"}) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(mark) != std::string::npos) return visible(line);
+      if (line.find_first_not_of(" -\t\r") != std::string::npos) last = line;
+    }
+  }
+  return last.empty() ? "it said nothing" : visible(last);
+}
+
+// A clock that stepped, or a rank that began too late, is nothing that the server did.
+void note_ranks(const json& report, Trial& trial) {
+  for (const json& rank : report.at("ranks")) {
+    for (const json& fault : rank.at("faults"))
+      trial.void_causes.push_back("client host " + rank.at("host").get<std::string>() + ": " +
+                                  fault.get<std::string>());
+  }
 }
 
 constexpr const char* no_cpu_figures = "no CPU figures: the harness got no processor while the client asked";
@@ -134,7 +157,8 @@ std::vector<int> used_processors(const Placement& placement) {
 
 }  // namespace
 
-TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const FileSets& file_sets, Placement placement)
+TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const FileSets& file_sets, Placement placement,
+                         std::shared_ptr<ClientHosts> hosts)
     : programs_(programs),
       reactor_(programs.reactor()),
       spec_(spec),
@@ -142,8 +166,10 @@ TrialRunner::TrialRunner(Programs& programs, const Specification& spec, const Fi
       placement_(std::move(placement)),
       pin_(placement_.harness_processors),
       launcher_(programs, spec, file_sets, placement_),
+      hosts_(hosts || !spec.hosts.any() ? std::move(hosts) : std::make_shared<ClientHosts>(programs, spec)),
       ceilings_(programs, placement_, spec.ceiling_s,
-                has_own_network(spec) ? std::optional<NetworkSpec>(spec.network) : std::nullopt) {
+                has_own_network(spec) ? std::optional<NetworkSpec>(spec.network) : std::nullopt,
+                server_address(spec.hosts), hosts_.get()) {
   if (spec_.disk) delay_accounting_ = std::make_unique<DelayAccounting>();
 }
 
@@ -158,10 +184,11 @@ double TrialRunner::mean_transfer_bytes(const Cell& cell) const {
 Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed, LoadTimes times) const {
   Command command = bakeoff::load_command(programs_, spec_, cell, port, seed, times);
   command.processors = placement_.client_processors;
-  return command;
+  return hosts_ ? hosts_->as_ranks(command) : command;
 }
 
 Trial TrialRunner::run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) {
+  if (hosts_) hosts_->make_ready();
   Trial trial;
   trial.key = key;
   trial.attempt = attempt;
@@ -246,11 +273,12 @@ json TrialRunner::profile(const Cell& cell, ServerProcess& server, double warmup
   const double watched_s = std::max(spec_.duration_s, least_profile_s);
   const std::vector<pid_t> processes = SideProbe(server.group(), {}).processes();
   const auto under_load = [&](const auto& watch) -> std::optional<double> {
-    LoadRun load(reactor_, load_command(cell, server.port(), spec_.seed, {warmup_s, watched_s + longest_perf_s}));
+    LoadRun load(reactor_, load_command(cell, server.port(), spec_.seed, {warmup_s, watched_s + longest_perf_s}),
+                 hosts_ != nullptr);
     if (!load.measured_from()) return std::nullopt;
     reactor_.wait_until([&] { return load.has_ended() || server.has_ended(); }, after_s(warmup_s + profile_margin_s));
     watch();
-    load.child().stop();  // it tells what it has measured so far
+    load.end_early();
     const json report = parse_untrusted_or_discard(load.child().rest_of_output());
     return report.is_object() ? optional_number(report, "replies_per_s") : std::nullopt;
   };
@@ -268,7 +296,7 @@ std::vector<double> TrialRunner::pilot(const Cell& cell, std::uint32_t number, d
   try {
     const Launcher::Ground ground = launcher_.lay(cell, false);
     const std::unique_ptr<ServerProcess> server = launcher_.start(cell, ground);
-    LoadRun load(reactor_, load_command(cell, server->port(), spec_.seed + number, {0, length_s}));
+    LoadRun load(reactor_, load_command(cell, server->port(), spec_.seed + number, {0, length_s}), hosts_ != nullptr);
     if (!load.measured_from()) return {};
     std::optional<std::pair<SteadyTime, double>> last;
     for (std::size_t step = 0; step <= pilot_spans; ++step) {
@@ -292,7 +320,7 @@ SoakRecord TrialRunner::soak(const Cell& cell, double length_s) {
   SoakRecord record;
   const Launcher::Ground ground = launcher_.lay(cell, false);
   const std::unique_ptr<ServerProcess> server = launcher_.start(cell, ground);
-  LoadRun load(reactor_, load_command(cell, server->port(), spec_.seed, {0, length_s}));
+  LoadRun load(reactor_, load_command(cell, server->port(), spec_.seed, {0, length_s}), hosts_ != nullptr);
   SideProbe probe(server->group(), placement_.server_processors);
   if (load.measured_from()) {
     for (int look = 1; look < looks; ++look) {
@@ -343,6 +371,17 @@ void TrialRunner::measure(const Cell& cell, Trial& trial, double warmup_s) {
   if (ground.disk) note_disk(ground.disk->stop(), trial);
 }
 
+// Whether all hosts came to the end. A lost one voids the trial, whose figures would be of another load.
+bool TrialRunner::judge_hosts(LoadRun& load, bool in_time, Trial& trial) {
+  trial.evidence["client_hosts"] = hosts_->names();
+  if (in_time && load.child().exit_status() == 0) return true;
+  const std::string said = in_time ? what_launcher_said(load.child().errors()) : "they did not end in time";
+  load.child().stop();
+  hosts_->clean_up();
+  trial.void_causes.push_back("a client host was lost: " + said);
+  return false;
+}
+
 void TrialRunner::measure_load(const Cell& cell, ServerProcess& server, Trial& trial, double warmup_s, json& use) {
   // The same seed for all cells of a block: they get the same requests.
   const std::uint64_t seed = spec_.seed * 1'000'003 + trial.key.block * 2 + (trial.key.phase == Phase::final ? 1 : 0);
@@ -356,7 +395,7 @@ void TrialRunner::measure_load(const Cell& cell, ServerProcess& server, Trial& t
 
   Command client = load_command(cell, server.port(), seed, {warmup_s, spec_.duration_s});
   client.arguments.insert(client.arguments.end(), {"--hold", hold});
-  LoadRun load(reactor_, client);
+  LoadRun load(reactor_, client, hosts_ != nullptr);
   SideProbe client_side(load.child().pid(), placement_.client_processors);
   std::optional<Sample> first, second;
   std::vector<std::pair<SteadyTime, double>> sent;
@@ -392,6 +431,7 @@ void TrialRunner::measure_load(const Cell& cell, ServerProcess& server, Trial& t
     if (others_s > std::max(others_least_s, spec_.others * watched_s))
       trial.void_causes.push_back("other processes took the processors");
   }
+  if (hosts_ && !server.has_ended() && !judge_hosts(load, in_time, trial)) return;
   if (!in_time) {
     trial.failures.push_back("the client did not end in time");
     return;
@@ -402,6 +442,7 @@ void TrialRunner::measure_load(const Cell& cell, ServerProcess& server, Trial& t
     return;
   }
   json report = parse_untrusted(load.child().rest_of_output(), "the client's report");
+  if (hosts_) note_ranks(report, trial);
   note_load(report, longest_allowed_ms(spec_), trial.figures);
   trial.counts = counts_of_report(report);
   trial.evidence["tcp"] = tcp_between(tcp_before, read_tcp_counters());
@@ -414,7 +455,7 @@ void TrialRunner::measure_load(const Cell& cell, ServerProcess& server, Trial& t
                           after_end ? optional_number(report, "in_flight_mean").value_or(0) : 0};
     note_use(*first, *second, between, trial, use);
     use.update(use_between(first->server, second->server));
-    trial.evidence["client"] = use_between(first->client, second->client);
+    if (!hosts_) trial.evidence["client"] = use_between(first->client, second->client);
     if (first->server.descriptors && second->server.descriptors) {
       // A client accounts for its connection and for a helper or a pipe that serves it, a file for one descriptor.
       const std::uint64_t before = *first->server.descriptors, after = *second->server.descriptors;

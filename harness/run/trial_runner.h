@@ -5,6 +5,7 @@
 
 #include "harness/ground/file_sets.h"
 #include "harness/ground/programs.h"
+#include "harness/hosts/client_hosts.h"
 #include "harness/machine/environment.h"
 #include "harness/machine/process_probe.h"
 #include "harness/processes/affinity.h"
@@ -19,10 +20,12 @@ namespace bakeoff {
 class TrialRunner : public TrialSource {
  public:
   // All of it must outlive the runner. While it lives, this thread runs on the harness's processors.
-  TrialRunner(Programs& programs, const Specification& spec, const FileSets& file_sets, Placement placement);
+  // hosts: that make the load; nullptr: it finds those of the specification itself, where there are some.
+  TrialRunner(Programs& programs, const Specification& spec, const FileSets& file_sets, Placement placement,
+              std::shared_ptr<ClientHosts> hosts = nullptr);
 
   // Starts the cell's server and has it answer every file. StartError when it does not start or not verify. BLOCKS.
-  void verify(const Cell& cell) { launcher_.verify(cell); }
+  KeptConnections verify(const Cell& cell) { return launcher_.verify(cell); }
 
   Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) override;
   std::vector<double> pilot(const Cell& cell, std::uint32_t number, double length_s) override;
@@ -35,6 +38,7 @@ class TrialRunner : public TrialSource {
   void prepare_machine(const Cell& cell, Trial& trial);
   void measure(const Cell& cell, Trial& trial, double warmup_s);
   void measure_load(const Cell& cell, ServerProcess& server, Trial& trial, double warmup_s, nlohmann::json& use);
+  bool judge_hosts(LoadRun& load, bool in_time, Trial& trial);
   void judge_ceiling(const Cell& cell, const CeilingReading& before, const CeilingReading& after, Trial& trial) const;
   nlohmann::json profile(const Cell& cell, ServerProcess& server, double warmup_s);
   double mean_transfer_bytes(const Cell& cell) const;
@@ -46,6 +50,7 @@ class TrialRunner : public TrialSource {
   Placement placement_;
   Pin pin_;  // the harness itself
   Launcher launcher_;
+  std::shared_ptr<ClientHosts> hosts_;
   CeilingProbe ceilings_;
   std::unique_ptr<DelayAccounting> delay_accounting_;
 };

@@ -17,23 +17,37 @@ constexpr double patience_s = 15;  // for one answer: the papers' clients wait a
 
 class Verifier {
  public:
-  Verifier(Reactor& reactor, const std::string& server, std::uint16_t port, const std::function<bool()>& alive)
-      : reactor_(reactor),
-        server_(server),
-        endpoint_(asio::ip::address_v4::loopback(), port),
-        alive_(alive),
-        socket_(reactor.io()) {}
+  Verifier(Reactor& reactor, const std::string& server, const asio::ip::tcp::endpoint& endpoint,
+           const std::function<bool()>& alive)
+      : reactor_(reactor), server_(server), endpoint_(endpoint), alive_(alive), socket_(reactor.io()) {}
 
   void check(const WorkloadFile& file) {
-    if (!socket_.is_open()) connect(file);
     http::request<http::empty_body> request(http::verb::get, file.path, 11);
     request.set(http::field::host, "localhost");
-    wait(file, "while it was asked", [&](auto handler) { http::async_write(socket_, request, handler); });
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(file.size_bytes);
-    wait(file, "while it answered", [&](auto handler) { http::async_read(socket_, buffer_, parser, handler); });
+    std::optional<http::response_parser<http::string_body>> parser;
+    for (bool fresh = false;;) {
+      if (!socket_.is_open()) {
+        connect(file);
+        fresh = true;
+      }
+      parser.emplace();
+      parser->body_limit(file.size_bytes);
+      const char* when = "while it was asked";
+      boost::system::error_code error =
+          wait(file, when, [&](auto handler) { http::async_write(socket_, request, handler); });
+      if (!error) {
+        when = "while it answered";
+        error = wait(file, when, [&](auto handler) { http::async_read(socket_, buffer_, *parser, handler); });
+      }
+      if (!error) break;
+      // Between two replies a server may close.
+      if (fresh || parser->got_some()) fail(file, error.message() + " " + when);
+      socket_.close();
+      ++kept_.closed;
+    }
+    ++kept_.replies;
 
-    const auto& response = parser.get();
+    const auto& response = parser->get();
     if (response.result() != http::status::ok)
       fail(file, "expected status 200, got " + std::to_string(response.result_int()));
     if (response.body().size() != file.size_bytes) {
@@ -41,19 +55,26 @@ class Verifier {
            "expected " + std::to_string(file.size_bytes) + " bytes, got " + std::to_string(response.body().size()));
     }
     if (!content_matches(file.content_seed, 0, response.body())) fail(file, "the bytes are wrong");
-    if (!response.keep_alive()) socket_.close();
+    if (response.keep_alive()) return;
+    socket_.close();
+    ++kept_.closed;
   }
+
+  const KeptConnections& kept() const { return kept_; }
 
  private:
   void connect(const WorkloadFile& file) {
     buffer_.clear();
-    wait(file, "while it was connected to", [&](auto handler) {
+    const char* const when = "while it was connected to";
+    const boost::system::error_code failed = wait(file, when, [&](auto handler) {
       socket_.async_connect(endpoint_, [handler](const boost::system::error_code& error) { handler(error, 0); });
     });
+    if (failed) fail(file, failed.message() + " " + when);
   }
 
+  // Fails when there is no outcome.
   template <class Begin>
-  void wait(const WorkloadFile& file, const char* when, Begin begin) {
+  boost::system::error_code wait(const WorkloadFile& file, const char* when, Begin begin) {
     std::optional<boost::system::error_code> outcome;
     begin([&outcome](const boost::system::error_code& error, std::size_t) { outcome = error; });
     // The handler refers to this frame: whatever ends the wait, it must have run before we leave.
@@ -71,7 +92,7 @@ class Verifier {
     if (!outcome)
       fail(file, ended ? std::string("it ended ") + when
                        : "no answer in " + std::to_string(static_cast<int>(patience_s)) + " s");
-    if (*outcome) fail(file, outcome->message() + " " + when);
+    return *outcome;
   }
 
   [[noreturn]] void fail(const WorkloadFile& file, const std::string& what) {
@@ -84,14 +105,17 @@ class Verifier {
   const std::function<bool()>& alive_;
   asio::ip::tcp::socket socket_;
   boost::beast::flat_buffer buffer_;
+  KeptConnections kept_;
 };
 
 }  // namespace
 
-void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
-                  const std::function<bool()>& alive) {
-  Verifier verifier(reactor, server, port, alive);
+KeptConnections verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
+                             const std::function<bool()>& alive, const std::string& address) {
+  Verifier verifier(reactor, server, {asio::ip::make_address(address), port}, alive);
   for (const WorkloadFile& file : files.files()) verifier.check(file);
+  if (files.size() > 0) verifier.check(files[0]);  // of a single file, too, it shows whether the connection is kept
+  return verifier.kept();
 }
 
 }  // namespace bakeoff

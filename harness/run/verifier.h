@@ -10,9 +10,17 @@
 
 namespace bakeoff {
 
-// Asks for every file over one kept connection and compares every byte. StartError "SERVER: /path: ..." for the first
-// that is wrong. `alive` is asked while waiting; once false, the wait is over. BLOCKS: network.
-void verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
-                  const std::function<bool()>& alive);
+// How a server treats a connection that its client keeps.
+struct KeptConnections {
+  std::size_t replies = 0;
+  std::size_t closed = 0;  // replies after which it closed, announced or not
+  bool one_request_each() const { return closed > replies / 2; }
+};
+
+// Asks for every file, and for the first once more, over a connection that it keeps, and compares every byte.
+// StartError "SERVER: /path: ..." for the first that is wrong. `alive` is asked while waiting; once false, the wait is
+// over. BLOCKS: network.
+KeptConnections verify_files(Reactor& reactor, const std::string& server, std::uint16_t port, const FileSet& files,
+                             const std::function<bool()>& alive, const std::string& address = "127.0.0.1");
 
 }  // namespace bakeoff

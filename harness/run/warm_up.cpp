@@ -92,9 +92,13 @@ std::vector<WarmUp> find_warm_ups(const Specification& spec, const std::vector<C
 }
 
 double warm_up_of(const Cell& cell, const std::vector<WarmUp>& warm_ups, const Specification& spec) {
-  const std::string contest = contest_of(cell);
-  for (const WarmUp& one : warm_ups) {
-    if (one.contest == contest) return one.seconds;
+  // A search for the peak chooses rates that no pilot had; its pilots had none.
+  Cell without_rate = cell;
+  without_rate.rate.reset();
+  for (const std::string& contest : {contest_of(cell), contest_of(without_rate)}) {
+    for (const WarmUp& one : warm_ups) {
+      if (one.contest == contest) return one.seconds;
+    }
   }
   return spec.warmup_s;
 }

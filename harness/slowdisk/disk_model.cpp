@@ -113,6 +113,10 @@ void DiskModel::start(Arm& arm, const Waiting& waiting, std::int64_t start_ns) {
   statistics_.waited_ns += start_ns - waiting.since_ns;
   statistics_.served_ns += service_ns;
   arm = {true, start_ns + service_ns, request, request.file, request.offset + request.bytes, true};
+  arm.request.arm = static_cast<std::uint32_t>(&arm - arms_.data());
+  arm.request.submitted_ns = waiting.since_ns;
+  arm.request.started_ns = start_ns;
+  arm.request.ended_ns = arm.until_ns;
 }
 
 }  // namespace bakeoff

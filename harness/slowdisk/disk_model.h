@@ -32,6 +32,9 @@ struct DiskRequest {
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
   void* tag = nullptr;  // the caller's own
+  // Of a completed one: which arm served it, from when to when, and when it was submitted.
+  std::uint32_t arm = 0;
+  std::int64_t submitted_ns = 0, started_ns = 0, ended_ns = 0;
 };
 
 struct DiskStatistics {

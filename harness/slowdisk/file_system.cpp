@@ -28,6 +28,8 @@
 
 #include "core/base/check.h"
 #include "core/base/errors.h"
+#include "core/base/signals.h"
+#include "core/trace/recorder.h"
 #include "harness/slowdisk/cache_account.h"
 
 namespace bakeoff {
@@ -77,12 +79,10 @@ class SlowDiskFileSystem::Impl {
         account_(options.cache_bytes),
         buffer_(1 << 20) {
     make_tree();
+    record_arms();
     require_fuse();
     mount();
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
+    const sigset_t signals = heeded({SIGINT, SIGTERM, SIGHUP});
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal_fd_ = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     evictor_ended_fd_ = ::eventfd(0, EFD_CLOEXEC);
@@ -145,6 +145,15 @@ class SlowDiskFileSystem::Impl {
       nodes_[node].directory = false;
       nodes_[node].file = file;
       inode_of_file_.push_back(node + 1);
+    }
+  }
+
+  void record_arms() {
+    if (options_.trace_events == 0) return;
+    trace_.emplace(options_.trace_events);
+    for (std::uint32_t arm = 0; arm < options_.disk.arms; ++arm) {
+      arms_.emplace_back(*trace_, "disk arm", LaneKind::arm);
+      arms_.back().rename("disk arm", static_cast<int>(arm) + 1);
     }
   }
 
@@ -286,7 +295,11 @@ class SlowDiskFileSystem::Impl {
   // Reads files as anybody would, while the disk takes no time; then the disk becomes what was asked for. False when
   // told to end meanwhile.
   bool prefill() {
-    if (options_.prefill.empty()) return true;
+    if (options_.prefill.empty()) {
+      const std::lock_guard lock(model_mutex_);
+      is_filled_ = true;
+      return true;
+    }
     std::vector<char> scratch(1 << 17);
     for (const std::uint32_t file : options_.prefill) {
       {
@@ -306,6 +319,7 @@ class SlowDiskFileSystem::Impl {
       lock.lock();
     }
     model_ = DiskModel(options_.disk, options_.seed);
+    is_filled_ = true;
     return true;
   }
 
@@ -351,7 +365,16 @@ class SlowDiskFileSystem::Impl {
         model_changed_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(*next_ns)));
       } else {
         const std::optional<DiskRequest> done = model_.take_completed(due_ns);
+        const bool recorded = done->arm < arms_.size() && is_filled_;
         lock.unlock();
+        if (recorded) {
+          TraceEvent served;
+          served.kind = TraceKind::served;
+          served.begin_ns = done->started_ns;
+          served.end_ns = done->ended_ns;
+          served.amount = static_cast<std::uint64_t>(done->submitted_ns);
+          arms_[done->arm].add(served);
+        }
         reply(std::unique_ptr<PendingRead>(static_cast<PendingRead*>(done->tag)));
         lock.lock();
       }
@@ -411,6 +434,10 @@ class SlowDiskFileSystem::Impl {
   std::condition_variable model_changed_;
   DiskModel model_;
   bool flushing_ = false;
+  bool is_filled_ = false;  // what the cache was filled with is not recorded
+
+  std::optional<TraceRegion> trace_;
+  std::vector<TraceRecorder> arms_;  // the replier's own
 
   CacheAccount account_;      // the replier's own
   std::vector<char> buffer_;  // the replier's own

@@ -23,7 +23,8 @@ struct SlowDiskOptions {
   std::uint64_t cache_bytes = 0;               // what the kernel may keep; 0: as much as it likes
   std::uint32_t readahead_bytes = 128 * 1024;  // the most that the kernel asks for ahead of its readers, and at once
   std::vector<std::uint32_t>
-      prefill;  // files that are in memory, as far as the bound goes, before anybody asks; read in this order
+      prefill;           // files that are in memory, as far as the bound goes, before anybody asks; read in this order
+  int trace_events = 0;  // that each arm keeps of what it served, for bakeoff trace; 0: nothing is recorded
 };
 
 struct SlowDiskStatistics {

@@ -4,12 +4,16 @@
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/base/errors.h"
+#include "core/base/standard_output.h"
 #include "core/base/units.h"
+#include "core/base/untrusted.h"
 #include "core/base/version.h"
-#include "harness/slowdisk/cache_account.h"
+#include "core/trace/region.h"
 #include "harness/slowdisk/file_system.h"
+#include "harness/slowdisk/prefill.h"
 #include "workloads/workload.h"
 
 namespace po = boost::program_options;
@@ -36,33 +40,13 @@ nlohmann::json to_json(const SlowDiskStatistics& statistics, std::uint32_t arms)
           {"dropped_bytes", statistics.dropped_bytes}};
 }
 
-// What is in memory after a long time of serving: files as they are asked for, until the bound is reached. They are
-// read in an order of chance, since by then the oldest page is anybody's, not the most popular file's.
-std::vector<std::uint32_t> files_in_memory(const Workload& workload, std::uint64_t cache_bytes, std::uint64_t seed) {
-  RequestSource source = workload.source(seed, 0);
-  std::vector<bool> taken(workload.files.size(), false);
-  std::vector<std::uint32_t> files;
-  std::uint64_t bytes = 0;
-  // Files that hardly anybody asks for may never be drawn, with a bound beyond the set: enough is enough.
-  for (std::uint64_t draws = 0;
-       files.size() < workload.files.size() && draws < 100 * std::uint64_t{workload.files.size()}; ++draws) {
-    const std::uint32_t file = source.next();
-    if (taken[file] || !workload.files[file].on_disk) continue;
-    const std::uint64_t pages = (workload.files[file].size_bytes + cache_page_bytes - 1) / cache_page_bytes;
-    if (cache_bytes > 0 && bytes + pages * cache_page_bytes > cache_bytes) break;
-    bytes += pages * cache_page_bytes;
-    taken[file] = true;
-    files.push_back(file);
-  }
-  for (std::size_t left = files.size(); left > 1; --left)
-    std::swap(files[left - 1], files[source.random().below(static_cast<std::uint32_t>(left))]);
-  return files;
-}
+void say(const nlohmann::json& event) { write_to_standard_output(json_text(event) + "\n"); }
 
 void run(int count, char** words) {
   std::string mountpoint, workload_name, disk = "scsi10k", cache = "0", readahead = "128K";
   std::vector<std::string> overrides, disk_overrides;
   std::uint32_t arms = 0;
+  int trace_events = 0;
   std::uint64_t seed = 1;
   po::options_description options("Options");
   options.add_options()                                                                                          //
@@ -75,6 +59,8 @@ void run(int count, char** words) {
       ("cache", po::value(&cache)->default_value(cache), "what the kernel may keep in memory; 0: all it likes")  //
       ("readahead", po::value(&readahead)->default_value(readahead), "the most that the kernel reads ahead")     //
       ("prefill", "begin with the cache as full as it is after a long time of serving")                          //
+      ("trace-events", po::value(&trace_events)->default_value(trace_events),
+       "record what each arm serves, for bakeoff trace: so many events, the newest; 0: nothing")  //
       ("seed", po::value(&seed)->default_value(seed), "of the disk's random times and of what --prefill draws");
   po::options_description all;
   all.add(options).add_options()("mountpoint", po::value(&mountpoint));
@@ -88,10 +74,12 @@ void run(int count, char** words) {
     throw UsageError(std::string(error.what()) + "; see --help");
   }
   if (given.count("help") > 0) {
-    std::cout << "Usage: bakeoff-slowdisk MOUNTPOINT --workload NAME [options]\nShows a workload's files at "
-                 "MOUNTPOINT, read from a disk that blocks, until SIGINT or SIGTERM.\n"
-              << options;
-    return;
+    std::ostringstream text;
+    text
+        << "Usage: bakeoff-slowdisk MOUNTPOINT --workload NAME [options]\nShows a workload's files at MOUNTPOINT, read "
+           "from a disk that blocks, until SIGINT or SIGTERM.\n"
+        << options;
+    return write_to_standard_output(text.str());
   }
   if (mountpoint.empty()) throw UsageError("where to mount is missing; give a directory");
   if (workload_name.empty()) throw UsageError("which files to show is missing; give --workload NAME");
@@ -102,6 +90,9 @@ void run(int count, char** words) {
   slow.mountpoint = mountpoint;
   slow.disk = load_disk(disk, disk_overrides);
   slow.seed = seed;
+  if (trace_events < 0 || trace_events > TraceRegion::most_events)
+    throw UsageError("--trace-events must be from 0 to " + std::to_string(TraceRegion::most_events));
+  slow.trace_events = trace_events;
   slow.cache_bytes = parse_size_bytes(cache);
   const std::uint64_t readahead_bytes = parse_size_bytes(readahead);
   if (readahead_bytes > (1u << 30))
@@ -112,29 +103,28 @@ void run(int count, char** words) {
 
   SlowDiskFileSystem file_system(workload.files, slow);
   const SlowDiskStatistics statistics = file_system.run([&] {
-    std::cout << nlohmann::json{{"event", "ready"},
-                                {"server", "bakeoff-slowdisk"},
-                                {"pid", ::getpid()},
-                                {"root", std::filesystem::absolute(mountpoint).string()},
-                                {"workload", workload.name},
-                                {"files", workload.files.size()},
-                                {"bytes", workload.files.total_bytes()},
-                                {"disk", disk},
-                                {"arms", slow.disk.arms},
-                                {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
-                                {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
-                                {"cache_bytes", slow.cache_bytes},
-                                {"prefilled_files", slow.prefill.size()}}
-              << std::endl;
+    say(nlohmann::json{{"event", "ready"},
+                       {"server", "bakeoff-slowdisk"},
+                       {"pid", ::getpid()},
+                       {"root", std::filesystem::absolute(mountpoint).string()},
+                       {"workload", workload.name},
+                       {"files", workload.files.size()},
+                       {"bytes", workload.files.total_bytes()},
+                       {"disk", disk},
+                       {"arms", slow.disk.arms},
+                       {"mean_access_ms", (slow.disk.seek_s.mean() + slow.disk.rotation_s.mean()) * 1e3},
+                       {"rate_bytes_per_s", slow.disk.rate_bytes_per_s},
+                       {"cache_bytes", slow.cache_bytes},
+                       {"prefilled_files", slow.prefill.size()}});
   });
-  std::cout << to_json(statistics, slow.disk.arms) << std::endl;
+  say(to_json(statistics, slow.disk.arms));
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
   try {
+    if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
     run(count, words);
     return 0;
   } catch (const UsageError& error) {

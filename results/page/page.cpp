@@ -8,17 +8,17 @@
 #include <iterator>
 #include <set>
 
-#include "core/base/data_dir.h"
 #include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "results/figures/look.h"
 #include "results/figures/markup.h"
 #include "results/figures/papers.h"
 #include "results/figures/svg.h"
 #include "results/figures/vega_lite.h"
+#include "results/page/document.h"
 #include "results/peaks.h"
 #include "results/placement.h"
 #include "results/ranking.h"
-#include "results/sha256.h"
 #include "results/tables.h"
 
 namespace bakeoff {
@@ -31,15 +31,6 @@ constexpr std::size_t most_reason_rows = 60;
 constexpr std::size_t most_environment_bytes = 30'000;
 constexpr double panel_width = 400, panel_font = 13;
 
-std::string read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw StartError("cannot read " + file.string());
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-// A name within text: isolated, so that one written from right to left leaves what is around it alone.
-std::string name(const std::string& text) { return "<bdi>" + escaped(text) + "</bdi>"; }
-
 std::string number(const std::optional<double>& value) { return value ? short_number(*value) : "–"; }
 
 std::string with_interval(const Figure& figure) {
@@ -48,24 +39,6 @@ std::string with_interval(const Figure& figure) {
   if (figure.lower && figure.upper)
     text += fmt::format(" <small>{} – {}</small>", short_number(*figure.lower), short_number(*figure.upper));
   return text;
-}
-
-// A table in a box of its own that scrolls, by keyboard as well.
-std::string table(const std::string& caption, const std::vector<std::string>& heads, std::size_t names,
-                  const std::vector<std::vector<std::string>>& rows) {
-  std::string text = fmt::format(
-      "<div class=\"scroll\" role=\"region\" tabindex=\"0\" "
-      "aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>",
-      escaped(caption));
-  for (std::size_t c = 0; c < heads.size(); ++c)
-    text += fmt::format("<th scope=\"col\"{}>{}</th>", c < names ? " class=\"l\"" : "", escaped(heads[c]));
-  text += "</tr></thead><tbody>";
-  for (const auto& row : rows) {
-    text += "<tr>";
-    for (std::size_t c = 0; c < row.size(); ++c) text += (c < names ? "<td class=\"l\">" : "<td>") + row[c] + "</td>";
-    text += "</tr>";
-  }
-  return text + "</tbody></table></div>";
 }
 
 const CellResult* cell_of(const ExperimentResult& result, const std::string& id) {
@@ -93,11 +66,11 @@ std::string ranking_table(const PageRun& run, bool several) {
     if (cell == nullptr) continue;
     const Summary& summary = cell->summary;
     std::vector<std::string> row;
-    if (by_contest) row.push_back(name(best.contest));
+    if (by_contest) row.push_back(isolated(best.contest));
     row.push_back(best.rank_from == best.rank_to ? fmt::format("{}", best.rank_from)
                                                  : fmt::format("{}–{}", best.rank_from, best.rank_to));
-    row.push_back("<b>" + name(best.server) + "</b>");
-    if (has_variants) row.push_back(name(cell->cell.variant));
+    row.push_back("<b>" + isolated(best.server) + "</b>");
+    if (has_variants) row.push_back(isolated(cell->cell.variant));
     row.push_back("<b>" + with_interval(summary[result.ranked_by]) + "</b>");
     row.push_back(best.of_first.median ? with_interval(best.of_first) : "");
     for (const Metric metric : {Metric::throughput_mbps, Metric::replies_per_s, Metric::latency_p50_ms,
@@ -108,7 +81,8 @@ std::string ranking_table(const PageRun& run, bool several) {
     row.push_back(std::to_string(summary[result.ranked_by].n));
     rows.push_back(std::move(row));
   }
-  return table("Ranking" + (several ? ", " + run.label : "") + ": estimates with 95 % intervals", heads, names, rows);
+  return table_element("Ranking" + (several ? ", " + run.label : "") + ": estimates with 95 % intervals", heads, names,
+                       rows);
 }
 
 // A warning before the ranks: too few trials to tell servers apart.
@@ -144,11 +118,11 @@ std::string chart_table(const Chart& chart) {
       if (!series.marked) continue;
       for (const ChartPoint& point : series.points) {
         std::vector<std::string> row;
-        if (panels) row.push_back(name(panel.title));
-        row.push_back(name(series.name) + (series.published ? " (published)" : ""));
+        if (panels) row.push_back(isolated(panel.title));
+        row.push_back(isolated(series.name) + (series.published ? " (published)" : ""));
         if (chart.dots) {
           const auto index = static_cast<std::size_t>(point.place);
-          row.push_back(index < panel.rows.size() ? name(panel.rows[index]) : "");
+          row.push_back(index < panel.rows.size() ? isolated(panel.rows[index]) : "");
         } else {
           row.push_back(tick_text(panel.place.scale, point.place));
         }
@@ -159,12 +133,12 @@ std::string chart_table(const Chart& chart) {
                           ? "trials from " + short_number(*point.lower) + " to " + short_number(*point.upper)
                           : "");
         row.push_back(point.trials > 0 ? std::to_string(point.trials) : "");
-        row.push_back(name(shortened(point.reason, 60)));
+        row.push_back(isolated(shortened(point.reason, 60)));
         rows.push_back(std::move(row));
       }
     }
   }
-  return table(chart.title, heads, names, rows);
+  return table_element(chart.title, heads, names, rows);
 }
 
 std::string figure(const Chart& chart) {
@@ -177,7 +151,7 @@ std::string figure(const Chart& chart) {
     text += "<ul class=\"legend\">";
     for (const ChartSeries* series : legend)
       text += fmt::format("<li data-series=\"{}\">{}{}{}</li>", escaped(series->name),
-                          swatch_svg(*series, !chart.dots && series->joined), name(series->name),
+                          swatch_svg(*series, !chart.dots && series->joined), isolated(series->name),
                           series->published ? " (published)" : "");
     text += "</ul>";
   }
@@ -218,14 +192,14 @@ std::string cells_table(const PageRun& run) {
     const auto figure_text = [&](Metric metric) {
       return cell->valid ? with_interval(summary[metric]) : "(" + number(summary[metric].median) + ")";
     };
-    rows.push_back({name(cell->cell.id), cell->valid ? "yes" : "no", figure_text(Metric::throughput_mbps),
+    rows.push_back({isolated(cell->cell.id), cell->valid ? "yes" : "no", figure_text(Metric::throughput_mbps),
                     figure_text(Metric::replies_per_s), figure_text(Metric::latency_p50_ms),
                     figure_text(Metric::latency_p99_ms), figure_text(Metric::server_cpu_us_per_reply),
                     std::to_string(summary[Metric::replies_per_s].n)});
   }
   std::string text =
-      table("All cells of " + run.label,
-            {"Cell", "Valid", "Mbit/s", "replies/s", "p50 ms", "p99 ms", "CPU µs/reply", "trials"}, 1, rows);
+      table_element("All cells of " + run.label,
+                    {"Cell", "Valid", "Mbit/s", "replies/s", "p50 ms", "p99 ms", "CPU µs/reply", "trials"}, 1, rows);
   if (shown.size() < run.result.cells.size())
     text +=
         fmt::format("<p>{} of {} cells, the ranked ones first; <code>bakeoff report --format csv</code> has all.</p>",
@@ -255,11 +229,12 @@ std::string validity(const PageRun& run) {
     std::string cells;
     const auto& ids = by_reason[key];
     constexpr std::size_t few = 4;
-    for (std::size_t i = 0; i < std::min(ids.size(), few); ++i) cells += (i == 0 ? "" : ", ") + name(ids[i]);
+    for (std::size_t i = 0; i < std::min(ids.size(), few); ++i) cells += (i == 0 ? "" : ", ") + isolated(ids[i]);
     if (ids.size() > few) cells += fmt::format(" and {} more", ids.size() - few);
-    rows.push_back({key[0] == '0' ? "not valid" : "valid, but", name(key.substr(1)), cells});
+    rows.push_back({key[0] == '0' ? "not valid" : "valid, but", isolated(key.substr(1)), cells});
   }
-  if (!rows.empty()) text += table("Why cells are not valid, and other remarks", {"", "Reason", "Cells"}, 3, rows);
+  if (!rows.empty())
+    text += table_element("Why cells are not valid, and other remarks", {"", "Reason", "Cells"}, 3, rows);
   if (order.size() > rows.size())
     text += fmt::format("<p>{} more reasons are in result.json.</p>", order.size() - rows.size());
   return text;
@@ -267,7 +242,7 @@ std::string validity(const PageRun& run) {
 
 std::string plain(const nlohmann::json& value) {
   if (value.is_null()) return "unknown";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  return value.is_string() ? value.get<std::string>() : json_text(value);
 }
 
 std::string environment(const PageRun& run) {
@@ -278,13 +253,13 @@ std::string environment(const PageRun& run) {
       if (value.is_structured()) continue;
       std::string words = key;
       std::replace(words.begin(), words.end(), '_', ' ');
-      text += "<div><dt>" + escaped(words) + "</dt><dd>" + name(plain(value)) + "</dd></div>";
+      text += "<div><dt>" + escaped(words) + "</dt><dd>" + isolated(plain(value)) + "</dd></div>";
     }
   }
   text += "</dl>";
   const std::string placement = placement_note(all) + worker_mark_note(run.result);
   if (!placement.empty()) text += "<p>" + escaped(placement) + "</p>";
-  std::string whole = all.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string whole = json_text(all, 1);
   if (whole.size() > most_environment_bytes) {
     std::size_t end = most_environment_bytes;
     while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xc0) == 0x80) --end;
@@ -308,18 +283,6 @@ std::string repeat(const PageRun& run) {
   return text;
 }
 
-std::string paragraphs(const std::string& about) {
-  std::string text;
-  std::size_t begin = 0;
-  while (begin < about.size()) {
-    const std::size_t end = std::min(about.find("\n\n", begin), about.size());
-    const std::string part = about.substr(begin, end - begin);
-    if (part.find_first_not_of(" \n") != std::string::npos) text += "<p>" + escaped(part) + "</p>";
-    begin = end + 2;
-  }
-  return text;
-}
-
 // The looks' colours as the page's variables, bright and dark.
 std::string look_style() {
   std::string light, dark, rules;
@@ -334,29 +297,6 @@ std::string look_style() {
       light, published_colour, dark, published_dark_colour, rules);
 }
 
-std::string base64_of_hex(const std::string& hex) {
-  constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::vector<unsigned> bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    bytes.push_back(static_cast<unsigned>(std::stoul(hex.substr(i, 2), nullptr, 16)));
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = bytes.size() - i;
-    const unsigned group = bytes[i] << 16 | (left > 1 ? bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
-    for (std::size_t c = 0; c < 4; ++c) text += c <= left ? letters[group >> (18 - 6 * c) & 63] : '=';
-  }
-  return text;
-}
-
-// No text within a script can end it.
-std::string as_script(std::string text) {
-  for (const std::string end : {"</script", "<!--"}) {
-    for (std::size_t at = text.find(end); at != std::string::npos; at = text.find(end, at + 2))
-      text.insert(at + 1, "\\");
-  }
-  return text;
-}
-
 std::string json_of(const std::vector<Chart>& charts) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const Chart& chart : charts) {
@@ -365,11 +305,7 @@ std::string json_of(const std::vector<Chart>& charts) {
       panels.push_back({{"title", panel.title}, {"axis", panel.value.title}});
     all.push_back({{"id", chart.id}, {"dots", chart.dots}, {"panels", panels}, {"spec", to_vega_lite(chart)}});
   }
-  return script_safe(all.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
-std::string section(const std::string& id, const std::string& title, const std::string& content) {
-  return content.empty() ? "" : "<section id=\"" + id + "\"><h2>" + title + "</h2>" + content + "</section>\n";
+  return json_text(all);
 }
 
 std::vector<ChartRun> chart_runs(const std::vector<PageRun>& runs) {
@@ -430,24 +366,24 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
   }
 
   std::string body = "<a class=\"skip\" href=\"#ranking\">To the figures</a><header><p class=\"kind\">bakeoff · " +
-                     name(first.result.name) + "</p><h1>" + name(title) + "</h1>";
+                     isolated(first.result.name) + "</p><h1>" + isolated(title) + "</h1>";
   for (const PageRun& run : runs) {
     const auto captured =
         run.result.environment.is_object() ? run.result.environment.find("captured") : run.result.environment.end();
     std::size_t trials = 0;
     for (const CellResult& cell : run.result.cells) trials += cell.trials.size();
-    body += fmt::format("<p class=\"meta\">{} · {} cells, {} trials{}</p>", name(run.label), run.result.cells.size(),
-                        trials,
+    body += fmt::format("<p class=\"meta\">{} · {} cells, {} trials{}</p>", isolated(run.label),
+                        run.result.cells.size(), trials,
                         captured != run.result.environment.end() && captured->is_string()
                             ? " · " + escaped(captured->get<std::string>())
                             : "");
     if (!run.result.complete)
-      body += "<p class=\"warn\" role=\"note\">" + name(run.label) +
+      body += "<p class=\"warn\" role=\"note\">" + isolated(run.label) +
               " is not complete: it was interrupted, and shows what was measured until then.</p>";
     const bool any_valid = std::any_of(run.result.cells.begin(), run.result.cells.end(),
                                        [](const CellResult& cell) { return cell.valid; });
     if (!any_valid)
-      body += "<p class=\"warn\" role=\"note\">" + name(run.label) +
+      body += "<p class=\"warn\" role=\"note\">" + isolated(run.label) +
               " has no valid cell, so nothing is ranked; <a href=\"#validity\">validity</a> says why.</p>";
   }
   if (!first.about.empty())
@@ -469,7 +405,7 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
   if (!first.where_cpu_went.empty()) waits += "<pre tabindex=\"0\">" + escaped(first.where_cpu_went) + "</pre>";
   std::string about_cells, about_environment, about_repeat;
   for (const PageRun& run : runs) {
-    const std::string head = runs.size() > 1 ? "<h3>" + name(run.label) + "</h3>" : "";
+    const std::string head = runs.size() > 1 ? "<h3>" + isolated(run.label) + "</h3>" : "";
     about_cells += head + validity(run) + "<details><summary>All cells</summary>" + cells_table(run) + "</details>";
     about_environment += head + environment(run);
     about_repeat += head + repeat(run);
@@ -482,7 +418,7 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
       ChartSeries series;
       series.look = i;
       servers += fmt::format("<label><input type=\"checkbox\" name=\"server\" value=\"{}\" checked>{}{}</label>",
-                             escaped(names[i]), swatch_svg(series, false), name(names[i]));
+                             escaped(names[i]), swatch_svg(series, false), isolated(names[i]));
       units += "<option value=\"server:" + escaped(names[i]) + "\">relative to " + escaped(names[i]) + "</option>";
     }
     controls = "<form id=\"controls\" hidden aria-label=\"What the figures show\"><fieldset><legend>Servers</legend>" +
@@ -514,35 +450,18 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
           "solid bars are 95 % intervals; dashed ones the range of trials that are too few for an interval. Hollow "
           "points are not valid.</p></footer>\n";
 
-  const std::filesystem::path own = data_dir() / "results" / "page";
-  std::string policy =
-      "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src";
-  std::string programs;
-  if (scripts.empty()) {
-    policy += " 'none'";
-  } else {
-    programs = "<script type=\"application/json\" id=\"charts\">" + json_of(charts) + "</script>\n";
+  Document document{title, look_style(), body, {}, {}};
+  if (!scripts.empty()) {
+    document.data.push_back(json_element("charts", json_of(charts)));
     nlohmann::json pairs = nlohmann::json::array();
     for (const Look& look : looks) pairs.push_back({look.colour, look.dark_colour});
     pairs.push_back({published_colour, published_dark_colour});
-    programs += "<script type=\"application/json\" id=\"looks\">" + pairs.dump() + "</script>\n";
-    std::vector<std::string> all = scripts;
-    all.push_back(read_text(own / "page.js"));
-    all.emplace_back("if(!window.bakeoffPage)document.getElementById('old').hidden=false;");
-    for (const std::string& one : all) {
-      const std::string script = as_script(one);
-      policy += " 'sha256-" + base64_of_hex(sha256(script)) + "'";
-      programs += "<script>" + script + "</script>\n";
-    }
+    document.data.push_back(json_element("looks", json_text(pairs)));
+    document.scripts = scripts;
+    document.scripts.push_back(data_text("results/page/page.js"));
+    document.scripts.emplace_back("if(!window.bakeoffPage)document.getElementById('old').hidden=false;");
   }
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
-         "http-equiv=\"Content-Security-Policy\" content=\"" +
-         policy +
-         "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" "
-         "content=\"light dark\">\n"
-         "<title>" +
-         escaped(title) + "</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>" + look_style() +
-         read_text(own / "page.css") + "</style>\n</head>\n<body>\n" + body + programs + "</body>\n</html>\n";
+  return to_html(document);
 }
 
 }  // namespace bakeoff

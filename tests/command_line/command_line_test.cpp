@@ -15,8 +15,10 @@
 #include <set>
 #include <sstream>
 
+#include "results/timeline/chrome_trace.h"
 #include "tests/catch.h"
 #include "tests/results/result_schema.h"
+#include "tests/results/timeline/well_formed.h"
 #include "tests/support/child.h"
 #include "tests/support/clock.h"
 #include "tests/support/temp_dir.h"
@@ -45,6 +47,10 @@ class Bench {
     std::filesystem::create_directories(dir.path() / "bin");
     for (const char* name : {"sped", "bakeoff-load", "bakeoff-ceiling", "bakeoff-micro"})
       std::filesystem::create_symlink(real / name, dir.path() / "bin" / name);
+  }
+
+  void add_program(const std::string& name) const {
+    std::filesystem::create_symlink(BAKEOFF_BIN_DIR "/" + name, dir.path() / "bin" / name);
   }
 
   // A server that is sped but for what `script` does first; $SPED is the real one, $DIR a directory of its own.
@@ -148,7 +154,7 @@ TEST_CASE("help is given, and what is not understood is refused") {
   CHECK(
       one_line(bench.bakeoff({"report", "nowhere"}), 2, "cannot read nowhere; name a run's folder or its result.json"));
   CHECK(one_line(bench.bakeoff({"serve", "spde", "--root", "."}), 2,
-                 "there is no architecture `spde`; did you mean `sped`?"));
+                 "there is no preset or architecture `spde`; did you mean `sped`?"));
 }
 
 TEST_CASE("a clock that jumps by days changes no figure") {
@@ -204,6 +210,70 @@ TEST_CASE("a run on a slow disk says how often and how long it was waited for, a
   if (::geteuid() == 0) CHECK(summary.at("disk_waiting_tasks").at("median").get<double>() > 0);
   CHECK(bench.nothing_left_running());
   CHECK(read_file("/proc/self/mountinfo").find(bench.dir.path().string()) == std::string::npos);
+}
+
+TEST_CASE("a trace is a page, pictures and traces, and tells how much its rings lost") {
+  const Bench bench;
+  bench.add_program("mt");
+  const std::string spec = bench.spec(sped + server("mt") + "workers = [\"connections\"]\n");
+  const test::Finished traced = bench.bakeoff({"trace", spec, "--requests", "200", "--out", bench.out()});
+  INFO(traced.output << traced.errors);
+  CHECK(traced.status == 0);
+  CHECK(traced.output.find("Nobody waits for the disk") != std::string::npos);
+  CHECK(traced.output.find("lost") == std::string::npos);
+  for (const std::string name : {"sped", "mt"}) {
+    CHECK(test::is_well_formed(read_file(bench.dir.path() / "run" / (name + ".svg"))));
+    const json trace = json::parse(read_file(bench.dir.path() / "run" / (name + ".json")));
+    CHECK(faults_of_chrome_trace(trace) == std::vector<std::string>{});
+    CHECK(trace.at("traceEvents").size() > 1000);
+  }
+  CHECK(read_file(bench.dir.path() / "run/page.html").find("</html>") != std::string::npos);
+  CHECK(bench.nothing_left_running());
+
+  const test::Finished small =
+      bench.bakeoff({"trace", spec, "--requests", "500", "--events", "64", "--out", bench.out()});
+  INFO(small.output << small.errors);
+  CHECK(small.status == 0);
+  CHECK(small.output.find(" events are lost: a lane keeps its newest ones") != std::string::npos);
+  const json trace = json::parse(read_file(bench.dir.path() / "run/sped.json"));
+  CHECK(faults_of_chrome_trace(trace) == std::vector<std::string>{});
+  CHECK(trace.at("otherData").at("events_lost").get<int>() > 100);
+}
+
+TEST_CASE("each kind of context has a lane of its own in a trace") {
+  const Bench bench;
+  bench.add_program("mt");
+  bench.add_program("thread-per-connection");
+  std::string servers;
+  for (const char* name : {"sped", "thread-per-connection", "mt"})
+    servers += server(name) + (std::string(name) == "mt" ? "workers = [\"connections\"]\n" : "");
+  const test::Finished traced =
+      bench.bakeoff({"trace", bench.spec(servers), "--requests", "50", "--duration", "5s", "--out", bench.out()});
+  INFO(traced.errors);
+  CHECK(traced.status == 0);
+  const auto lanes = [&](const std::string& name) { return read_file(bench.dir.path() / "run" / (name + ".svg")); };
+  CHECK(lanes("sped").find(">loop<") != std::string::npos);
+  CHECK(lanes("mt").find(">thread 1<") != std::string::npos);
+  CHECK(lanes("thread-per-connection").find(">scheduler<") != std::string::npos);
+  CHECK(lanes("thread-per-connection").find(">thread 1, user-level<") != std::string::npos);
+  CHECK(lanes("thread-per-connection").find(">kernel worker 1<") != std::string::npos);
+}
+
+TEST_CASE("what cannot be traced is refused in one line") {
+  const Bench bench;
+  const std::string spec = bench.spec(sped);
+  CHECK(one_line(bench.bakeoff({"trace"}), 2, "expected a specification, or architectures"));
+  CHECK(one_line(bench.bakeoff({"trace", "no-such"}), 2, "no-such"));
+  CHECK(one_line(bench.bakeoff({"trace", "sped", "no-such"}), 2, "`no-such` is no architecture and no preset"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--requests", "0"}), 2, "must be more than 0"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--duration", "soon"}), 2, "soon"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--events", "0"}), 2, "expected 1 to 1000000, got 0"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--disk", "floppy"}), 2, "there is no disk `floppy`"));
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--out", "/dev/null/trace"}), 4, "cannot make /dev/null/trace"));
+  // Root may write anywhere but where nobody can.
+  CHECK(one_line(bench.bakeoff({"trace", spec, "--out", "/proc/self"}), 4, "cannot write /proc/self/page.html"));
+  CHECK(one_line(bench.bakeoff({"trace", bench.spec("[trace]\nnot_in_memory = [1]\n" + sped)}), 2,
+                 "not_in_memory: needs a [disk]"));
 }
 
 TEST_CASE("servers of others run on a slow disk beside ours, and their hits are counted in the same way") {
@@ -266,8 +336,8 @@ TEST_CASE("a specification is refused with file, line and column before anything
   CHECK(
       refused(sped + "options = { poller = \"kqueue\" }\n", "exp.toml:19:1: server `sped`: poller: expected epoll, "));
   CHECK(refused(sped + "connections = 50000000\n", "sped/connections=50000000/workers=1: a process may have "));
-  CHECK(
-      one_line(bench.bakeoff({"run", bench.spec(sped, "", "name = \"no-such\""), "--out", bench.out()}), 2, "no-such"));
+  CHECK(one_line(bench.bakeoff({"run", bench.spec(sped, "", "name = \"no-such\""), "--out", bench.out()}), 2,
+                 "exp.toml: [workload]: there is no workload `no-such`"));
   CHECK_FALSE(std::filesystem::exists(bench.out()));
 }
 
@@ -435,7 +505,7 @@ TEST_CASE("plan and check say what would be run, and run nothing") {
         "sped/connections=2/workers=1/poller=poll\nsped/connections=4/workers=1/poller=poll\nsped/connections=2/"
         "workers=1/poller=epoll\n"
         "sped/connections=4/workers=1/poller=epoll\n");
-  CHECK(plan.errors.starts_with("4 cells, 1 trials each, then 2 of each server's best: 6 trials"));
+  CHECK(plan.errors.starts_with("4 cells, 1 trial each, then 2 of each server's best: 6 trials"));
   CHECK(one_line(bench.bakeoff({"check", spec}), 0, "exp: fine"));
   CHECK(one_line(bench.bakeoff({"check", bench.spec(sped + "workers = 2\n")}), 2, "workers: sped takes 1, got 2"));
   CHECK_FALSE(std::filesystem::exists(bench.dir.path() / "files"));
@@ -491,11 +561,26 @@ TEST_CASE("standard output that cannot be written is said, in every command that
   const std::string spec = bench.spec(sped);
   for (const std::string& words :
        {std::string("list workloads"), std::string("--help"), std::string("--version"), std::string("man"),
-        std::string("completion bash"), std::string("explain sped"), "plan " + spec}) {
+        std::string("completion bash"), std::string("explain sped"), "plan " + spec, std::string("doctor --fast"),
+        std::string("micro boss-worker --trials 1")}) {
     INFO(words);
     std::vector<std::string> command = {"/bin/sh", "-c", "exec \"$@\" " + words + " >/dev/full", "sh"};
     for (const std::string& word : bench.command({})) command.push_back(word);
     CHECK(ends_with_line(test::run(command, long_ms), 4, "bakeoff: cannot write to standard output"));
+  }
+  const std::string root = bench.dir.path().string();
+  for (const std::string& words :
+       {std::string("sped --help"), std::string("sped --describe"), "sped --root " + root + " --port 0",
+        "mt --root " + root + " --port 0", "mp --root " + root + " --port 0",
+        "thread-per-connection --root " + root + " --port 0", std::string("sped --version"),
+        std::string("bakeoff-load --help"), std::string("bakeoff-load --version"), std::string("bakeoff-ceiling"),
+        std::string("bakeoff-ceiling --help"), std::string("bakeoff-ceiling --version"),
+        std::string("bakeoff-micro --help"), std::string("bakeoff-micro --version"),
+        std::string("bakeoff-micro --system event-loop --duration 10ms --warmup 1ms")}) {
+    INFO(words);
+    const test::Finished full =
+        test::run({"/bin/sh", "-c", "exec " BAKEOFF_BIN_DIR "/" + words + " >/dev/full"}, long_ms);
+    CHECK(one_line(full, 4, "cannot write to standard output: No space left on device"));
   }
 }
 
@@ -585,6 +670,19 @@ TEST_CASE("a server of others may be described anywhere, is tried by check, and 
   CHECK(bench.result().at("cells")[0].at("server") == "other");
   CHECK(std::filesystem::exists(bench.dir.path() / "run/inputs/outside/other.toml"));
 
+  if (test::is_installed("python3")) {
+    // From any folder; and what closes after each reply is told so before it is measured.
+    const std::string folder = "it's \xff";
+    std::filesystem::create_directories(bench.dir.path() / folder);
+    bench.dir.write(folder + "/closing.toml",
+                    "title = \"a test\"\nprogram = \"/usr/bin/python3\"\narguments = [\"-m\", \"http.server\", "
+                    "\"@port@\", \"--directory\", \"@root@\", \"--bind\", \"127.0.0.1\"]\n");
+    const test::Finished closing = bench.bakeoff({"check", folder + "/closing.toml"});
+    CHECK(ends_with_line(closing, 0, "closing: fine, "));
+    CHECK(closing.errors.find("closing closes the connection after each reply: every request pays for a new one\n") !=
+          std::string::npos);
+  }
+
   describe("doomed");
   const test::Finished doomed = bench.bakeoff({"check", "outside/other.toml"});
   CHECK(ends_with_line(doomed, 4, "other did not start: exit status 3; command line: " + dir + "/doomed "));
@@ -609,7 +707,18 @@ TEST_CASE("a preset is explained, and every program tells its version") {
     INFO(part);
     CHECK(explained.output.find(part) != std::string::npos);
   }
-  CHECK(one_line(bench.bakeoff({"explain", "knot-z"}), 2, "there is no architecture `knot-z`"));
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"explain"}, {"serve", "--root", "."}}) {
+    const auto refused = [&](const std::string& name, const std::string& part) {
+      std::vector<std::string> all = words;
+      all.insert(all.begin() + 1, name);
+      return one_line(bench.bakeoff(all), 2, part);
+    };
+    CHECK(refused("knotc", "there is no preset or architecture `knotc`; did you mean `knot-c`?"));
+    CHECK(refused("quick", "`quick` is an experiment; see bakeoff plan quick, and "));
+    CHECK(refused("specweb99", "`specweb99` is a workload"));
+    CHECK(refused("nginx", "`nginx` is a server of others"));
+    CHECK(refused("something-else-altogether", "see bakeoff list presets architectures"));
+  }
   const test::Finished help = bench.bakeoff({"serve", "sped", "--help"});
   CHECK(help.status == 0);
   CHECK(help.output.find("--poller") != std::string::npos);
@@ -699,6 +808,22 @@ TEST_CASE("tune ends with a result as run does, and tells its path") {
   CHECK(lines_of(bench.trials()) == 5);
 }
 
+TEST_CASE("a peak is searched for from a closed loop, whose files and warm-up serve every rate") {
+  const Bench bench;
+  const std::string spec =
+      changed(bench, "[peak]\nstart = 500\nanswers = 3\n" + sped,
+              {{"warmup = 0", "warmup = \"50ms\""}, {"final = 0", "final = 1"}, {"ceiling = \"50ms\"", "ceiling = 0"}});
+  const test::Finished run = bench.bakeoff({"peak", spec, "--out", bench.out()});
+  INFO(run.errors);
+  REQUIRE(run.status == 0);
+  CHECK(run.output.find("Highest rate sustained") != std::string::npos);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  CHECK(result.at("peaks").size() == 1);
+  CHECK(result.at("cells").at(0).at("id") == "sped/connections=4/workers=1/rate=500");
+  CHECK(bench.bakeoff({"peak", "--resume", "--out", bench.out()}).output == run.output);
+}
+
 TEST_CASE("compare finds a build slower that is, and not one that is the same") {
   const Bench bench;
   const std::string spec = bench.spec(sped);
@@ -768,7 +893,7 @@ TEST_CASE("compare refuses what it cannot do in one line, before anything is mea
     words.push_back(spec);
     return one_line(bench.bakeoff(words), 2, part);
   };
-  CHECK(refused({"--budget", "5s"}, "--budget 5s: one look takes 8 pairs of 1 cell, about "));
+  CHECK(refused({"--budget", "4s"}, "--budget 4s: one look takes 8 pairs of 1 cell, at least 5 s;"));
   CHECK(refused({"--budget", "soon"}, "--budget soon: expected a duration such as 10s, 250ms or 5min"));
   CHECK(refused({"--margin", "0"}, "--margin: expected a share above 0 and below 1, 0.05 for 5 %, got 0"));
   CHECK(refused({"--margin", "2"}, "--margin: expected a share above 0 and below 1, 0.05 for 5 %, got 2"));
@@ -778,7 +903,9 @@ TEST_CASE("compare refuses what it cannot do in one line, before anything is mea
   CHECK(refused({"--by", "replies_per_s:x"}, "expected FIGURE or FIGURE:MARGIN"));
   CHECK(refused({"--by", "replies_per_s,replies_per_s"}, "replies_per_s is there twice"));
   CHECK(refused({"--undecided", "maybe"}, "--undecided maybe: expected pass or fail"));
-  CHECK(refused({"--json", "/no/such/dir/report.json"}, "/no/such/dir/report.json: cannot be written"));
+  CHECK(one_line(
+      bench.bakeoff({"compare", "--baseline", build, "--candidate", build, "--json", "/no/such/dir/report.json", spec}),
+      4, "cannot write /no/such/dir/report.json: No such file or directory"));
   CHECK(one_line(bench.bakeoff({"compare", "--baseline", "nowhere", "--candidate", build, spec}), 2,
                  "nowhere is not a directory"));
   CHECK(one_line(bench.bakeoff({"compare", "--baseline", build, spec}), 2,
@@ -927,6 +1054,21 @@ TEST_CASE("a run is exported, bundled, and compared with itself, but not with on
   CHECK(same.output.find("1.000") != std::string::npos);
   // With itself a run is equal, yet not shown to be so to the last digit.
   CHECK(ends_with_line(bench.bakeoff({"compare", bench.out(), bench.out(), "--margin", "0.000001"}), 3, "undecided: "));
+  // What is no file of its own is written where it is, and not replaced by one: a device would be gone for all.
+  for (const char* device : {"/dev/null", "/dev/full"}) {
+    const std::filesystem::path link = bench.dir.path() / "device";
+    std::filesystem::remove(link);
+    std::filesystem::create_symlink(device, link);
+    const int status = std::string(device) == "/dev/full" ? 4 : 0;
+    const test::Finished compared =
+        bench.bakeoff({"compare", bench.out(), bench.out(), "--margin", "0.95", "--json", link.string()});
+    CHECK(compared.status == status);
+    CHECK(compared.output == same.output);
+    CHECK(compared.errors.find(": fine: ") != std::string::npos);
+    CHECK(bench.bakeoff({"bundle", bench.out(), "--out", link.string()}).status == status);
+    CHECK(std::filesystem::is_symlink(link));
+    CHECK(std::filesystem::is_character_file(device));
+  }
   CHECK(ends_with_line(
       bench.bakeoff({"compare", bench.out(), bench.out(), "--margin", "0.000001", "--undecided", "pass"}), 0,
       "undecided: "));
@@ -968,10 +1110,10 @@ TEST_CASE("bakeoff describes itself to the shell and to man") {
 TEST_CASE("the doctor names what it found and what mends it") {
   const Bench bench;
   const test::Finished doctor = bench.bakeoff({"doctor", "--fast"});
-  INFO(doctor.errors);
+  INFO(doctor.output);
   CHECK((doctor.status == 0 || doctor.status == 1));
-  CHECK(doctor.errors.find("descriptors") != std::string::npos);
-  CHECK((doctor.status == 1) == (doctor.errors.find("SPOILS") != std::string::npos));
+  CHECK(doctor.output.find("descriptors") != std::string::npos);
+  CHECK((doctor.status == 1) == (doctor.output.find("SPOILS") != std::string::npos));
 }
 
 TEST_CASE("what there is can be listed, verified and served") {
@@ -1005,7 +1147,7 @@ TEST_CASE("micro-experiments need no network, and end with a table and a result 
 
   const test::Finished run = bench.bakeoff({"micro", "boss-worker", "--trials", "2", "--out", bench.out()});
   CHECK(run.status == 0);
-  CHECK(run.errors.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
+  CHECK(run.output.find("Boss-worker: 360 ms in all, 196 ms an order.") != std::string::npos);
   const json result = bench.result();
   CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
   REQUIRE(result.at("cells").size() == 2);

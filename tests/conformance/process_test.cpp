@@ -134,9 +134,11 @@ TEST_CASE("a call that the kernel lacks is done without, or named in one line be
       INFO(lack.name << " fails with " << std::strerror(error));
       std::unique_ptr<Server> server;
       try {
-        server = std::make_unique<Server>(
-            suite().binary, site().root, suite().options,
-            Child::Settings{.obey_permissions = false, .forbidden_calls = lack.calls, .forbidden_errno = error});
+        server = std::make_unique<Server>(suite().binary, site().root, suite().options,
+                                          Child::Settings{.obey_permissions = false,
+                                                          .forbidden_calls = lack.calls,
+                                                          .forbidden_errno = error,
+                                                          .ignored_signals = {}});
       } catch (const NotReady& refused) {
         INFO(refused.errors);
         CHECK(refused.status == 4);
@@ -296,6 +298,15 @@ TEST_CASE("a signal ends the server cleanly whatever its connections do") {
       CHECK(now_ms() - start < 10'000);
     }
   }
+}
+
+TEST_CASE("a signal that was ignored when the server was started does not end it") {
+  Child::Settings settings;
+  settings.ignored_signals = {SIGHUP, SIGINT};
+  Server server = serve_directory(site().root, {}, settings);
+  for (const int signal : settings.ignored_signals) server.process().signal(signal);
+  for (int i = 0; i < 3; ++i) CHECK(server.get(sized(102)).status == 200);
+  finish(server);
 }
 
 TEST_CASE("a server that drains answers what has begun, and nothing more") {

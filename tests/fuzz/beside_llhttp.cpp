@@ -1,5 +1,5 @@
-// A differential target: requests that the servers' parser and llhttp (Node's; Debian's package node-llhttp has it in C)
-// read differently can be smuggled past one of the two. Ours may refuse more, and says why in request_parser.h.
+// A differential target: requests that the servers' parser and llhttp (Node's; Debian's package node-llhttp has it in
+// C) read differently can be smuggled past one of the two. Ours may refuse more, and says why in request_parser.h.
 #include <llhttp.h>
 
 #include <algorithm>

@@ -325,6 +325,10 @@ TEST_CASE("a figure that no pair has leaves the verdict open, and is named") {
   gate.look(1);
   CHECK(gate.verdict() == Verdict::undecided);
   CHECK(gate.why() == "server_cpu_us_per_reply of sped is missing in every pair of trials");
+  CHECK(gate.judgements()[0].missing == 0);
+  CHECK(gate.judgements()[1].missing == 20);
+  gate.add("sped", trial_of(1), dead());  // of a server that died nobody expects a figure
+  CHECK(gate.judgements()[1].missing == 20);
   CHECK_FALSE(gate.times_as_many());
 }
 

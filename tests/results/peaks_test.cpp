@@ -39,7 +39,7 @@ TEST_CASE("the peak's table has its interval, and what twice its rate left of it
                   "     30400      0.80\n") != std::string::npos);
   CHECK(text.find("?:") == std::string::npos);
   CHECK(text.find("w:") == std::string::npos);
-  CHECK(tables(result).starts_with(text));  // in place of a matrix for every rate
+  CHECK(tables(result).find(text) != std::string::npos);  // in place of a matrix for every rate
   CHECK(tables(result).find("Ranking") == std::string::npos);
   result.peaks.clear();
   CHECK(peak_table(result).empty());

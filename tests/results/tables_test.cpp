@@ -1,5 +1,6 @@
 #include "results/tables.h"
 
+#include <functional>
 #include <sstream>
 
 #include "results/placement.h"
@@ -95,6 +96,35 @@ TEST_CASE("what decided the warm-up, and who did not settle, stands below the ra
   CHECK(text.find("  rate=500: warm-up 150 ms for all servers, set by the slowest to settle, mt\n"
                   "  rate=500: mp did not settle within the longest warm-up; its figures stand\n") !=
         std::string::npos);
+}
+
+TEST_CASE("what spoils a whole run is said once, above the tables") {
+  const Cell sped = sample_cell("sped", 64, 1), mt = sample_cell("mt", 64, 64);
+  const auto table_of = [&](const std::function<void(Trial&)>& change) {
+    std::vector<Trial> trials;
+    for (std::uint32_t block = 0; block < 6; ++block) {
+      for (const Cell& cell : {sped, mt}) {
+        trials.push_back(sample_trial(cell, Phase::sweep, block, 900 + block));
+        trials.back().figures[Metric::replies_per_s] = 1000;
+        trials.back().figures[Metric::server_cpu_us_per_reply] = 10;
+        change(trials.back());
+      }
+    }
+    return tables(sample_result({sped, mt}, trials));
+  };
+  CHECK(table_of([](Trial&) {}).find("WARNING") == std::string::npos);
+  const std::string without_cpu = table_of([](Trial& trial) {
+    if (trial.key.block == 1) trial.figures[Metric::server_cpu_us_per_reply].reset();
+  });
+  CHECK(without_cpu.starts_with("WARNING: 2 of 12 trials have no CPU figures: others took the harness's processor. "));
+  CHECK(without_cpu.find("WARNING", 1) == std::string::npos);
+  const std::string busy = table_of([](Trial& trial) {
+    if (trial.key.block > 0) trial.void_causes = {"other processes took the processors"};
+  });
+  CHECK(busy.starts_with(
+      "WARNING: 10 of 12 attempts at trials were void, mostly: other processes took the processors. "));
+  const std::string unsettled = table_of([](Trial& trial) { trial.drift = 0.5; });
+  CHECK(unsettled.starts_with("WARNING: 2 of 2 cells had not settled within the measured time: "));
 }
 
 TEST_CASE("a narrow terminal gets the columns that matter most") {

@@ -69,6 +69,8 @@ Child::Child(const std::vector<std::string>& argv, Settings settings) {
       prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
       prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
     }
+    for (const int number : {SIGINT, SIGTERM, SIGQUIT, SIGHUP}) ::signal(number, SIG_DFL);
+    for (const int number : settings.ignored_signals) ::signal(number, SIG_IGN);
     if (!settings.forbidden_calls.empty()) forbid(settings.forbidden_calls, settings.forbidden_errno);
     dup2(nothing, STDIN_FILENO);
     dup2(output[1], STDOUT_FILENO);

@@ -22,6 +22,8 @@ class Child {
     // System calls that fail with this error, as on an older kernel (ENOSYS) or in a sandbox (EPERM).
     std::vector<long> forbidden_calls = {};
     int forbidden_errno = 0;
+    // Ignored from the start, as by nohup. The others end it, whatever the test itself ignores.
+    std::vector<int> ignored_signals = {};
   };
 
   // argv[0] is a path, or a name to find in PATH. Throws when it cannot be started.

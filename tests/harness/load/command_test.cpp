@@ -381,7 +381,7 @@ TEST_CASE("a log that is longer than its run says what is left out, and which sp
   const test::Finished part = run({"--duration", "500ms"});
   REQUIRE(part.status == 0);
   const std::string note =
-      "lasts 40 s and the run 1 s: 39 of its 40 requests are not asked for; with speed = 80 all of it fits";
+      "lasts 40 s and the run 0.5 s: 39 of its 40 requests are not asked for; with speed = 80 all of it fits";
   CHECK(contains(part.errors, note));
   const auto json = nlohmann::json::parse(part.output);
   CHECK(contains(json["notes"][1], note));

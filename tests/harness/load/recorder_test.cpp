@@ -51,10 +51,10 @@ TEST_CASE("errors are counted by their cause, time-outs also by class") {
 
 TEST_CASE("requests before the window are counted for the server's whole life alone") {
   Recorder recorder(1, 1, false);
-  recorder.attempted(0, 10);
+  recorder.attempted(0, 0, 10);
   recorder.set_window(1'000, 2'000);
-  recorder.attempted(0, 1'500);
-  recorder.attempted(0, 2'500);
+  recorder.attempted(0, 0, 1'500);
+  recorder.attempted(0, 0, 2'500);
   REQUIRE(recorder.attempts_in_all() == 3);
   REQUIRE(recorder.classes()[0].attempts == 1);
   Recorder merged(0, 1, false);
@@ -75,8 +75,24 @@ TEST_CASE("merged recorders add up, and keep their slots apart") {
   REQUIRE(all.replies() == 2);
   REQUIRE(all.errors(LoadError::other) == 1);
   REQUIRE(all.slots().size() == 3);
-  REQUIRE(starved(all.slots()) == 1);
+  REQUIRE(all.starved_slots() == 1);
   REQUIRE(jain_index(all.slots()) == Approx(2.0 / 3));
+}
+
+TEST_CASE("by a schedule a connection that nothing was asked of is not starved") {
+  for (const bool own_schedule : {false, true}) {
+    CAPTURE(own_schedule);
+    Recorder recorder(5, 1, own_schedule);
+    recorder.set_window(1'000, 2'000);
+    recorder.attempted(1, 0, 500);  // before the window, and still without its reply
+    recorder.attempted(2, 0, 600);
+    recorder.replied(2, 0, {600, 600}, 5, false, 700);  // then nothing
+    recorder.attempted(3, 0, 1'100);
+    recorder.replied(3, 0, {1'100, 1'100}, 5, false, 1'200);
+    recorder.attempted(4, 0, 1'300);
+    CHECK(recorder.starved_slots() == (own_schedule ? 2 : 4));
+    CHECK(Recorder::from_json(recorder.to_json()).starved_slots() == recorder.starved_slots());
+  }
 }
 
 TEST_CASE("Jain's index is 1 for equals and 1/n for one who has all") {

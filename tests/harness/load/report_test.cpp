@@ -20,7 +20,7 @@ LoadResult ten_seconds() {
   for (int second = 0; second < 12; ++second)
     for (int i = 0; i <= second; ++i) {
       const std::int64_t now_ns = second * second_ns + (i + 1) * 2'000'000;
-      recorder.attempted(0, now_ns - 1'000'000);
+      recorder.attempted(0, 0, now_ns - 1'000'000);
       recorder.received(100, now_ns);
       recorder.replied(0, 0, {now_ns - 1'000'000, now_ns - 1'000'000}, 10, false, now_ns);
     }

@@ -46,7 +46,29 @@ TEST_CASE("the shipped outside servers can be read and prepared") {
     CHECK_THROWS_WITH(server.program(),
                       Catch::Contains("is not installed; on Debian: apt-get install " + server.package));
   }
-  CHECK_THROWS_AS(load_outside("no-such-server"), UsageError);
+  CHECK_THROWS_WITH(load_outside("no-such-server"), Catch::Contains(", nginx, or give a path"));
+  CHECK_THROWS_WITH(load_outside("ngnix"), "there is no outside server `ngnix`; did you mean `nginx`?");
+}
+
+TEST_CASE("a server of others may be of no package, and its program is named by a whole path") {
+  const test::TempDir dir;
+  const auto load = [&](const std::string& program) {
+    dir.write("own.toml", "title = \"mine\"\nprogram = " + program + "\narguments = \"@port@\"\n");
+    return load_outside((dir.path() / "own.toml").string());
+  };
+  CHECK(load("\"/bin/true\"").program() == "/bin/true");
+  CHECK(load("[\"/no/such\", \"/bin/true\"]").is_installed());
+  CHECK_THROWS_WITH(load("[\"/no/such\", \"/bin\"]").program(),
+                    "own is not installed; there is no program /no/such or /bin");
+  for (const char* program : {"\"true\"", "\"./true\"", "[\"/bin/true\", \"../true\"]", "\"\""})
+    CHECK_THROWS_WITH(load(program), Catch::Contains("own.toml:2:11: program: expected whole paths"));
+  CHECK_THROWS_WITH(load("[]"), Catch::Contains("own.toml:2:11: program: expected"));
+  OutsideServer packaged = load("\"/no/such\"");
+  packaged.name = "packaged";
+  packaged.package = "a-package";
+  CHECK_THROWS_WITH(require_installed({packaged, load("\"/no/other\"")}),
+                    "packaged, own are not installed; on Debian: apt-get install a-package; there is no program "
+                    "/no/other");
 }
 
 TEST_CASE("congestion control is set on a listening socket of another process") {

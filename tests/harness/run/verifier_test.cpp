@@ -97,14 +97,28 @@ TEST_CASE("a server that answers every file rightly passes, over one connection"
   const FileSet files = two_files();
   Reactor reactor;
   const FakeServer server(reactor, [&](const std::string& path) { return ok(right_bytes(files, path)); });
-  verify_files(reactor, "fake", server.port(), files, [] { return true; });
+  const KeptConnections kept = verify_files(reactor, "fake", server.port(), files, [] { return true; });
   CHECK(server.accepted == 1);
+  CHECK(kept.replies == 3);
+  CHECK(kept.closed == 0);
+  CHECK_FALSE(kept.one_request_each());
 }
 
-TEST_CASE("a server that closes after each answer is asked on new connections") {
+TEST_CASE("a server that closes after each answer, announced or not, is asked on new connections, and is told so") {
   const FileSet files = two_files();
-  CHECK(verdict([&](const std::string& path) { return ok(right_bytes(files, path), "Connection: close\r\n"); }) ==
-        "fine");
+  for (const bool announced : {true, false}) {
+    CAPTURE(announced);
+    Reactor reactor;
+    int asked = 0;
+    const FakeServer server(reactor, [&](const std::string& path) {
+      if (!announced && asked++ % 2 == 1) return std::string();
+      return ok(right_bytes(files, path), announced ? "Connection: close\r\n" : "");
+    });
+    const KeptConnections kept = verify_files(reactor, "fake", server.port(), files, [] { return true; });
+    CHECK(server.accepted == 3);
+    CHECK(kept.replies == 3);
+    CHECK(kept.one_request_each());
+  }
 }
 
 TEST_CASE("what is wrong is named with the server and the file") {

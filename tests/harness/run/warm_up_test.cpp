@@ -148,4 +148,8 @@ TEST_CASE("without a range to choose from there is no pilot") {
   CHECK_FALSE(needs_pilot(specification(0.5, 0.5)));
   CHECK_FALSE(needs_pilot(specification(0, 0)));
   CHECK(warm_up_of(cell("sped", 64), {}, specification(0.5, 0.5)) == 0.5);
+  Cell at_a_rate = cell("sped", 64);
+  at_a_rate.rate = 500;
+  CHECK(warm_up_of(at_a_rate, {{"", 0.7, "sped", {}}, {"rate=600", 0.9, "sped", {}}}, specification(0.5, 2)) == 0.7);
+  CHECK(warm_up_of(at_a_rate, {{"", 0.7, "sped", {}}, {"rate=500", 0.9, "sped", {}}}, specification(0.5, 2)) == 0.9);
 }
