@@ -158,8 +158,10 @@ Figure figure_of(const std::vector<double>& values, Scatter scatter) {
   }
   const Location location = location_of(taken, probability, probability);
   // Taken back from logarithms, a value may miss its own by the last digit.
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  const auto back = [&](double value) { return std::clamp(logarithms ? std::exp(value) : value, *least, *most); };
+  const auto ends = std::minmax_element(values.begin(), values.end());
+  const auto back = [&](double value) {
+    return std::clamp(logarithms ? std::exp(value) : value, *ends.first, *ends.second);
+  };
   figure.median = back(location.estimate);
   if (location.lower && location.upper) {
     figure.lower = back(*location.lower);

@@ -18,6 +18,9 @@ nlohmann::json event_of(const std::string& line, const char* event) {
   return object;
 }
 
+// A server's end may be known before its last words have been read. Who else has its pipe may keep it open for ever.
+constexpr double output_patience_s = 1;
+
 // What somebody else's server prints is read so that it goes on, and of no use.
 Command bounded(Command command) {
   command.kept_output_bytes = 64 << 10;
@@ -78,7 +81,10 @@ ServerProcess::ServerProcess(Reactor& reactor, const std::string& name, const Co
       if (const std::string what = daemons(); !what.empty())
         throw StartError(name + " " + what + ", which cannot be measured; have it stay in the foreground");
     }
-    if (ended) throw StartError(name + " did not start: " + child_.how_it_ended() + what_it_was(command));
+    if (ended) {
+      child_.wait_for_end(after_s(output_patience_s));
+      throw StartError(name + " did not start: " + child_.how_it_ended() + what_it_was(command));
+    }
     if (!error) break;
     if (std::chrono::steady_clock::now() >= deadline) {
       throw StartError(name + " did not start: it takes no connections at " + address + " port " +
@@ -106,7 +112,8 @@ std::string ServerProcess::what_it_was(const Command& command) {
   return text + (said.empty() ? "; it said nothing" : "; it said: " + said);
 }
 
-std::string ServerProcess::exit_reason() const {
+std::string ServerProcess::exit_reason() {
+  if (child_.has_ended()) child_.wait_for_end(after_s(output_patience_s));
   const std::string said = last_line(child_.errors());
   return "died: " + child_.how_it_ended() + (said.empty() ? "" : "; its last output: " + said);
 }

@@ -23,8 +23,8 @@ class ServerProcess {
   pid_t group() const { return child_.pid(); }
   const nlohmann::json& ready() const { return ready_; }
   bool has_ended() { return child_.has_ended(); }
-  // "died: killed by signal 11 (Segmentation fault); its last output: ..."
-  std::string exit_reason() const;
+  // "died: killed by signal 11 (Segmentation fault); its last output: ...". BLOCKS: up to 1 s, for that output.
+  std::string exit_reason();
 
   // SIGTERM, then after a bound SIGKILL. Returns the statistics line; null when there was none. BLOCKS: up to 5 s.
   nlohmann::json stop();

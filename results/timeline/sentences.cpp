@@ -100,8 +100,11 @@ void tell_of_others(const Timeline& timeline, const DiskWait& wait, std::vector<
     const TracedRequest& request = timeline.requests[r];
     if (request.client == waits_for) continue;
     if (overlaps(request, wait.slice)) asking.insert(request.client);
-    if (request.answered && request.end_ns > wait.slice.begin_ns && request.end_ns < wait.slice.end_ns)
-      replies.push_back(r);
+    // What was sent before the wait may arrive within it.
+    const std::int64_t sent_ns =
+        request.hops.empty() ? request.end_ns
+                             : timeline.lanes[request.hops.back().lane].steps[request.hops.back().step].begin_ns;
+    if (request.answered && sent_ns > wait.slice.begin_ns && request.end_ns < wait.slice.end_ns) replies.push_back(r);
   }
   const std::string from = senders_of(timeline, replies);
   const char* verb = still.size() == 1 ? "stands" : "stand";

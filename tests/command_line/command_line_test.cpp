@@ -611,7 +611,7 @@ TEST_CASE(
   INFO(run.errors);
   CHECK(run.errors.find("1 line of other methods than GET skipped") != std::string::npos);
   CHECK(run.errors.find("1 broken line skipped") != std::string::npos);
-  CHECK(run.errors.find("lasts 40 s and the run 1 s") != std::string::npos);
+  CHECK(run.errors.find("lasts 40 s and the run 0.3 s") != std::string::npos);
   CHECK(run.errors.find("; with speed = ") != std::string::npos);
   const json load = json::parse(bench.trials().substr(0, bench.trials().find('\n'))).at("evidence").at("load");
   CHECK(load.at("model") == "open");

@@ -42,5 +42,5 @@ for page in lecture parked memory two waits; do
   grep -q '</html>' "$page/page.html" || fail "no page in $page"
 done
 (($(wc -c <lecture/page.html) < 1500000)) || fail "the page is too large to be mailed"
-grep -q 'The loop waits .* ms for the disk for client 1\.' lecture/page.html || fail "SPED's wait is not told"
+grep -q 'The loop waits .* ms for the disk for client 2\.' lecture/page.html || fail "SPED's wait is not told"
 grep -q '^add_architecture(leader-followers)$' data/architectures/CMakeLists.txt || fail "no new architecture"
