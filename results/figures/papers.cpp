@@ -111,13 +111,11 @@ Chart chart_of(const ChartRun& run, const json& figure, const std::vector<std::s
                                 [&](const ChartSeries& series) { return series.name == key.first; });
       if (found == panel.series.end()) {
         const std::vector<std::string>& known = by_configuration ? local : names;
-        auto look = std::find(known.begin(), known.end(), key.first);
-        if (look == known.end()) {
+        auto index = static_cast<std::size_t>(std::find(known.begin(), known.end(), key.first) - known.begin());
+        if (index == known.size()) {
+          index = local.size();
           local.push_back(key.first);
-          look = std::prev(local.end());
         }
-        const auto index = static_cast<std::size_t>(
-            look - (by_configuration || look == std::prev(local.end()) ? local.begin() : names.begin()));
         panel.series.push_back({key.first, index, false, true, true, {}});
         found = std::prev(panel.series.end());
       }
