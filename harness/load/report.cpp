@@ -211,7 +211,7 @@ Json ranks_json(const LoadSpec& spec, const LoadResult& result) {
                    {"replies", recorder.replies()},
                    {"offered", recorder.own_schedule() ? Json(recorder.offered()) : Json(nullptr)},
                    {"errors", recorder.errors()},
-                   {"starved_connections", starved(recorder.slots())},
+                   {"starved_connections", recorder.starved_slots()},
                    {"latency_ms", latency_json(recorder.from_schedule())},
                    {"send_lag_ms", recorder.own_schedule() ? latency_json(recorder.send_lag()) : Json(nullptr)},
                    {"cpu_s", cpu_of(rank.result)},
