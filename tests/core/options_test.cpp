@@ -5,9 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
+#include <cstdio>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -123,15 +122,28 @@ std::string refusal(const Words& words, const Architecture& architecture) {
 // Stands in for stdout while a test looks at what is printed.
 class Printed {
  public:
-  Printed() : before_(std::cout.rdbuf(text_.rdbuf())) {}
-  ~Printed() { std::cout.rdbuf(before_); }
+  Printed() : before_(dup(STDOUT_FILENO)), file_(std::tmpfile()) {
+    std::fflush(stdout);
+    REQUIRE(before_ >= 0);
+    REQUIRE(file_ != nullptr);
+    REQUIRE(dup2(fileno(file_), STDOUT_FILENO) == STDOUT_FILENO);
+  }
+  ~Printed() {
+    dup2(before_, STDOUT_FILENO);
+    close(before_);
+    std::fclose(file_);
+  }
   Printed(const Printed&) = delete;
   Printed& operator=(const Printed&) = delete;
-  std::string text() const { return text_.str(); }
+  std::string text() const {
+    std::string all(static_cast<std::size_t>(lseek(fileno(file_), 0, SEEK_END)), '\0');
+    REQUIRE(pread(fileno(file_), all.data(), all.size(), 0) == static_cast<ssize_t>(all.size()));
+    return all;
+  }
 
  private:
-  std::ostringstream text_;
-  std::streambuf* before_;
+  int before_;
+  std::FILE* file_;
 };
 
 }  // namespace
