@@ -58,7 +58,7 @@ TEST_CASE("an outside server gets of the common options those that it has") {
   CHECK(spec.servers.at(0).options.size() == 3);
   CHECK(spec.servers.at(1).options == OptionAxes{{"congestion", {"cubic"}}, {"sendfile", {"off"}}});
   CHECK(begins(error_of(head + "[[server]]\noutside = \"ngnix\"\n"),
-               "exp.toml:10:11: outside: there is no outside server `ngnix`; there are "));
+               "exp.toml:10:11: outside: there is no outside server `ngnix`; did you mean `nginx`?"));
 }
 
 TEST_CASE("a server's own words win over the common ones") {
