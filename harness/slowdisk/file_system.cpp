@@ -50,20 +50,6 @@ void keep_message(fuse_log_level, const char* format, va_list arguments) {
 
 std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
-struct Node {
-  bool directory = true;
-  std::uint32_t file = 0;  // into the file set
-  std::map<std::string, fuse_ino_t, std::less<>> children;
-};
-
-// A read that waits for the disk; the model's tag.
-struct PendingRead {
-  fuse_req_t request;
-  std::uint32_t file;
-  std::uint64_t offset;
-  std::size_t bytes;
-};
-
 }  // namespace
 
 // Three threads, because a call that evicts pages waits for reads of the same pages that are under way:
@@ -71,6 +57,20 @@ struct PendingRead {
 // - the replier sleeps until the disk model is done with a read and answers it;
 // - the evictor evicts pages, and may wait for the other two.
 class SlowDiskFileSystem::Impl {
+  struct Node {
+    bool directory = true;
+    std::uint32_t file = 0;  // into the file set
+    std::map<std::string, fuse_ino_t, std::less<>> children;
+  };
+
+  // A read that waits for the disk; the model's tag.
+  struct PendingRead {
+    fuse_req_t request;
+    std::uint32_t file;
+    std::uint64_t offset;
+    std::size_t bytes;
+  };
+
  public:
   Impl(const FileSet& files, const SlowDiskOptions& options)
       : files_(files),
