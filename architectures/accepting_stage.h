@@ -2,8 +2,6 @@
 // It keeps the table of connections, each of which belongs to the stage that has it at the moment.
 #pragma once
 
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -33,7 +31,7 @@ class AcceptingStage {
       if (options.admission != Admission::refuse) worker.rest([&] { wait_for_room(); });
       worker.waits();
       worker.waited(*poller, poller->wait(-1).size());
-      while (server_.draining()) ::pause();  // its work is done
+      server_.wait_for_end_of_drain();  // then its own work is done
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
         const bool full = open_.load() >= options.connections;
         if (full && options.admission == Admission::wait) break;

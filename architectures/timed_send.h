@@ -2,9 +2,8 @@
 // and tries once more. No other thread waits for it meanwhile (Pariag 2007, section 4.3).
 #pragma once
 
-#include <poll.h>
-
 #include "core/connection.h"
+#include "core/events/poller.h"
 #include "core/server.h"
 
 namespace bakeoff {
@@ -18,10 +17,9 @@ auto send_timed(Connection& connection, Worker& worker, Attempt attempt) {
   const auto want = attempt();
   if (want != Want::writable || connection.body_bytes_left() != left) return want;  // some bytes were sent
   worker.stats.room_waits.add();
-  pollfd socket{connection.fd(), POLLOUT, 0};
   worker.waits();
-  const int ready = ::poll(&socket, 1, patience_ms);  // however it ends, the second attempt tells
-  if (worker.trace != nullptr) worker.trace->end_wait(ready > 0 ? 1 : 0);
+  const bool ready = wait_until_writable(connection.fd(), patience_ms);  // however it ends, the second attempt tells
+  if (worker.trace != nullptr) worker.trace->end_wait(ready ? 1 : 0);
   worker.clock.refresh();
   return attempt();
 }

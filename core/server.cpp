@@ -260,6 +260,10 @@ bool Server::drains_after_signal() {
   return false;
 }
 
+void Server::wait_for_end_of_drain() const {
+  while (draining()) ::pause();
+}
+
 void Server::begin_drain() {
   end_->until_ms = monotonic_ns() / 1'000'000 + options_.drain_ms;
   end_->draining = true;

@@ -149,6 +149,8 @@ class Server {
   // Of all its processes and threads. In ms of CLOCK_MONOTONIC.
   void begin_drain();
   bool draining() const { return end_->draining.load(std::memory_order_acquire); }
+  // For a thread that has nothing left to do then. BLOCKS: once the server drains, until the process ends.
+  void wait_for_end_of_drain() const;
   std::int64_t drain_until_ms() const { return end_->until_ms.load(std::memory_order_relaxed); }
   // Becomes readable, and stays so, when it drains.
   int drain_fd() const { return drain_fd_; }

@@ -8,8 +8,8 @@
 
 namespace bakeoff {
 
-// A row a trial, a column a variable: what it was asked, whether it counts, every figure. RFC 4180; a figure that could
-// not be had is an empty field.
+// A row a trial, a column a variable: what it was asked, whether it counts, every figure. RFC 4180; a figure that is
+// missing is an empty field.
 std::string to_csv(const ExperimentResult& result);
 
 // The ranking, and below it each server's matrix. `folded`: the matrices within <details>, as a GitHub step summary

@@ -1,5 +1,7 @@
 #include "core/events/poller.h"
 
+#include <poll.h>
+
 #include "core/base/check.h"
 
 namespace bakeoff {
@@ -21,6 +23,11 @@ std::unique_ptr<Poller> make_poller(EventMechanism mechanism, int descriptors) {
     case EventMechanism::select: return make_select_poller(descriptors);
   }
   BAKEOFF_CHECK(!"an event mechanism without a poller");
+}
+
+bool wait_until_writable(int fd, int timeout_ms) {
+  pollfd socket{fd, POLLOUT, 0};
+  return ::poll(&socket, 1, timeout_ms) > 0;
 }
 
 }  // namespace bakeoff

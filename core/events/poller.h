@@ -65,4 +65,7 @@ std::unique_ptr<Poller> make_select_poller(int descriptors);
 std::unique_ptr<Poller> make_poll_poller(int descriptors);
 std::unique_ptr<Poller> make_epoll_poller(int descriptors);
 
+// One socket alone, without an event mechanism; whether it took bytes in time. BLOCKS: network, for timeout_ms.
+bool wait_until_writable(int fd, int timeout_ms);
+
 }  // namespace bakeoff
