@@ -21,7 +21,7 @@ inline bool wants_read(Interest interest) { return (static_cast<unsigned>(intere
 inline bool wants_write(Interest interest) { return (static_cast<unsigned>(interest) & 2U) != 0; }
 
 // An error or a hang-up of the peer sets both, as far as they are waited for: the next call on the descriptor then
-// tells which it was. (Select cannot tell either from plain readiness, so each is told only what it waits for.)
+// tells which it was. (Select cannot tell either from plain readiness, so each gets only the event that it waits for.)
 struct Ready {
   int fd;
   bool readable;

@@ -28,8 +28,8 @@ class RemoteShell {
     std::string output;
     std::string error;  // why there is no output: a sentence that names the host; empty: all is well
   };
-  // Runs it on all hosts at once. `from`: a command of this host whose output each of them reads. An error is told for
-  // a host that does not resolve, refuses, does not answer in time, or whose script fails. BLOCKS: network.
+  // Runs it on all hosts at once. `from`: a command of this host whose output each of them reads. An error is reported
+  // for a host that does not resolve, refuses, does not answer in time, or whose script fails. BLOCKS: network.
   std::vector<Answer> run(const std::vector<std::string>& hosts, const std::string& script, double timeout_s,
                           const std::string& from = "") const;
   // StartError with the first error.

@@ -291,7 +291,7 @@ bool is_live_terminal() {
   return isatty(STDERR_FILENO) == 1 && terminal != nullptr && *terminal != '\0' && terminal != std::string_view("dumb");
 }
 
-// What ends a run early, for as long as this object lives: what was measured until then is told. A second time the
+// What ends a run early, for as long as this object lives: what was measured until then is reported. A second time the
 // signal does what it does to any program. What is ignored from the start, as under nohup, stays ignored.
 class StopSignals {
  public:

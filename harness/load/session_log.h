@@ -65,7 +65,7 @@ LogSession draw_session(const Workload& workload, RequestSource& source);
 // terminal, a device) as a copy that is made once.
 class RereadableLog {
  public:
-  // Reads the first `sessions` of it, so that what is wrong with them is told before a run. UsageError when it cannot
+  // Reads the first `sessions` of it, to report their faults before a run. UsageError when it cannot
   // be opened, has no session or does not parse, and for more than 256 MiB from a pipe. BLOCKS: disk.
   RereadableLog(const std::string& file, double think_s, std::uint64_t sessions);
   ~RereadableLog();

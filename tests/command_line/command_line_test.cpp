@@ -596,7 +596,7 @@ TEST_CASE("a plan of more than an hour says so first") {
 }
 
 TEST_CASE(
-    "a log is replayed with what TOML says, its path is relative to the specification, and what is left out is told") {
+    "a log is replayed with what TOML says, its path is relative to the specification, and it names what is left out") {
   const Bench bench;
   std::string log;
   for (int second = 10; second < 50; ++second)
@@ -671,7 +671,7 @@ TEST_CASE("a server of others may be described anywhere, is tried by check, and 
   CHECK(std::filesystem::exists(bench.dir.path() / "run/inputs/outside/other.toml"));
 
   if (test::is_installed("python3")) {
-    // From any folder; and what closes after each reply is told so before it is measured.
+    // From any folder; and a server that closes after each reply is named before it is measured.
     const std::string folder = "it's \xff";
     std::filesystem::create_directories(bench.dir.path() / folder);
     bench.dir.write(folder + "/closing.toml",
