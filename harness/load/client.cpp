@@ -36,6 +36,7 @@ constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::int64_t spin_before_due_ns = 60'000;
 // Between looks whether further arrivals can be handed over.
 constexpr std::int64_t full_pause_ns = 1'000'000;
+constexpr std::int64_t least_turn_patience_ns = 10'000'000;
 // When bodies are discarded: enough for a head, little of the body.
 constexpr std::size_t head_read_bytes = 4096;
 
@@ -120,7 +121,7 @@ Client::~Client() {
 void Client::run() {
   prctl(PR_SET_TIMERSLACK, 1UL);  // the default slack of 50 us would round a schedule of microseconds
   std::array<epoll_event, 512> events;
-  std::int64_t now_ns = last_progress_ns_ = monotonic_ns();
+  std::int64_t now_ns = last_progress_ns_ = now();
   for (;; begun_in_turn_ = 0) {
     if (!begun_) {
       open_some();
@@ -141,11 +142,11 @@ void Client::run() {
       const auto slot = static_cast<std::uint32_t>(event.data.u64);
       if (connections_[slot].generation == event.data.u64 >> 32) handle(slot, event.events);
       // What has become due goes out before the next reply is looked at: replies come in bursts.
-      if (begun_ && recorder_.own_schedule()) send_due(monotonic_ns());
+      if (begun_ && recorder_.own_schedule()) send_due(now());
     }
 
     const std::int64_t turn_start_ns = now_ns;
-    now_ns = monotonic_ns();
+    now_ns = now();
     if (spin && ready <= 0) spin_ns_ += now_ns - turn_start_ns;
     if (now_ns >= timeouts_.next())
       timeouts_.expire(now_ns, [&](int slot) { time_out(static_cast<std::uint32_t>(slot), now_ns); });
@@ -160,6 +161,10 @@ void Client::run() {
       spin_at_start_ns_ = spin_ns_;
     }
     publish();
+    if (options_.turns.measured != 0) {
+      if (!end_turn(now_ns)) return finish();
+      continue;
+    }
     // Others may end a run before its time.
     const std::int64_t end_ns = phases_.end_ns.load(std::memory_order_relaxed);
     if (end_ns != recorder_.end_ns()) recorder_.set_window(std::min(recorder_.start_ns(), end_ns), end_ns);
@@ -171,11 +176,50 @@ void Client::run() {
   }
 }
 
+// Until when the turn's last replies are waited for, as far as is known by now.
+std::int64_t Client::turn_patience_ns() const {
+  return std::max(turn_end_ns_, last_byte_ns_) + std::max(options_.turns.each_ns, least_turn_patience_ns);
+}
+
+// A turn ends when its time is over and nothing is in flight any more, or nothing comes. Then it waits for the next one.
+// False when the run is over.
+bool Client::end_turn(std::int64_t now_ns) {
+  const bool stopped = phases_.end_ns.load(std::memory_order_relaxed) != never_ns;
+  if (!stopped) {
+    if (now_ns < turn_end_ns_) return true;
+    const bool all_replied = std::none_of(connections_.begin(), connections_.end(),
+                                          [](const Connection& connection) { return connection.in_flight != 0; });
+    if (!all_replied && now_ns < turn_patience_ns()) return true;
+  }
+  for (const Paused& paused : paused_) recorder_.paused(paused.since_ns, now_ns);
+  const bool last = turn_ > options_.turns.measured;
+  if (last || stopped) recorder_.set_window(std::min(recorder_.start_ns(), now_ns), now_ns);
+  phases_.rested.fetch_add(1);
+  wake_all(phases_.rested);
+  if (last || stopped) return false;
+  begin_turn(now_ns);
+  return true;
+}
+
+// The run's clock goes on at now_ns. BLOCKS: until others let it begin, or end the run.
+void Client::begin_turn(std::int64_t now_ns) {
+  while (phases_.turn == turn_ && phases_.end_ns == never_ns) wait_while(phases_.turn, turn_, 500'000'000);
+  stood_still_ns_ = monotonic_ns() - now_ns;
+  turn_end_ns_ = now_ns + (turn_ == 0 ? options_.turns.first_ns : options_.turns.each_ns);
+  if (++turn_ == 2) recorder_.set_window(now_ns, never_ns);
+  std::vector<Paused> paused;
+  paused.swap(paused_);
+  for (Paused& one : paused) {
+    one.action.at_ns = now_ns;
+    perform(one.slot, one.action, now_ns);
+  }
+}
+
 // Each with the time at which it went out, not that of the first. Returns the time.
 std::int64_t Client::send_due(std::int64_t now_ns) {
   while (!parked_.empty() && (model_.next_due_ns() <= now_ns || may_take())) {
     ask_model(parked_.pop(), now_ns);
-    now_ns = monotonic_ns();
+    now_ns = now();
   }
   return now_ns;
 }
@@ -193,6 +237,7 @@ std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
     return std::min({next_ns, phases_.begin_ns.load(std::memory_order_relaxed), now_ns + 5'000'000});
   }
   next_ns = std::min(next_ns, recorder_.end_ns());
+  if (turn_end_ns_ != never_ns) next_ns = std::min(next_ns, now_ns < turn_end_ns_ ? turn_end_ns_ : turn_patience_ns());
   if (!measuring_) next_ns = std::min(next_ns, recorder_.start_ns());
   const std::int64_t due_ns = model_.next_due_ns();
   if (due_ns == never_ns) return next_ns;
@@ -205,7 +250,7 @@ std::int64_t Client::next_event_ns(std::int64_t now_ns) const {
 // Before the first request: opens connections, a bounded number at a time, and tells when it has come to an end.
 void Client::open_some() {
   if (settled_) return;
-  const std::int64_t now_ns = monotonic_ns();
+  const std::int64_t now_ns = now();
   if (model_.opens_first()) {
     if (now_ns >= next_opening_ns_) {
       next_opening_ns_ = now_ns + opening_pause_ns;
@@ -227,7 +272,7 @@ void Client::open_some() {
 // The run's times are known: every slot begins.
 void Client::begin() {
   const std::int64_t begin_ns = phases_.begin_ns.load(std::memory_order_acquire);
-  const std::int64_t now_ns = monotonic_ns();
+  const std::int64_t now_ns = now();
   if (now_ns < begin_ns) return;
   begun_ = true;
   for (std::int64_t late_ns = phases_.late_ns; late_ns < now_ns - begin_ns;) {
@@ -235,8 +280,9 @@ void Client::begin() {
   }
   recorder_.set_window(phases_.start_ns.load(), phases_.end_ns.load());
   model_.begin(begin_ns);
+  if (options_.turns.measured != 0) begin_turn(now_ns);
   for (std::uint32_t slot = 0; slot < options_.connections; ++slot)
-    if (connections_[slot].state != State::connecting && !connections_[slot].waiting) ask_model(slot, now_ns);
+    if (connections_[slot].state != State::connecting && !connections_[slot].waiting) ask_model(slot, now());
 }
 
 void Client::ask_model(std::uint32_t slot, std::int64_t now_ns) { perform(slot, model_.next(slot, now_ns), now_ns); }
@@ -245,6 +291,7 @@ void Client::perform(std::uint32_t slot, const Action& action, std::int64_t now_
   Connection& connection = connections_[slot];
   switch (action.kind) {
     case Action::Kind::send:
+      if (now_ns >= turn_end_ns_) return paused_.push_back({slot, action, now_ns});
       BAKEOFF_CHECK(action.count == 1 || (action.count > 1 && !bursts_.empty()));
       BAKEOFF_CHECK(connection.in_flight == 0);
       if (!bursts_.empty() && bursts_[slot].size() < action.count) bursts_[slot].resize(action.count);
@@ -416,7 +463,7 @@ void Client::send_text(std::uint32_t slot, std::string_view text, std::int64_t n
 void Client::handle(std::uint32_t slot, std::uint32_t events) {
   Connection& connection = connections_[slot];
   if (connection.state == State::connecting) {
-    const std::int64_t now_ns = monotonic_ns();
+    const std::int64_t now_ns = now();
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
       int number = 0;
       socklen_t length = sizeof number;
@@ -429,7 +476,7 @@ void Client::handle(std::uint32_t slot, std::uint32_t events) {
     if (connection.generation != generation || (events & (EPOLLIN | EPOLLRDHUP)) == 0) return;
   } else if (connection.unsent_text != nullptr && (events & EPOLLOUT) != 0) {
     const std::uint32_t generation = connection.generation;
-    send_text(slot, std::string(*connection.unsent_text), monotonic_ns());
+    send_text(slot, std::string(*connection.unsent_text), now());
     if (connection.generation != generation) return;
   }
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.ended = true;
@@ -453,10 +500,11 @@ void Client::receive(std::uint32_t slot) {
     // for it.
     const ssize_t got = discard ? syscall(SYS_recvfrom, connection.fd, buffer_.get(), room, MSG_TRUNC, nullptr, nullptr)
                                 : recv(connection.fd, buffer_.get(), room, 0);
-    const std::int64_t now_ns = monotonic_ns();
+    const std::int64_t now_ns = now();
     if (got > 0) {
       const auto bytes = static_cast<std::size_t>(got);
       recorder_.received(bytes, now_ns);
+      last_byte_ns_ = now_ns;
       if (discard) {
         connection.body_bytes += bytes;
         if (connection.parser.skipped(bytes) == ReplyParser::State::complete && !finish_reply(slot, false, now_ns))

@@ -19,6 +19,7 @@
 #include "harness/load/model.h"
 #include "harness/load/recorder.h"
 #include "harness/load/reply_parser.h"
+#include "harness/load/shared_word.h"
 #include "harness/load/source.h"
 #include "harness/load/timers.h"
 #include "harness/load/url.h"
@@ -29,8 +30,9 @@ namespace bakeoff {
 // are known.
 //
 // Why it needs no lock: what belongs together is stored before the one word that announces it (release), and read after
-// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns. The sums at
-// the end are for a display: they may be a moment old, and are not part of a result.
+// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns; turn and rested
+// announce nothing but themselves. The sums at the end are for a display: they may be a moment old, and are not part of a
+// result.
 struct Phases {
   std::atomic<std::uint32_t> settled{0};         // workers that have tried to open all their connections
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
@@ -39,6 +41,9 @@ struct Phases {
   std::atomic<std::int64_t> late_ns{0};          // after begin_ns: when the last worker saw that it may begin
   std::atomic<std::int64_t> start_ns{never_ns};  // the measured window
   std::atomic<std::int64_t> end_ns{never_ns};
+  // Where the run is cut into turns: the newest that has begun, from 1, and how many have ended, summed over workers.
+  SharedWord turn{0};
+  SharedWord rested{0};
   // Where connections stay open after the end:
   std::atomic<std::uint32_t> done{0};  // workers that have measured
   std::atomic<bool> released{false};   // they may close
@@ -48,8 +53,18 @@ struct Phases {
   std::atomic<std::uint64_t> errors{0};
 };
 
+// A run in turns with other programs: the first is the warm-up, each of the others an equal part of the measured time.
+// Between two turns the run's clock stands still and nothing is in flight, unless the server leaves requests without any
+// reply for as long as a turn takes, as one does that serves fewer connections at a time.
+struct Turns {
+  std::uint32_t measured = 0;  // without the first; 0: the run is not cut
+  std::int64_t first_ns = 0;   // how long new requests are sent in it
+  std::int64_t each_ns = 0;
+};
+
 struct ClientOptions {
   SocketAddress target;
+  Turns turns;
   std::uint32_t connections = 1;
   std::int64_t connect_timeout_ns = 15'000'000'000;
   std::int64_t timeout_ns = 15'000'000'000;  // of a request, to the last byte of its reply ...
@@ -166,6 +181,11 @@ class Client {
   void wake(std::uint64_t token, std::int64_t now_ns);
   void wake_at(std::uint32_t slot, std::int64_t at_ns);
   void publish();
+  // Of the run's clock, which is CLOCK_MONOTONIC less the time between turns.
+  std::int64_t now() const { return monotonic_ns() - stood_still_ns_; }
+  void begin_turn(std::int64_t now_ns);
+  bool end_turn(std::int64_t now_ns);
+  std::int64_t turn_patience_ns() const;
   std::int64_t next_event_ns(std::int64_t now_ns) const;
   std::int64_t send_due(std::int64_t now_ns);
   bool may_take() const { return options_.waiting != nullptr && !parked_.empty() && !options_.waiting->empty(); }
@@ -186,6 +206,16 @@ class Client {
   std::vector<InFlight> in_flight_;
   std::vector<std::vector<InFlight>> bursts_;
   std::int64_t first_length_ = ClientRequest::any_length;  // of the run's first reply
+  struct Paused {
+    std::uint32_t slot;
+    Action action;
+    std::int64_t since_ns;
+  };
+  std::vector<Paused> paused_;  // what slots would have sent after the turn's end
+  std::uint32_t turn_ = 0;      // the one at hand
+  std::int64_t turn_end_ns_ = never_ns;
+  std::int64_t last_byte_ns_ = 0;  // when the last one of any reply came
+  std::int64_t stood_still_ns_ = 0;
   ParkedSlots parked_;
   DeadlineWheel timeouts_;  // by slot
   WakeQueue wakes_;

@@ -35,6 +35,7 @@ namespace po = boost::program_options;
 
 std::atomic<bool> stop_requested{false};
 std::atomic<bool> release_requested{false};
+SharedWord turns_begun{0};
 
 struct CommandLine {
   LoadSpec spec;
@@ -172,9 +173,12 @@ bool read_command_line(int argc, char** argv, CommandLine& line, bool leads) {
       ("check", po::bool_switch(&line.check), "judge the command line, ask for nothing, and end")  //
       ("hold", po::value(&hold),
        "keep the connections open after the measured time, at most so long, until SIGUSR1 comes: 2s")  //
+      ("turns", po::value(&spec.turns)->default_value(spec.turns),
+       "take the warm-up, then so many parts of the measured time, in turns with other programs: each SIGUSR2 begins "
+       "one; between them no request is under way, and the run's clock stands still; 0: at one go")  //
       ("announce", po::bool_switch(&line.announce),
        "print a line of JSON on standard output when the connections are open: when the measured time begins and ends, "
-       "in ns of CLOCK_MONOTONIC")  //
+       "in ns of CLOCK_MONOTONIC; with --turns also after each of them")  //
       ("trace-events", po::value(&spec.trace_events)->default_value(spec.trace_events),
        "record what each client asks and gets, for bakeoff trace: so many events, the newest; 0: nothing")  //
       ("help,h", "this text");
@@ -232,6 +236,11 @@ bool read_command_line(int argc, char** argv, CommandLine& line, bool leads) {
     spec.hold_ns = parse_duration_ns("--hold", hold);
     spec.released = &release_requested;
     std::signal(SIGUSR1, [](int) { release_requested = true; });
+  }
+  if (spec.turns != 0) {
+    if (spec.turns > 1'000'000) throw UsageError("--turns must be from 0 to 1000000");
+    spec.turns_begun = &turns_begun;
+    std::signal(SIGUSR2, [](int) { ++turns_begun; });
   }
   spec.timeout_ns = parse_duration_ns("--timeout", timeout);
   spec.connect_timeout_ns =
@@ -389,10 +398,19 @@ int run(const CommandLine& line, Ranks* ranks) {
                 static_cast<long long>(monotonic_ns()));
     std::fflush(stdout);
   };
+  const auto rests = [](std::uint32_t turns) {
+    std::printf("{\"event\":\"rests\",\"turns\":%u}\n", turns);
+    std::fflush(stdout);
+  };
+  LoadWatcher watcher;
+  if (live) watcher.progress = show_progress;
+  if (line.announce && leads) {
+    watcher.announce = announce;
+    watcher.rests = rests;
+  }
   const LoadResult result = [&] {
     const StopSignals signals(ranks);
-    return run_load(line.spec, stop_requested, live ? show_progress : std::function<void(const LoadProgress&)>{},
-                    line.announce && leads ? announce : std::function<void(const MeasuredTime&)>{}, ranks);
+    return run_load(line.spec, stop_requested, watcher, ranks);
   }();
   if (!leads) return 0;  // rank 0 has the results of all
   if (live) std::cerr << "\r\033[K";

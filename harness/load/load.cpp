@@ -23,6 +23,7 @@
 #include "core/base/errors.h"
 #include "harness/load/ranks.h"
 #include "harness/load/session_log.h"
+#include "harness/load/shared_word.h"
 
 namespace bakeoff {
 
@@ -296,6 +297,26 @@ void watch(Phases& phases, const Workers& workers, const std::atomic<bool>& stop
   if (stop) phases.end_ns = std::min(end_ns, monotonic_ns());
 }
 
+// In turns: passes on which may begin, and tells when all workers rest. Returns when the last is over, or it is to stop.
+void watch_turns(const LoadSpec& spec, Phases& phases, const Workers& workers, const std::atomic<bool>& stop,
+                 const std::function<void(std::uint32_t)>& rests) {
+  constexpr std::int64_t look_ns = 50'000'000;
+  const auto over = [&] { return stop || workers.all_ended(); };
+  for (std::uint32_t done = 0;; ++done) {
+    if (rests) rests(done);
+    if (done > spec.turns) return;
+    while (*spec.turns_begun == done && !over()) wait_while(*spec.turns_begun, done, look_ns);
+    if (stop) phases.end_ns = monotonic_ns();
+    phases.turn = done + 1;
+    wake_all(phases.turn);
+    const auto all = static_cast<std::uint32_t>(workers.count()) * (done + 1);
+    for (std::uint32_t rested = phases.rested; rested < all && !over(); rested = phases.rested)
+      wait_while(phases.rested, rested, look_ns);
+    if (stop) phases.end_ns = monotonic_ns();
+    if (over()) return;
+  }
+}
+
 // The workers have measured, or are about to; their connections are open.
 void hold(const LoadSpec& spec, Phases& phases, const Workers& workers, const std::atomic<bool>& stop) {
   const std::int64_t until_ns = monotonic_ns() + spec.hold_ns;
@@ -316,6 +337,7 @@ ClientOptions client_options(const LoadSpec& spec, const std::atomic<bool>& stop
   options.reader_bytes_per_s = spec.reader_bytes_per_s;
   options.receive_buffer_bytes = spec.receive_buffer_bytes;
   options.source_addresses = choose_source_addresses(spec, options.target);
+  if (spec.turns != 0) options.turns = {spec.turns, spec.warmup_ns, spec.duration_ns / spec.turns};
   return options;
 }
 
@@ -447,6 +469,8 @@ void check_load(const LoadSpec& spec, std::uint32_t processes) {
                      std::to_string(spec.connections) + " connections; each thread needs at least one");
   if (spec.duration_ns <= 0 && spec.model != LoadModel::log) throw UsageError("--duration must be more than 0");
   if (spec.timeout_ns <= 0 || spec.connect_timeout_ns <= 0) throw UsageError("time-outs must be more than 0");
+  if (spec.turns != 0 && (spec.model != LoadModel::closed || processes > 1))
+    throw UsageError("--turns is for the closed loop of one process; an open loop's schedule cannot stand still");
   if (spec.pipeline == 0 || spec.pipeline > 1000) throw UsageError("--pipeline must be from 1 to 1000");
   if (spec.model == LoadModel::open && spec.requests_per_connection > 1)
     throw UsageError("with --rate, --requests-per-connection can only be 0 or 1");
@@ -457,9 +481,7 @@ void check_load(const LoadSpec& spec, std::uint32_t processes) {
   if (spec.model == LoadModel::log && spec.log_sessions == 0) throw UsageError("--wsesslog needs at least 1 session");
 }
 
-LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
-                    const std::function<void(const LoadProgress&)>& progress,
-                    const std::function<void(const MeasuredTime&)>& announce, Ranks* ranks) {
+LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const LoadWatcher& watcher, Ranks* ranks) {
   std::optional<RequestFields> fields;
   std::unique_ptr<RequestTable> requests;
   ClientOptions options;
@@ -513,11 +535,16 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
     begin_ns = agree_on_begin(*ranks, clocks_before);
   }
   const std::int64_t start_ns = begin_ns + spec.warmup_ns;
-  phases.start_ns = start_ns;
-  phases.end_ns = unreachable ? begin_ns : spec.duration_ns > 0 ? start_ns + spec.duration_ns : never_ns;
+  const bool in_turns = spec.turns != 0;
+  phases.start_ns = in_turns ? never_ns : start_ns;
+  phases.end_ns = unreachable ? begin_ns : spec.duration_ns > 0 && !in_turns ? start_ns + spec.duration_ns : never_ns;
   phases.begin_ns.store(begin_ns, std::memory_order_release);
-  if (announce && !unreachable) announce({start_ns, phases.end_ns});
-  watch(phases, workers, stop, progress);
+  if (in_turns && !unreachable) {
+    watch_turns(spec, phases, workers, stop, watcher.rests);
+  } else {
+    if (watcher.announce && !unreachable) watcher.announce({start_ns, phases.end_ns});
+    watch(phases, workers, stop, watcher.progress);
+  }
   if (spec.hold_ns > 0) hold(spec, phases, workers, stop);
   LoadResult result;
   together(ranks, [&] { workers.collect(result); });
@@ -528,7 +555,10 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
   } else {
     result.class_sizes_bytes.push_back(spec.expected_bytes);
   }
-  result.duration_s = static_cast<double>(std::max<std::int64_t>(0, result.recorder.end_ns() - start_ns)) * 1e-9;
+  result.duration_s =
+      static_cast<double>(std::max<std::int64_t>(
+          0, result.recorder.end_ns() - (in_turns ? result.recorder.start_ns() : start_ns))) *
+      1e-9;
   result.opening_s = opens_first ? static_cast<double>(opened_ns - opening_start_ns) * 1e-9 : 0;
   result.workers = crew.count;
   result.source_addresses = options.source_addresses;

@@ -68,6 +68,10 @@ struct LoadSpec {
   // the server's use meanwhile.
   std::int64_t hold_ns = 0;
   const std::atomic<bool>* released = nullptr;
+  // Closed loops: the measured time is cut into so many turns, and the warm-up is one more before them. The n-th begins
+  // when *turns_begun has come to n. 0: it is not cut.
+  std::uint32_t turns = 0;
+  const SharedWord* turns_begun = nullptr;
   int trace_events = 0;  // that each client keeps of what it asked and got, for bakeoff trace; 0: nothing is recorded
 };
 
@@ -102,7 +106,7 @@ struct RankResult {
 // Between the first and the last rank to begin, by rank 0's clock; 0 for one process.
 std::int64_t start_skew_ns(const LoadResult& result);
 
-// Called about once a second of the measured window with sums over it.
+// Sums over the measured window so far.
 struct LoadProgress {
   double elapsed_s;
   std::uint64_t replies;
@@ -116,18 +120,22 @@ struct MeasuredTime {
   std::int64_t to_ns;
 };
 
+struct LoadWatcher {
+  std::function<void(const LoadProgress&)> progress;     // about once a second of the measured window
+  std::function<void(const MeasuredTime&)> announce;     // once, when the connections are open and the warm-up begins
+  std::function<void(std::uint32_t)> rests;              // in turns: so many are over; 0 when the connections are open
+};
+
 // UsageError for what cannot be, whatever the server. processes: that share the load.
 void check_load(const LoadSpec& spec, std::uint32_t processes = 1);
 
 // BLOCKS: network, for the whole run. It forks its workers; the calling process opens no connection. Setting `stop`
-// ends it early and keeps what was measured. `announce` is called once, when the connections are open and the warm-up
-// begins. UsageError for an impossible load; StartError when no connection could be opened, or the limit on descriptors
+// ends it early and keeps what was measured. UsageError for an impossible load; StartError when no connection could be opened, or the limit on descriptors
 // is too low.
 // With `ranks` each of them has its share of the workers, and so of the connections, sessions, trace and schedule:
 // which arrivals there are does not depend on their number. Rank 0 returns the results of all; the others' are of no
 // use.
-LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop,
-                    const std::function<void(const LoadProgress&)>& progress = {},
-                    const std::function<void(const MeasuredTime&)>& announce = {}, Ranks* ranks = nullptr);
+LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const LoadWatcher& watcher = {},
+                    Ranks* ranks = nullptr);
 
 }  // namespace bakeoff

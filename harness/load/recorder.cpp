@@ -117,6 +117,7 @@ void Recorder::merge(const Recorder& other) {
   found_no_connection_ += other.found_no_connection_;
   busy_ns_ += other.busy_ns_;
   held_back_ns_ += other.held_back_ns_;
+  paused_ns_ += other.paused_ns_;
   opening_ns_ += other.opening_ns_;
   for (std::size_t i = 0; i < timeout_phases_.size(); ++i) timeout_phases_[i] += other.timeout_phases_[i];
   if (seconds_.size() < other.seconds_.size()) seconds_.resize(other.seconds_.size());
@@ -157,6 +158,7 @@ nlohmann::ordered_json Recorder::to_json() const {
             found_no_connection_, attempts_in_all_, reissued_}},
           {"busy_ns", busy_ns_},
           {"held_back_ns", held_back_ns_},
+          {"paused_ns", paused_ns_},
           {"opening_ns", opening_ns_},
           {"errors", errors_},
           {"timeout_phases", timeout_phases_},
@@ -181,6 +183,7 @@ Recorder Recorder::from_json(const nlohmann::ordered_json& json) {
     *count = json.at("counts").at(at++);
   recorder.busy_ns_ = json.at("busy_ns");
   recorder.held_back_ns_ = json.at("held_back_ns");
+  recorder.paused_ns_ = json.at("paused_ns");
   recorder.opening_ns_ = json.at("opening_ns");
   recorder.errors_ = json.at("errors");
   recorder.timeout_phases_ = json.at("timeout_phases");

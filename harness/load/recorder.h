@@ -153,6 +153,8 @@ class Recorder {
   void connection_ended(std::int64_t began_ns, std::int64_t now_ns);
   // A client waits before it tries again, because its server failed it.
   void held_back(std::int64_t from_ns, std::int64_t to_ns) { held_back_ns_ += within_window(from_ns, to_ns); }
+  // A connection waited for the end of the turn, since it may not send in it any more.
+  void paused(std::int64_t from_ns, std::int64_t to_ns) { paused_ns_ += within_window(from_ns, to_ns); }
   // An open model's arrival, whether or not it can be sent in time.
   void offered(std::int64_t scheduled_ns) { offered_ += inside(scheduled_ns); }
   // One that was due when every connection was busy: sent late, or not at all.
@@ -218,6 +220,7 @@ class Recorder {
   // Summed over connections: time within the window in which clients waited after their server's failures, and in which
   // they opened connections.
   double held_back_s() const { return static_cast<double>(held_back_ns_) * 1e-9; }
+  double paused_s() const { return static_cast<double>(paused_ns_) * 1e-9; }
   double opening_s() const { return static_cast<double>(opening_ns_) * 1e-9; }
   const WireTally& wire() const { return wire_; }
   bool own_schedule() const { return own_schedule_; }
@@ -261,6 +264,7 @@ class Recorder {
   std::uint64_t found_no_connection_ = 0;
   std::int64_t busy_ns_ = 0;
   std::int64_t held_back_ns_ = 0;
+  std::int64_t paused_ns_ = 0;
   std::int64_t opening_ns_ = 0;
   std::size_t second_ = 0;
   std::int64_t second_start_ns_ = never_ns;

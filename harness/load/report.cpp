@@ -178,7 +178,7 @@ Verdict judge(const LoadSpec& spec, const LoadResult& result) {
     missing(refused + recorder.errors(LoadError::connect_timeout) != 0,
             fmt::format("only {} of {} connections were opened", opened, spec.connections));
   if (keeps_connections && spec.model == LoadModel::closed && !spec.think_s && spec.pipeline == 1 && opened > 0) {
-    const double in_flight = recorder.busy_s() / result.duration_s;
+    const double in_flight = (recorder.busy_s() + recorder.paused_s()) / result.duration_s;
     const auto agrees = [&](double found) {
       return std::abs(found / static_cast<double>(opened) - 1) <= little_tolerance;
     };
@@ -329,6 +329,7 @@ Json to_json(const LoadSpec& spec, const LoadResult& result) {
       {"starved_connections", recorder.starved_slots()},
       {"in_flight_at_end", recorder.in_flight_at_end()},
       {"in_flight_mean", per_second(recorder.busy_s())},
+      {"paused_mean", per_second(recorder.paused_s())},
       {"verified_replies", recorder.verified_replies()},
       {"client",
        {{"cpu_s", cpu_s},

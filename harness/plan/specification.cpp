@@ -288,6 +288,8 @@ void read_workload(const TomlTable& table, Specification& spec, InputFinder& fin
   }
 }
 
+constexpr double least_turn_s = 0.005;
+
 Specification read(TomlDocument document, std::string name, const std::string& scale) {
   Specification spec;
   InputFinder finder(document.name());
@@ -325,6 +327,9 @@ Specification read(TomlDocument document, std::string name, const std::string& s
     spec.seed = static_cast<std::uint64_t>(trials->integer("seed", {}, 1));
     spec.repeats = static_cast<std::uint32_t>(trials->integer("repeats", {0, 100}, spec.repeats));
     spec.repeat_share = trials->number("repeat_share", {0, 10}, spec.repeat_share);
+    spec.turn_s = trials->duration_s("turn", {0, 10}, spec.turn_s);
+    if (spec.turn_s > 0 && spec.turn_s < least_turn_s)
+      trials->fail("turn", "a turn is at least 5 ms long: its requests must come to their end in it");
     spec.ceiling_s = trials->duration_s("ceiling", {0, 60}, spec.ceiling_s);
     spec.ceiling_difference = trials->number("ceiling_difference", {0, 10}, spec.ceiling_difference);
     spec.others = trials->number("others", {0, 1000}, spec.others);
@@ -383,6 +388,16 @@ Specification read(TomlDocument document, std::string name, const std::string& s
       network->fail("own", "client hosts do not reach a network of the run's own; leave out [network]");
   }
   if (spec.hosts.any()) spec.network.own = false;
+  if (spec.turn_s > 0) {
+    const char* const obstacle = spec.load_model != "closed" || !common_load.rates.empty() || spec.keeps_log_times
+                                     ? "a schedule cannot stand still between turns; leave out `turn` where there are rates"
+                                 : spec.disk         ? "a disk's cache holds what one server read; leave out `turn` with [disk]"
+                                 : spec.hosts.any()  ? "client hosts cannot take turns; leave out `turn` with client hosts"
+                                 : spec.page_cache == PageCache::cold
+                                     ? "files stay in memory from turn to turn; leave out `turn` where page_cache is cold"
+                                     : nullptr;
+    if (obstacle != nullptr) root.table("trials")->fail("turn", obstacle);
+  }
   OptionAxes common;
   if (const auto options = root.table("options")) read_options(*options, common);
 

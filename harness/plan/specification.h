@@ -113,7 +113,8 @@ struct Specification {
   std::uint64_t seed = 1;
   std::uint32_t repeats = 3;        // at most, of a void trial
   double repeat_share = 0.5;        // at most, of all planned trials together
-  double ceiling_s = 0.3;           // each reading; 0: none
+  double turn_s = 0;                // servers of a block take turns of that length (run/turns.h); 0: one after another
+  double ceiling_s = 0.3;           // each reading; 0: none. In turns the ceiling is read as long as a server
   double ceiling_difference = 0.1;  // between the two, above which a trial is void
   double others = 0.2;              // of the processors' time that other processes may take in a trial, else it is void
   double drift = 0.1;               // of throughput within the measured time, above which a server has not settled

@@ -23,6 +23,10 @@ std::vector<std::string> ids(const std::vector<Cell>& cells) {
   return all;
 }
 
+std::string name_of_trial(const TrialKey& key) {
+  return (key.phase == Phase::final ? "again " : "") + key.cell_id;
+}
+
 // A figure of which more is better, as the tuner takes it.
 Figure as_gain(Figure figure, Metric metric) {
   if (name_of(metric).better != Better::less) return figure;
@@ -260,25 +264,51 @@ void Campaign::run_all(Context& context, const std::vector<TrialKey>& keys) {
     return attempt <= spec_.repeats &&
            static_cast<double>(repeats_) < spec_.repeat_share * static_cast<double>(steps());
   };
-  for (auto [key, attempt] : left) {
-    if (attempt > 0 && !may_repeat(attempt)) continue;
-    for (;; ++attempt) {
-      repeats_ += attempt > 0 ? 1 : 0;
-      const std::string name = (key.phase == Phase::final ? "again " : "") + key.cell_id;
-      const Cell& cell = by_id_.at(key.cell_id);
-      context.progress.begin(name);
-      Trial trial = context.source.run(cell, key, attempt, warm_up_of(cell, context.warm_ups, spec_));
-      const bool again = !trial.void_causes.empty() && may_repeat(attempt + 1);
-      if (again) context.progress.add_steps(1);
-      context.progress.end(name + ": " + outcome_words(trial, spec_.validity) + (again ? ", repeated" : ""));
-      context.keep(trial);
-      trials_.push_back(lean(std::move(trial)));
-      if (const std::size_t lines = context.progress.table_lines(); lines > 0) {
-        context.live.add(cell, trials_.back());
-        context.progress.show(context.live.lines(lines));
+  std::erase_if(left, [&](const Left& one) { return one.attempt > 0 && !may_repeat(one.attempt); });
+  // What runs together: the trials of a block where they take turns, else one.
+  const std::size_t together = takes_turns(spec_) && search_ != Search::peak ? most_in_turns : 1;
+  for (std::size_t first = 0, end = 0; first < left.size(); first = end) {
+    while (end < left.size() && end - first < together && left[end].key.block == left[first].key.block) ++end;
+    std::vector<Left> now(left.begin() + static_cast<std::ptrdiff_t>(first),
+                          left.begin() + static_cast<std::ptrdiff_t>(end));
+    while (!now.empty()) {
+      std::vector<TrialToRun> trials;
+      for (const Left& one : now) {
+        repeats_ += one.attempt > 0 ? 1 : 0;
+        const Cell& cell = by_id_.at(one.key.cell_id);
+        trials.push_back({&context.source, cell, one.key, one.attempt, warm_up_of(cell, context.warm_ups, spec_)});
       }
-      if (!again) break;
+      now.clear();
+      for (Trial& trial : run_together(context, trials, together > 1)) {
+        const bool again = !trial.void_causes.empty() && may_repeat(trial.attempt + 1);
+        if (again) now.push_back({trial.key, trial.attempt + 1});
+        keep(context, std::move(trial), again);
+      }
     }
+  }
+}
+
+std::vector<Trial> Campaign::run_together(Context& context, const std::vector<TrialToRun>& trials, bool in_turns) {
+  const TrialToRun& first = trials.front();
+  context.progress.begin(trials.size() > 1 ? fmt::format("block {}: {} servers in turns", first.key.block + 1,
+                                                         trials.size())
+                                           : name_of_trial(first.key));
+  if (in_turns) return run_in_turns(spec_, trials);
+  std::vector<Trial> one;
+  one.push_back(first.source->run(first.cell, first.key, first.attempt, first.warmup_s));
+  return one;
+}
+
+void Campaign::keep(Context& context, Trial trial, bool again) {
+  const Cell& cell = by_id_.at(trial.key.cell_id);
+  if (again) context.progress.add_steps(1);
+  context.progress.end(name_of_trial(trial.key) + ": " + outcome_words(trial, spec_.validity) +
+                       (again ? ", repeated" : ""));
+  context.keep(trial);
+  trials_.push_back(lean(std::move(trial)));
+  if (const std::size_t lines = context.progress.table_lines(); lines > 0) {
+    context.live.add(cell, trials_.back());
+    context.progress.show(context.live.lines(lines));
   }
 }
 

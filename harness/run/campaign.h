@@ -14,6 +14,7 @@
 #include "harness/run/peak_search.h"
 #include "harness/run/progress.h"
 #include "harness/run/trial_source.h"
+#include "harness/run/turns.h"
 #include "results/model.h"
 #include "results/summary.h"
 
@@ -60,6 +61,8 @@ class Campaign {
     const std::function<void(const std::string&)>& note;
   };
   void run_all(Context& context, const std::vector<TrialKey>& keys);
+  std::vector<Trial> run_together(Context& context, const std::vector<TrialToRun>& trials, bool in_turns);
+  void keep(Context& context, Trial trial, bool again);
   void tune(Context& context);
   void seek_peaks(Context& context);
   void measure_again(Context& context);

@@ -10,13 +10,10 @@
 #include "harness/hosts/client_hosts.h"
 #include "harness/machine/environment.h"
 #include "harness/processes/server_process.h"
+#include "harness/run/load_run.h"
+#include "harness/run/trial_source.h"
 
 namespace bakeoff {
-
-struct CeilingReading {
-  std::optional<double> replies_per_s;
-  std::optional<double> cpu_us_per_reply;
-};
 
 class CeilingProbe {
  public:
@@ -37,8 +34,14 @@ class CeilingProbe {
   // follows at once. What cannot be read is empty. BLOCKS: the reading's time.
   CeilingReading before(double body_bytes);
   CeilingReading after(double body_bytes);
+  // One that takes turns with trials of these times; nullptr: there are no readings, or it did not start. It ends before
+  // the probe does.
+  // BLOCKS: until its connections are open.
+  std::unique_ptr<CeilingInTurns> begin(double body_bytes, LoadTimes times);
 
  private:
+  class InTurns;
+  friend class InTurns;
   struct Ceiling {
     std::unique_ptr<ServerProcess> server;
     CeilingReading last;
@@ -46,6 +49,7 @@ class CeilingProbe {
   };
   Ceiling& ceiling_of(double body_bytes);  // in its network
   CeilingReading read(double body_bytes);
+  Command load_command(const Ceiling& ceiling, LoadTimes times) const;
 
   Programs& programs_;
   const Placement& placement_;

@@ -44,7 +44,9 @@ LoadCounts counts_of_report(const json& report) {
   const bool keep_alive = connections.value("reopened", std::uint64_t{0}) * 100 < counts.replies;
   if (model == "closed" && keep_alive && report.value("think_mean_s", json()).is_null() &&
       report.value("pipeline", 1u) == 1) {
-    if (const auto mean = optional_number(report, "in_flight_mean")) counts.in_flight_s = *mean * counts.measured_s;
+    // Who waits for the end of a turn would have sent.
+    if (const auto mean = optional_number(report, "in_flight_mean"))
+      counts.in_flight_s = (*mean + optional_number(report, "paused_mean").value_or(0)) * counts.measured_s;
   }
   for (const json& one : report.at("classes")) {
     counts.classes.push_back({one.at("size_bytes").is_null() ? 0 : one.at("size_bytes").get<std::uint64_t>(),

@@ -35,6 +35,7 @@ Command load_command(const Programs& programs, const Specification& spec, const 
     command.arguments.push_back("--set");
     command.arguments.push_back(assignment);
   }
+  if (times.turns != 0) command.arguments.insert(command.arguments.end(), {"--turns", std::to_string(times.turns)});
   if (spec.discard_bodies) command.arguments.push_back("--discard");
   if (cell.load_model == "partly-open") command.arguments.push_back("--sessions");
   if (cell.rate) {
@@ -42,6 +43,12 @@ Command load_command(const Programs& programs, const Specification& spec, const 
     command.arguments.push_back(rate_text(*cell.rate));
   }
   return command;
+}
+
+std::string last_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  const std::size_t before = text.rfind('\n');
+  return before == std::string::npos ? text : text.substr(before + 1);
 }
 
 std::optional<SteadyTime> LoadRun::measured_from() {
@@ -58,6 +65,20 @@ std::optional<SteadyTime> LoadRun::measured_from() {
     to_ += behind;
   }
   return from_;
+}
+
+bool LoadRun::rests(std::uint32_t turns, SteadyTime deadline) {
+  const auto line = child_.read_line(deadline);
+  const nlohmann::json said = line ? parse_untrusted_or_discard(*line) : nlohmann::json();
+  return said.is_object() && said.value("event", "") == "rests" && said.value("turns", 0u) == turns;
+}
+
+bool LoadRun::open() { return rests(0, after_s(longest_opening_s)); }
+
+bool LoadRun::turn(double most_s) {
+  if (has_ended()) return false;
+  kill(child_.pid(), SIGUSR2);
+  return rests(++turns_, after_s(most_s));
 }
 
 SteadyTime LoadRun::at(double share) const {

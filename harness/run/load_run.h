@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "harness/ground/programs.h"
 #include "harness/plan/specification.h"
@@ -14,11 +15,15 @@ namespace bakeoff {
 struct LoadTimes {
   double warmup_s;
   double duration_s;
+  std::uint32_t turns = 0;  // that the duration is cut into, after one for the warm-up; 0: it is not cut
 };
 
 // The load generator's command line for a cell: it announces its measured time and writes JSON to its standard output.
 Command load_command(const Programs& programs, const Specification& spec, const Cell& cell, std::uint16_t port,
                      std::uint64_t seed, LoadTimes times);
+
+// Of several lines, such as a program's standard error, the last.
+std::string last_line(std::string text);
 
 class LoadRun {
  public:
@@ -30,6 +35,11 @@ class LoadRun {
   // When the measured time begins; empty when the client ended before it could tell. BLOCKS: until all connections
   // are open.
   std::optional<SteadyTime> measured_from();
+  // In turns (the command has --turns): whether all connections are open. BLOCKS: until they are.
+  bool open();
+  // Lets it take its next turn; false when it ended instead, or did not rest in time. BLOCKS: the turn, at most so long.
+  bool turn(double most_s);
+
   // A share of the measured time, 0 to 1. REQUIRES: measured_from() was not empty.
   SteadyTime at(double share) const;
   // How much of the time between two samples lies before the end of the measured time; at least a microsecond.
@@ -45,8 +55,11 @@ class LoadRun {
   bool wait_for_end(SteadyTime deadline) { return child_.wait_for_end(deadline); }
 
  private:
+  bool rests(std::uint32_t turns, SteadyTime deadline);
+
   Reactor& reactor_;
   Child child_;
+  std::uint32_t turns_ = 0;
   bool elsewhere_;
   SteadyTime from_{}, to_{};
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "harness/run/campaign.h"
+#include "harness/run/turns.h"
 #include "harness/run/warm_up.h"
 
 namespace bakeoff {
@@ -40,24 +41,52 @@ PairComparison::PairComparison(const Specification& spec, std::vector<Cell> cell
                                TrialSource& candidate, std::vector<Guard> guards)
     : spec_(spec), cells_(std::move(cells)), baseline_(baseline), candidate_(candidate), guards_(std::move(guards)) {}
 
-// Empty when the trial stayed void.
-std::optional<Trial> PairComparison::measure(TrialSource& source, const char* role, const Cell& cell, double warmup_s,
+// Empty when it is void.
+std::optional<Trial> PairComparison::keep(Trial trial, const char* role, bool again, Progress& progress,
+                                          PairOutcome& outcome) const {
+  const bool is_void = !trial.void_causes.empty();
+  if (again) progress.add_steps(1);
+  progress.end(std::string(role) + " " + trial.key.cell_id + ": " + outcome_words(trial, spec_.validity) +
+               (again ? ", repeated" : ""));
+  trial.evidence = nullptr;
+  nlohmann::json kept = to_json(trial);
+  kept["role"] = role;
+  outcome.trials.push_back(std::move(kept));
+  outcome.void_trials += is_void ? 1 : 0;
+  return is_void ? std::nullopt : std::optional(std::move(trial));
+}
+
+PairComparison::Pair PairComparison::measure(const Cell& cell, bool candidate_first, double warmup_s,
                                              Progress& progress, PairOutcome& outcome) {
-  const std::string name = std::string(role) + " " + cell.id;
-  for (std::uint32_t attempt = 0;; ++attempt) {
-    progress.begin(name);
-    Trial trial = source.run(cell, {Phase::sweep, outcome.blocks, cell.id}, attempt, warmup_s);
-    const bool is_void = !trial.void_causes.empty(), again = is_void && attempt < spec_.repeats;
-    if (again) progress.add_steps(1);
-    progress.end(name + ": " + outcome_words(trial, spec_.validity) + (again ? ", repeated" : ""));
-    trial.evidence = nullptr;
-    nlohmann::json kept = to_json(trial);
-    kept["role"] = role;
-    outcome.trials.push_back(std::move(kept));
-    if (!is_void) return trial;
-    ++outcome.void_trials;
-    if (!again) return std::nullopt;
+  const TrialKey key{Phase::sweep, outcome.blocks, cell.id};
+  const auto may_repeat = [&](std::uint32_t attempt) { return attempt < spec_.repeats; };
+  const auto is_void = [](const Trial& trial) { return !trial.void_causes.empty(); };
+  if (takes_turns(spec_)) {
+    for (std::uint32_t attempt = 0;; ++attempt) {
+      progress.begin("both builds in turns: " + cell.id);
+      std::vector<Trial> both = run_in_turns(
+          spec_, {{&baseline_, cell, key, attempt, warmup_s}, {&candidate_, cell, key, attempt, warmup_s}});
+      const bool again = (is_void(both[0]) || is_void(both[1])) && may_repeat(attempt);
+      Pair pair;
+      pair.baseline = keep(std::move(both[0]), "baseline", again, progress, outcome);
+      pair.candidate = keep(std::move(both[1]), "candidate", again, progress, outcome);
+      if (!again) return pair;
+    }
   }
+  const auto one = [&](TrialSource& source, const char* role) {
+    for (std::uint32_t attempt = 0;; ++attempt) {
+      progress.begin(std::string(role) + " " + cell.id);
+      Trial trial = source.run(cell, key, attempt, warmup_s);
+      const bool again = is_void(trial) && may_repeat(attempt);
+      std::optional<Trial> kept = keep(std::move(trial), role, again, progress, outcome);
+      if (!again) return kept;
+    }
+  };
+  Pair pair;
+  if (candidate_first) pair.candidate = one(candidate_, "candidate");
+  pair.baseline = one(baseline_, "baseline");
+  if (!candidate_first) pair.candidate = one(candidate_, "candidate");
+  return pair;
 }
 
 void PairComparison::note_look(const Gate& gate, PairOutcome& outcome) const {
@@ -87,15 +116,9 @@ PairOutcome PairComparison::run(double budget_s, const std::vector<WarmUp>& warm
     for (const Cell& cell : open) {
       // Which of the two comes first is left to chance: that is what makes the signed-rank test exact.
       const bool candidate_first = random.below(2) == 1;
-      const double warmup_s = warm_up_of(cell, warm_ups, spec_);
-      const auto of_baseline = [&] { return measure(baseline_, "baseline", cell, warmup_s, progress, outcome); };
-      const auto of_candidate = [&] { return measure(candidate_, "candidate", cell, warmup_s, progress, outcome); };
-      std::optional<Trial> before, after;
-      if (candidate_first) after = of_candidate();
-      before = of_baseline();
-      if (!candidate_first) after = of_candidate();
-      if (before && after) {
-        gate.add(cell.id, *before, *after);
+      const Pair pair = measure(cell, candidate_first, warm_up_of(cell, warm_ups, spec_), progress, outcome);
+      if (pair.baseline && pair.candidate) {
+        gate.add(cell.id, *pair.baseline, *pair.candidate);
       } else {
         ++outcome.lost_pairs;
       }

@@ -45,8 +45,12 @@ class PairComparison {
   PairOutcome run(double budget_s, const std::vector<WarmUp>& warm_ups, Progress& progress);
 
  private:
-  std::optional<Trial> measure(TrialSource& source, const char* role, const Cell& cell, double warmup_s,
-                               Progress& progress, PairOutcome& outcome);
+  // One trial of each build, the candidate first where it is to be and they do not take turns; empty where one stayed void.
+  struct Pair {
+    std::optional<Trial> baseline, candidate;
+  };
+  Pair measure(const Cell& cell, bool candidate_first, double warmup_s, Progress& progress, PairOutcome& outcome);
+  std::optional<Trial> keep(Trial trial, const char* role, bool again, Progress& progress, PairOutcome& outcome) const;
   void note_look(const Gate& gate, PairOutcome& outcome) const;
 
   const Specification& spec_;

@@ -1,6 +1,7 @@
 // One trial: a fresh server, one run of the load generator, what both used, and the ceiling before and after.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "harness/ground/file_sets.h"
@@ -12,6 +13,7 @@
 #include "harness/run/ceiling_probe.h"
 #include "harness/run/launcher.h"
 #include "harness/run/load_run.h"
+#include "harness/run/measurement.h"
 #include "harness/run/soak.h"
 #include "harness/run/trial_source.h"
 
@@ -28,20 +30,33 @@ class TrialRunner : public TrialSource {
   KeptConnections verify(const Cell& cell) { return launcher_.verify(cell); }
 
   Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) override;
+  std::unique_ptr<TrialInTurns> begin(const Cell& cell, const TrialKey& key, std::uint32_t attempt,
+                                      double warmup_s) override;
+  std::unique_ptr<CeilingInTurns> begin_ceiling(const Cell& cell, double warmup_s) override;
+  double ceiling_bytes(const Cell& cell) const override;
   std::vector<double> pilot(const Cell& cell, std::uint32_t number, double length_s) override;
   double now_s() const override;
   // The cell's server under its load for so long, looked at 60 times. BLOCKS: that time.
   SoakRecord soak(const Cell& cell, double length_s);
 
  private:
+  // A server on what stands under it, and its load: the last begun is the first ended.
+  struct Serving {
+    Launcher::Ground ground;
+    std::unique_ptr<ServerProcess> server;
+    std::unique_ptr<Measurement> measurement;
+  };
+  class InTurns;
+  friend class InTurns;
+
   Command load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed, LoadTimes times) const;
+  void guarded(Trial& trial, const std::function<void()>& step);
   void prepare_machine(const Cell& cell, Trial& trial);
-  void measure(const Cell& cell, Trial& trial, double warmup_s);
-  void measure_load(const Cell& cell, ServerProcess& server, Trial& trial, double warmup_s, nlohmann::json& use);
-  bool judge_hosts(LoadRun& load, bool in_time, Trial& trial);
+  bool start_server(const Cell& cell, Serving& serving, Trial& trial);
+  void measure(const Cell& cell, Serving& serving, const Trial& trial, LoadTimes times);
+  void conclude(const Cell& cell, Serving& serving, Trial& trial, double warmup_s);
   void judge_ceiling(const Cell& cell, const CeilingReading& before, const CeilingReading& after, Trial& trial) const;
   nlohmann::json profile(const Cell& cell, ServerProcess& server, double warmup_s);
-  double mean_transfer_bytes(const Cell& cell) const;
 
   Programs& programs_;
   Reactor& reactor_;

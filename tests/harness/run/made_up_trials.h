@@ -45,6 +45,36 @@ class MadeUpTrials : public TrialSource {
     trial.attempt = attempt;
     return trial;
   }
+  // In turns it is the same trial, made up when its turns are over.
+  std::unique_ptr<TrialInTurns> begin(const Cell& cell, const TrialKey& key, std::uint32_t attempt,
+                                      double warmup_s) override {
+    struct InTurns : TrialInTurns {
+      InTurns(MadeUpTrials& source, Cell its_cell, TrialKey its_key, std::uint32_t its_attempt, double its_warmup_s)
+          : trials(source), cell(std::move(its_cell)), key(std::move(its_key)), attempt(its_attempt), warmup_s(its_warmup_s) {}
+      void turn() override { trials.turns.push_back(key.cell_id); }
+      Trial finish(const CeilingReading& ceiling) override {
+        Trial trial = trials.run(cell, key, attempt, warmup_s);
+        trial.ceiling_before = trial.ceiling_after = ceiling.replies_per_s;
+        return trial;
+      }
+      MadeUpTrials& trials;
+      Cell cell;
+      TrialKey key;
+      std::uint32_t attempt;
+      double warmup_s;
+    };
+    return std::make_unique<InTurns>(*this, cell, key, attempt, warmup_s);
+  }
+  std::unique_ptr<CeilingInTurns> begin_ceiling(const Cell&, double) override {
+    struct InTurns : CeilingInTurns {
+      explicit InTurns(MadeUpTrials& source) : trials(source) {}
+      void turn() override { trials.turns.push_back("ceiling"); }
+      CeilingReading finish() override { return {1e4, 10.0}; }
+      MadeUpTrials& trials;
+    };
+    return std::make_unique<InTurns>(*this);
+  }
+  double ceiling_bytes(const Cell&) const override { return 1024; }
   std::vector<double> pilot(const Cell& cell, std::uint32_t number, double length_s) override {
     *clock_s += length_s;
     if (!pilots) throw std::logic_error("no pilot was expected");
@@ -52,7 +82,8 @@ class MadeUpTrials : public TrialSource {
   }
   double now_s() const override { return *clock_s; }
 
-  std::vector<Asked> asked;  // in the order in which it was asked for
+  std::vector<std::string> turns;  // who had them, by cell
+  std::vector<Asked> asked;        // in the order in which it was asked for
   double trial_s = 1;
   std::function<std::vector<double>(const Cell&, std::uint32_t)> pilots;
   // Two sources that take turns share one clock.
