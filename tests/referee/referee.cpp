@@ -74,6 +74,9 @@ const std::vector<Machine>& machines() {
     add("heavy tails", 0.05).heavy_tails = true;
     Machine& speeds = add("two speeds", 0.02);
     speeds.slow_speed = 0.75;
+    Machine& neighbour = add("neighbour", 0.02);
+    neighbour.slow_speed = 0.6;
+    neighbour.dwell_s = 0.3;
     add("drift", 0.03).drift_per_min = -0.1;
     add("bursts", 0.03).bursts_per_min = 4;
     return some;
@@ -82,11 +85,11 @@ const std::vector<Machine>& machines() {
 }
 
 std::string specification(const std::vector<std::string>& servers, const std::string& connections, std::size_t finals,
-                          const std::string& ceiling) {
+                          const std::string& ceiling, bool in_turns = false) {
   std::string text =
       "[workload]\nname = \"single-file\"\n[load]\nconnections = " + connections +
       "\nwarmup = \"50ms\"\nlongest_warmup = \"50ms\"\nduration = \"250ms\"\n[trials]\nsweep = 1\nfinal = " +
-      std::to_string(finals) + "\nceiling = \"" + ceiling + "\"\n";
+      std::to_string(finals) + "\nceiling = \"" + ceiling + "\"\n" + (in_turns ? "turn = \"25ms\"\n" : "");
   for (const std::string& server : servers) text += "[[server]]\narchitecture = \"sped\"\nname = \"" + server + "\"\n";
   return text;
 }
@@ -124,7 +127,7 @@ double median_of_survivors(const CellResult& cell) {
   std::vector<double> all, steady;
   for (const Trial& trial : cell.trials) {
     const auto& value = trial.figures[Metric::relative_to_ceiling];
-    if (trial.key.phase != Phase::final || !value) continue;
+    if ((trial.key.phase == Phase::final) != cell.is_final || !value) continue;
     all.push_back(*value);
     if (trial.void_causes.empty() && std::fabs(trial.drift.value_or(0)) < 0.2) steady.push_back(*value);
   }
@@ -156,20 +159,20 @@ std::map<Metric, double> truth_of(const Specification& spec, const Machine& mach
   return truth;
 }
 
-void judge_runs(std::size_t runs) {
+void judge_runs(std::size_t runs, bool in_turns) {
   std::printf(
-      "\nA run of four servers: a is 8 %% ahead of b, c equals b, d is far behind. %zu runs each; all figures in %%.\n"
+      "\nA run of four servers, %s: a is 8 %% ahead of b, c equals b, d is far behind. %zu runs each; all figures in %%.\n"
       "Coverage of 95 %% intervals (b's), of the ratios to the first (all at once), wrong orders, pairs told apart, "
       "void trials;\n"
       "error: root mean square of b's share of the ceiling, now and as the median of survivors.\n\n",
-      runs);
+      in_turns ? "in turns of 25 ms" : "one trial after another", runs);
   std::printf("%-12s %3s | %-6s %-6s %-6s %-6s %-6s %-6s | %-6s | %-6s | %-6s %-6s | %-6s | %6s %6s\n", "machine", "n",
               "ceil.", "rate", "CPU", "p99", "share", "count", "ratios", "wrong", "a>b", "b>d", "void", "error",
               "before");
   for (const Machine& machine : machines()) {
     for (const std::size_t finals : {5, 10, 20}) {
       const Specification spec =
-          parse_specification(specification({"a", "b", "c", "d"}, "64", finals, "100ms"), "referee.toml");
+          parse_specification(specification({"a", "b", "c", "d"}, "64", finals, "100ms", in_turns), "referee.toml");
       const std::map<Metric, double> truth = truth_of(spec, machine, finals);
       std::map<Metric, Share> covered;
       Share ratios, wrong, near, far, voids;
@@ -275,18 +278,18 @@ struct Change {
   enum class Right { fine, regressed, not_fine } right = Right::fine;
 };
 
-void judge_comparisons(std::size_t runs, std::size_t cell_count, const std::vector<Guard>& guards, double budget_s,
-                       const std::vector<Change>& changes) {
+void judge_comparisons(std::size_t runs, bool in_turns, std::size_t cell_count, const std::vector<Guard>& guards,
+                       double budget_s, const std::vector<Change>& changes) {
   std::printf(
-      "\nbakeoff compare, %zu %s, %zu %s, margin 5 %%, budget %.0f s. %zu comparisons each, in %%; time of the "
+      "\nbakeoff compare, %s, %zu %s, %zu %s, margin 5 %%, budget %.0f s. %zu comparisons each, in %%; time of the "
       "budget.\n\n",
-      cell_count, cell_count == 1 ? "cell" : "cells", guards.size(), guards.size() == 1 ? "figure" : "figures",
+      in_turns ? "in turns of 25 ms" : "one trial after another", cell_count, cell_count == 1 ? "cell" : "cells", guards.size(), guards.size() == 1 ? "figure" : "figures",
       budget_s, runs);
   std::printf("%-12s %-26s | %-9s %-7s %-9s | %s\n", "machine", "candidate", "regressed", "fine", "undecided", "time");
   std::string connections = "[";
   for (std::size_t i = 0; i < cell_count; ++i) connections += (i == 0 ? "" : ", ") + std::to_string(i + 1);
   connections += "]";
-  const Specification spec = parse_specification(specification({"a"}, connections, 0, "0s"), "referee.toml");
+  const Specification spec = parse_specification(specification({"a"}, connections, 0, "0s", in_turns), "referee.toml");
   const std::vector<Cell> cells = plan_cells(spec, "single-file");
   for (const Machine& machine : machines()) {
     for (const Change& change : changes) {
@@ -381,14 +384,15 @@ int main(int argc, char** argv) {
   }
   const auto guard = [](const char* name) { return Guard{*find_metric(name), 0.05}; };
   using Right = Change::Right;
-  judge_runs(runs);
+  for (const bool in_turns : {false, true}) judge_runs(runs, in_turns);
   judge_outcomes(runs / 2);
-  judge_comparisons(runs, 1, {guard("replies_per_cpu_s")}, 180,
-                    {{"equal"},
-                     {"5 % slower: the margin", 0.95, false, 1, 1, 0, Right::not_fine},
-                     {"10 % slower", 0.9, false, 1, 1, 0, Right::regressed},
-                     {"dies in one trial of ten", 1, false, 1, 1, 0.1, Right::not_fine}});
-  judge_comparisons(std::max<std::size_t>(runs / 5, 10), 20,
+  for (const bool in_turns : {false, true})
+    judge_comparisons(runs, in_turns, 1, {guard("replies_per_cpu_s")}, 180,
+                      {{"equal"},
+                       {"5 % slower: the margin", 0.95, false, 1, 1, 0, Right::not_fine},
+                       {"10 % slower", 0.9, false, 1, 1, 0, Right::regressed},
+                       {"dies in one trial of ten", 1, false, 1, 1, 0.1, Right::not_fine}});
+  judge_comparisons(std::max<std::size_t>(runs / 5, 10), false, 20,
                     {guard("replies_per_cpu_s"), guard("latency_ms.p99"), guard("memory_bytes")}, 600,
                     {{"equal"},
                      {"one cell 5 % slower", 0.95, true, 1, 1, 0, Right::not_fine},

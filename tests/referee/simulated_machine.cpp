@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
+#include <utility>
+
+#include "harness/run/turns.h"
 
 namespace bakeoff::referee {
 namespace {
@@ -74,21 +78,117 @@ double SimulatedMachine::read_ceiling() {
 }
 
 Trial SimulatedMachine::run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) {
+  const bool reads_ceiling = spec_.ceiling_s > 0;
+  const double before = reads_ceiling ? read_ceiling() : 0;
+  shared_.now_s += start_s + warmup_s;
+  const double from_s = shared_.now_s;
+  shared_.now_s += spec_.duration_s;
+  const double half_s = from_s + spec_.duration_s / 2;
+  const double drift =
+      std::log(shared_.weather.speed(half_s, shared_.now_s) / shared_.weather.speed(from_s, half_s));
+  Trial trial = trial_of(cell, key, attempt, warmup_s, shared_.weather.speed(from_s, shared_.now_s), drift);
+  if (reads_ceiling) set_ceilings(trial, before, read_ceiling());
+  return trial;
+}
+
+void SimulatedMachine::set_ceilings(Trial& trial, double before, double after) const {
+  trial.ceiling_before = before;
+  trial.ceiling_after = after;
+  if (std::fabs(before - after) > spec_.ceiling_difference * std::max(before, after))
+    trial.void_causes.push_back("the machine changed speed");
+  trial.figures[Metric::relative_to_ceiling] = *trial.figures[Metric::replies_per_s] / ((before + after) / 2);
+}
+
+// The speeds that the machine had in its turns, one after another.
+class SpeedOfTurns {
+ public:
+  SpeedOfTurns(SimulatedMachine::Shared& shared, double first_s, double each_s)
+      : shared_(shared), length_s_(first_s), each_s_(each_s) {}
+  void turn() {
+    const double from_s = shared_.now_s;
+    shared_.now_s += length_s_;
+    if (!is_warm_up_) speeds_.push_back(shared_.weather.speed(from_s, shared_.now_s));
+    is_warm_up_ = false;
+    length_s_ = each_s_;
+  }
+  double mean() const { return mean(0, speeds_.size()); }
+  double drift() const {
+    const std::size_t half = speeds_.size() / 2;
+    return half == 0 ? 0 : std::log(mean(speeds_.size() - half, speeds_.size()) / mean(0, half));
+  }
+
+ private:
+  double mean(std::size_t from, std::size_t to) const {
+    double sum = 0;
+    for (std::size_t i = from; i < to; ++i) sum += speeds_[i];
+    return sum / static_cast<double>(to - from);
+  }
+  SimulatedMachine::Shared& shared_;
+  double length_s_, each_s_;
+  bool is_warm_up_ = true;
+  std::vector<double> speeds_;
+};
+
+class SimulatedMachine::InTurns : public TrialInTurns {
+ public:
+  InTurns(SimulatedMachine& machine, const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s)
+      : machine_(machine),
+        cell_(cell),
+        key_(key),
+        attempt_(attempt),
+        warmup_s_(warmup_s),
+        speed_(machine.shared_, warmup_s, machine.spec_.duration_s / turns_of(machine.spec_)) {
+    machine.shared_.now_s += start_s;
+  }
+  void turn() override { speed_.turn(); }
+  Trial finish(const CeilingReading& ceiling) override {
+    Trial trial = machine_.trial_of(cell_, key_, attempt_, warmup_s_, speed_.mean(), speed_.drift());
+    if (ceiling.replies_per_s) machine_.set_ceilings(trial, *ceiling.replies_per_s, *ceiling.replies_per_s);
+    return trial;
+  }
+
+ private:
+  SimulatedMachine& machine_;
+  Cell cell_;
+  TrialKey key_;
+  std::uint32_t attempt_;
+  double warmup_s_;
+  SpeedOfTurns speed_;
+};
+
+class SimulatedMachine::Ceiling : public CeilingInTurns {
+ public:
+  Ceiling(SimulatedMachine& machine, double warmup_s)
+      : machine_(machine), speed_(machine.shared_, warmup_s, machine.spec_.duration_s / turns_of(machine.spec_)) {}
+  void turn() override { speed_.turn(); }
+  CeilingReading finish() override {
+    return {ceiling_rate * speed_.mean() * std::exp(0.01 * machine_.normal()), std::nullopt};
+  }
+
+ private:
+  SimulatedMachine& machine_;
+  SpeedOfTurns speed_;
+};
+
+std::unique_ptr<TrialInTurns> SimulatedMachine::begin(const Cell& cell, const TrialKey& key, std::uint32_t attempt,
+                                                      double warmup_s) {
+  return std::make_unique<InTurns>(*this, cell, key, attempt, warmup_s);
+}
+
+std::unique_ptr<CeilingInTurns> SimulatedMachine::begin_ceiling(const Cell&, double warmup_s) {
+  return spec_.ceiling_s > 0 ? std::make_unique<Ceiling>(*this, warmup_s) : nullptr;
+}
+
+Trial SimulatedMachine::trial_of(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s,
+                                 double speed, double drift) {
   const Server server = server_of_(cell);
   Trial trial;
   trial.key = key;
   trial.attempt = attempt;
   trial.started = "2024-05-01T12:00:00Z";
-  const bool reads_ceiling = spec_.ceiling_s > 0;
-  if (reads_ceiling) trial.ceiling_before = read_ceiling();
-  shared_.now_s += start_s + warmup_s;
-  const double from_s = shared_.now_s;
-  shared_.now_s += spec_.duration_s;
-  const double speed = shared_.weather.speed(from_s, shared_.now_s);
   const double settled = server.settles_s > 0 ? 1 - std::exp(-(warmup_s + spec_.duration_s / 2) / server.settles_s) : 1;
   const double free_rate = server.rate * speed * noise() * settled;
   const double rate = std::min(free_rate, client_rate_ * speed);
-  if (reads_ceiling) trial.ceiling_after = read_ceiling();
 
   LoadCounts counts;
   counts.measured_s = spec_.duration_s;
@@ -111,14 +211,7 @@ Trial SimulatedMachine::run(const Cell& cell, const TrialKey& key, std::uint32_t
   }
   trial.figures[Metric::errors] = errors;
   derive_figures(trial.figures);
-  if (reads_ceiling) {
-    const double before = *trial.ceiling_before, after = *trial.ceiling_after;
-    if (std::fabs(before - after) > spec_.ceiling_difference * std::max(before, after))
-      trial.void_causes.push_back("the machine changed speed");
-    trial.figures[Metric::relative_to_ceiling] = rate / ((before + after) / 2);
-  }
-  trial.drift = std::log(shared_.weather.speed(from_s + spec_.duration_s / 2, shared_.now_s) /
-                         shared_.weather.speed(from_s, from_s + spec_.duration_s / 2));
+  trial.drift = drift;
   if (random_.unit() < server.crashes) trial.failures.push_back("the server died");
   return trial;
 }

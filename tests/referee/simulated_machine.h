@@ -74,10 +74,20 @@ class SimulatedMachine : public TrialSource {
         random_(seed, 0x73696d) {}
 
   Trial run(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s) override;
+  std::unique_ptr<TrialInTurns> begin(const Cell& cell, const TrialKey& key, std::uint32_t attempt,
+                                      double warmup_s) override;
+  std::unique_ptr<CeilingInTurns> begin_ceiling(const Cell& cell, double warmup_s) override;
+  double ceiling_bytes(const Cell&) const override { return 1024; }
   std::vector<double> pilot(const Cell& cell, std::uint32_t number, double length_s) override;
   double now_s() const override { return shared_.now_s; }
 
  private:
+  class InTurns;
+  class Ceiling;
+  // Of a measured time in which the machine had these speeds, in the mean, in its first and its second half.
+  Trial trial_of(const Cell& cell, const TrialKey& key, std::uint32_t attempt, double warmup_s, double speed,
+                 double drift);
+  void set_ceilings(Trial& trial, double before, double after) const;
   double normal();
   double noise();
   double read_ceiling();
