@@ -1227,6 +1227,67 @@ TEST_CASE("a server that dies midway loses that trial, and the run goes on") {
   CHECK(bench.nothing_left_running());
 }
 
+TEST_CASE("servers take turns: ours, one of others, and one that dies in its turn") {
+  const Bench bench;
+  bench.add_program("mt");
+  // It behaves while it is verified, and dies in each trial.
+  bench.add_server("mortal",
+                   "if [ -e $DIR/verified ]; then $SPED \"$@\" & sleep 0.3; kill -9 $! $$; fi; touch $DIR/verified");
+  std::string servers = server("mortal") + sped + server("mt") + "workers = 2\n";  // of four connections two starve
+  std::size_t count = 3;
+  if (::access("/usr/sbin/nginx", X_OK) == 0) {
+    servers += "[[server]]\noutside = \"nginx\"\n";
+    ++count;
+  }
+  const std::string spec = bench.spec(servers, "sweep = 1\nfinal = 1\nturn = \"50ms\"\n");
+  const test::Finished run = bench.bakeoff({"run", spec, "--out", bench.out()});
+  INFO(run.errors);
+  CHECK(run.status == 1);
+  CHECK(run.output.find("not ranked: mortal, no valid cell (the server died") != std::string::npos);
+  const json result = bench.result();
+  CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
+  CHECK(result["best"].size() == count - 1);
+  for (const json& cell : result["cells"]) {
+    CAPTURE(cell);
+    CHECK(cell["valid"] == (cell["server"] != "mortal"));
+    if (cell["server"] == "mortal") continue;
+    const json& summary = cell["summary"];
+    CHECK(summary["replies_per_s"]["median"] > 100);
+    CHECK(summary["server_cpu_us_per_reply"]["median"] > 0);
+    CHECK(summary["relative_to_ceiling"]["median"] > 0);
+    CHECK(summary["memory_bytes"]["median"] > 0);
+    CHECK(summary["cpu_utilisation"]["median"] <= 1);
+  }
+  std::istringstream lines(bench.trials());
+  for (std::string line; std::getline(lines, line);) {
+    const json trial = json::parse(line);
+    if (trial["cell"].get<std::string>().rfind("sped", 0) != 0) continue;
+    CHECK(trial["evidence"]["turns"] == 6);
+    CHECK(trial["evidence"]["load"]["duration_s"] >= 0.3);
+  }
+  CHECK(bench.nothing_left_running());
+}
+
+TEST_CASE("compare takes turns: equal builds are fine, and one that crashes is regressed") {
+  const Bench bench;
+  const std::string spec = bench.spec(sped, "turn = \"50ms\"\n");
+  const std::string baseline = (bench.dir.path() / "bin").string(), mortal = (bench.dir.path() / "mortal").string();
+  const test::Finished same = bench.bakeoff(
+      {"compare", "--baseline", baseline, "--candidate", baseline, "--budget", "60s", "--margin", "0.9", spec});
+  INFO(same.errors);
+  CHECK(same.status == 0);
+  bench.dir.write("mortal/sped", "#!/bin/sh\n[ \"$1\" = --describe ] && exec " + baseline + "/sped --describe\n" +
+                                     "[ -e $0.verified ] || { touch $0.verified; exec " + baseline +
+                                     "/sped \"$@\"; }\n" + baseline + "/sped \"$@\" & sleep 0.2; kill -9 $! $$\n");
+  std::filesystem::permissions(mortal + "/sped", std::filesystem::perms::owner_all);
+  const test::Finished crashing = bench.bakeoff(
+      {"compare", "--baseline", baseline, "--candidate", mortal, "--budget", "60s", "--margin", "0.9", spec});
+  INFO(crashing.errors);
+  CHECK(crashing.status == 1);
+  CHECK(crashing.errors.find("died") != std::string::npos);
+  CHECK(bench.nothing_left_running());
+}
+
 TEST_CASE("a server that leaks descriptors is told so, and does not count") {
   const Bench bench;
   bench.add_server(

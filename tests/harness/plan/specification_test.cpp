@@ -151,6 +151,20 @@ TEST_CASE("a scale is laid over the experiment") {
                     Catch::StartsWith("exp.toml:15:1: unknown key `laod`"));
 }
 
+TEST_CASE("turns are for closed loops on files in memory, and are long enough") {
+  const std::string in_turns = smallest + "[trials]\nturn = \"25ms\"\n";
+  CHECK(parse_specification(in_turns, "exp.toml").turn_s == 0.025);
+  CHECK(parse_specification(smallest, "exp.toml").turn_s == 0);
+  CHECK(begins(error_of(smallest + "[trials]\nturn = \"1ms\"\n"), "exp.toml:8:8: turn: a turn is at least 5 ms long"));
+  const std::string refused = "exp.toml:8:8: turn: ";
+  std::string at_rates = in_turns;
+  at_rates.insert(at_rates.find("[load]\n") + 7, "rates = [100]\n");
+  CHECK(begins(error_of(at_rates), "exp.toml:9:8: turn: a schedule cannot stand still"));
+  CHECK(begins(error_of(in_turns + "page_cache = \"cold\"\n"), refused + "files stay in memory"));
+  CHECK(begins(error_of(in_turns + "[disk]\nmodel = \"constant\"\n"), refused + "a disk's cache"));
+  CHECK(begins(error_of(in_turns + "[resources]\nclient_hosts = [\"a\"]\n"), refused + "client hosts cannot take turns"));
+}
+
 TEST_CASE("limits of latency and of the search for the peak") {
   const Specification spec =
       parse_specification(smallest +

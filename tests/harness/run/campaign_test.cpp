@@ -336,3 +336,46 @@ TEST_CASE("a trial of a search for peaks that stays void is no answer, and the s
   CHECK(run.campaign.peaks()[0].measured_cell.empty());  // no fresh trials were asked for
   CHECK(run.path.find("1000 ?, ") != std::string::npos);
 }
+
+TEST_CASE("in turns all trials of a block and the ceiling have one turn each in every round") {
+  const Specification spec = specification("sweep = 2\nfinal = 0\nturn = \"500ms\"\n");  // of a duration of 2 s
+  const Run run(spec, by_connections);
+  REQUIRE(run.source.turns.size() == 2 * 5 * 5);  // blocks, rounds with the warm-up's, four cells and the ceiling
+  std::set<std::vector<std::string>> orders;
+  for (std::size_t round = 0; round < 10; ++round) {
+    const auto from = run.source.turns.begin() + static_cast<std::ptrdiff_t>(round * 5);
+    CHECK(std::set<std::string>(from, from + 5).size() == 5);
+    orders.emplace(from, from + 5);
+  }
+  CHECK(orders.size() > 5);  // drawn anew
+  CHECK(run.keys() == run.campaign.sweep());
+  for (const Trial& trial : run.kept) CHECK(trial.ceiling_before == trial.ceiling_after);
+
+  const Run again(spec, by_connections);
+  CHECK(again.source.turns == run.source.turns);
+}
+
+TEST_CASE("in turns the void trials of a block are repeated together, and a resumed block takes turns with what is left") {
+  const Specification spec = specification("sweep = 1\nfinal = 0\nrepeats = 2\nrepeat_share = 10\nturn = \"1s\"\n");
+  const auto serve = [](const Cell& cell, const TrialKey& key, std::uint32_t attempt) {
+    return cell.server == "mt" && attempt < 2 ? void_trial() : by_connections(cell, key, attempt);
+  };
+  const Run run(spec, serve);
+  CHECK(run.kept.size() == 4 + 2 + 2);
+  CHECK(run.source.turns.size() == 3 * (5 + 3 + 3));  // rounds; the ceiling is in each of them
+
+  const Run resumed(spec, serve, {run.kept.begin(), run.kept.begin() + 3});
+  CHECK(resumed.campaign.trials().size() == run.campaign.trials().size());
+  for (const auto& asked : resumed.source.asked)
+    CHECK_FALSE((asked.key == run.kept.front().key && asked.attempt == 0));
+}
+
+TEST_CASE("more cells than can stand side by side take turns in several groups") {
+  std::string servers;
+  for (std::size_t i = 0; i < most_in_turns + 2; ++i)
+    servers += "[[server]]\narchitecture = \"sped\"\nname = \"s" + std::to_string(i) + "\"\n";
+  const Specification spec = specification("sweep = 1\nfinal = 0\nturn = \"2s\"\n", servers, "[4]");
+  const Run run(spec, by_connections);
+  CHECK(run.kept.size() == most_in_turns + 2);
+  CHECK(run.source.turns.size() == 2 * (most_in_turns + 1 + 2 + 1));
+}

@@ -202,3 +202,13 @@ TEST_CASE("equal builds raise few alarms over a whole budget, and are not called
   CHECK(alarms <= 18);  // 5 % of 200 are 10, give or take 3
   CHECK(fine_though_slower <= 18);
 }
+
+TEST_CASE("two builds that take turns are measured side by side") {
+  Bench bench(0.02, 9);
+  bench.spec.turn_s = 0.5;  // of 2 s
+  bench.speed = [](const Cell&) { return 0.8; };
+  const PairOutcome outcome = bench.compare(600);
+  CHECK(outcome.verdict == Verdict::regressed);
+  CHECK(outcome.void_trials == 0);
+  CHECK(bench.baseline.turns.size() + bench.candidate.turns.size() == outcome.blocks * 5 * 3);  // with the ceiling
+}
