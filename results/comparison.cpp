@@ -189,6 +189,8 @@ std::string Gate::why() const {
     std::string text = fmt::format("{} of {} is {:.1f} % {}", path_of(worst->guard.metric), worst->cell,
                                    std::fabs(*worst->ratio - 1) * 100, *worst->ratio < 1 ? "lower" : "higher");
     if (regressed > 1) text += fmt::format("; {} of {} are worse", regressed, all);
+    // Its likely cause, though there are too few trials yet to show it by itself.
+    if (const std::string failed = spoiled(candidate_); !failed.empty()) text += "; the candidate fails " + failed;
     return text;
   }
   const std::string before = spoiled(baseline_), after = spoiled(candidate_);
