@@ -293,7 +293,7 @@ std::vector<Trial> Campaign::run_together(Context& context, const std::vector<Tr
   context.progress.begin(trials.size() > 1 ? fmt::format("block {}: {} servers in turns", first.key.block + 1,
                                                          trials.size())
                                            : name_of_trial(first.key));
-  if (in_turns) return run_in_turns(spec_, trials);
+  if (in_turns) return run_in_turns(spec_, trials, true);
   std::vector<Trial> one;
   one.push_back(first.source->run(first.cell, first.key, first.attempt, first.warmup_s));
   return one;

@@ -130,11 +130,11 @@ class TrialRunner::InTurns : public TrialInTurns {
     if (serving_.measurement) runner_.guarded(trial_, [&] { serving_.measurement->turn(); });
   }
 
-  Trial finish(const CeilingReading& ceiling) override {
+  Trial finish(const CeilingReading* ceiling) override {
     const Network::Inside inside(serving_.ground.network.get());
     if (serving_.measurement) runner_.guarded(trial_, [&] { runner_.conclude(cell_, serving_, trial_, warmup_s_); });
     derive_figures(trial_.figures);
-    runner_.judge_ceiling(cell_, ceiling, ceiling, trial_);
+    if (ceiling != nullptr) runner_.judge_ceiling(cell_, *ceiling, *ceiling, trial_);
     return std::move(trial_);
   }
 

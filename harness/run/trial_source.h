@@ -27,8 +27,9 @@ class TurnTaker {
 
 class TrialInTurns : public TurnTaker {
  public:
-  // After the last turn; the trial's server ends. ceiling: that took turns with it. BLOCKS: the server's end.
-  virtual Trial finish(const CeilingReading& ceiling) = 0;
+  // After the last turn; the trial's server ends. ceiling: that took turns with it; nullptr: none did.
+  // BLOCKS: the server's end.
+  virtual Trial finish(const CeilingReading* ceiling) = 0;
 };
 
 class CeilingInTurns : public TurnTaker {

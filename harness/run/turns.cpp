@@ -19,13 +19,14 @@ std::uint32_t turns_of(const Specification& spec) {
   return static_cast<std::uint32_t>(std::max(1.0, std::round(spec.duration_s / spec.turn_s)));
 }
 
-std::vector<Trial> run_in_turns(const Specification& spec, const std::vector<TrialToRun>& trials) {
+std::vector<Trial> run_in_turns(const Specification& spec, const std::vector<TrialToRun>& trials, bool with_ceiling) {
   std::vector<std::unique_ptr<TrialInTurns>> running;
   std::map<double, std::unique_ptr<CeilingInTurns>> ceilings;
   std::vector<TurnTaker*> takers;
   for (const TrialToRun& one : trials) {
     running.push_back(one.source->begin(one.cell, one.key, one.attempt, one.warmup_s));
     takers.push_back(running.back().get());
+    if (!with_ceiling) continue;
     const auto [ceiling, is_new] = ceilings.try_emplace(one.source->ceiling_bytes(one.cell));
     if (!is_new) continue;
     ceiling->second = one.source->begin_ceiling(one.cell, one.warmup_s);
@@ -41,11 +42,13 @@ std::vector<Trial> run_in_turns(const Specification& spec, const std::vector<Tri
   }
   std::map<double, CeilingReading> readings;
   for (const auto& [bytes, ceiling] : ceilings) {
-    if (ceiling) readings[bytes] = ceiling->finish();
+    readings[bytes] = ceiling ? ceiling->finish() : CeilingReading{};
   }
   std::vector<Trial> done;
-  for (std::size_t i = 0; i < trials.size(); ++i)
-    done.push_back(running[i]->finish(readings[trials[i].source->ceiling_bytes(trials[i].cell)]));
+  for (std::size_t i = 0; i < trials.size(); ++i) {
+    const auto reading = readings.find(trials[i].source->ceiling_bytes(trials[i].cell));
+    done.push_back(running[i]->finish(reading == readings.end() ? nullptr : &reading->second));
+  }
   return done;
 }
 

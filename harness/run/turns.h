@@ -26,8 +26,8 @@ struct TrialToRun {
   double warmup_s;
 };
 
-// One trial each, in their order; the order of turns is drawn anew for each round. The ceiling program takes turns with
-// them, one for each size of replies. BLOCKS: all their times.
-std::vector<Trial> run_in_turns(const Specification& spec, const std::vector<TrialToRun>& trials);
+// One trial each, in their order; the order of turns is drawn anew for each round. with_ceiling: the ceiling program
+// takes turns with them, where it is read, one for each size of replies. BLOCKS: all their times.
+std::vector<Trial> run_in_turns(const Specification& spec, const std::vector<TrialToRun>& trials, bool with_ceiling);
 
 }  // namespace bakeoff

@@ -141,9 +141,10 @@ class SimulatedMachine::InTurns : public TrialInTurns {
     machine.shared_.now_s += start_s;
   }
   void turn() override { speed_.turn(); }
-  Trial finish(const CeilingReading& ceiling) override {
+  Trial finish(const CeilingReading* ceiling) override {
     Trial trial = machine_.trial_of(cell_, key_, attempt_, warmup_s_, speed_.mean(), speed_.drift());
-    if (ceiling.replies_per_s) machine_.set_ceilings(trial, *ceiling.replies_per_s, *ceiling.replies_per_s);
+    if (ceiling != nullptr && ceiling->replies_per_s)
+      machine_.set_ceilings(trial, *ceiling->replies_per_s, *ceiling->replies_per_s);
     return trial;
   }
 
