@@ -181,8 +181,8 @@ std::int64_t Client::turn_patience_ns() const {
   return std::max(turn_end_ns_, last_byte_ns_) + std::max(options_.turns.each_ns, least_turn_patience_ns);
 }
 
-// A turn ends when its time is over and nothing is in flight any more, or nothing comes. Then it waits for the next one.
-// False when the run is over.
+// A turn ends when its time is over and nothing is in flight any more, or nothing comes. Then it waits for the next
+// one. False when the run is over.
 bool Client::end_turn(std::int64_t now_ns) {
   const bool stopped = phases_.end_ns.load(std::memory_order_relaxed) != never_ns;
   if (!stopped) {

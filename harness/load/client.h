@@ -30,9 +30,9 @@ namespace bakeoff {
 // are known.
 //
 // Why it needs no lock: what belongs together is stored before the one word that announces it (release), and read after
-// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns; turn and rested
-// announce nothing but themselves. The sums at the end are for a display: they may be a moment old, and are not part of a
-// result.
+// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns; turn and
+// rested announce nothing but themselves. The sums at the end are for a display: they may be a moment old, and are not
+// part of a result.
 struct Phases {
   std::atomic<std::uint32_t> settled{0};         // workers that have tried to open all their connections
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
@@ -54,8 +54,8 @@ struct Phases {
 };
 
 // A run in turns with other programs: the first is the warm-up, each of the others an equal part of the measured time.
-// Between two turns the run's clock stands still and nothing is in flight, unless the server leaves requests without any
-// reply for as long as a turn takes, as one does that serves fewer connections at a time.
+// Between two turns the run's clock stands still and nothing is in flight, unless the server leaves requests without
+// any reply for as long as a turn takes, as one does that serves fewer connections at a time.
 struct Turns {
   std::uint32_t measured = 0;  // without the first; 0: the run is not cut
   std::int64_t first_ns = 0;   // how long new requests are sent in it

@@ -297,7 +297,8 @@ void watch(Phases& phases, const Workers& workers, const std::atomic<bool>& stop
   if (stop) phases.end_ns = std::min(end_ns, monotonic_ns());
 }
 
-// In turns: passes on which may begin, and tells when all workers rest. Returns when the last is over, or it is to stop.
+// In turns: passes on which may begin, and tells when all workers rest. Returns when the last is over, or it is to
+// stop.
 void watch_turns(const LoadSpec& spec, Phases& phases, const Workers& workers, const std::atomic<bool>& stop,
                  const std::function<void(std::uint32_t)>& rests) {
   constexpr std::int64_t look_ns = 50'000'000;
@@ -555,10 +556,9 @@ LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const L
   } else {
     result.class_sizes_bytes.push_back(spec.expected_bytes);
   }
-  result.duration_s =
-      static_cast<double>(std::max<std::int64_t>(
-          0, result.recorder.end_ns() - (in_turns ? result.recorder.start_ns() : start_ns))) *
-      1e-9;
+  result.duration_s = static_cast<double>(std::max<std::int64_t>(
+                          0, result.recorder.end_ns() - (in_turns ? result.recorder.start_ns() : start_ns))) *
+                      1e-9;
   result.opening_s = opens_first ? static_cast<double>(opened_ns - opening_start_ns) * 1e-9 : 0;
   result.workers = crew.count;
   result.source_addresses = options.source_addresses;

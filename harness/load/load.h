@@ -121,20 +121,19 @@ struct MeasuredTime {
 };
 
 struct LoadWatcher {
-  std::function<void(const LoadProgress&)> progress;     // about once a second of the measured window
-  std::function<void(const MeasuredTime&)> announce;     // once, when the connections are open and the warm-up begins
-  std::function<void(std::uint32_t)> rests;              // in turns: so many are over; 0 when the connections are open
+  std::function<void(const LoadProgress&)> progress;  // about once a second of the measured window
+  std::function<void(const MeasuredTime&)> announce;  // once, when the connections are open and the warm-up begins
+  std::function<void(std::uint32_t)> rests;           // in turns: so many are over; 0 when the connections are open
 };
 
 // UsageError for what cannot be, whatever the server. processes: that share the load.
 void check_load(const LoadSpec& spec, std::uint32_t processes = 1);
 
 // BLOCKS: network, for the whole run. It forks its workers; the calling process opens no connection. Setting `stop`
-// ends it early and keeps what was measured. UsageError for an impossible load; StartError when no connection could be opened, or the limit on descriptors
-// is too low.
-// With `ranks` each of them has its share of the workers, and so of the connections, sessions, trace and schedule:
-// which arrivals there are does not depend on their number. Rank 0 returns the results of all; the others' are of no
-// use.
+// ends it early and keeps what was measured. UsageError for an impossible load; StartError when no connection could be
+// opened, or the limit on descriptors is too low. With `ranks` each of them has its share of the workers, and so of the
+// connections, sessions, trace and schedule: which arrivals there are does not depend on their number. Rank 0 returns
+// the results of all; the others' are of no use.
 LoadResult run_load(const LoadSpec& spec, const std::atomic<bool>& stop, const LoadWatcher& watcher = {},
                     Ranks* ranks = nullptr);
 

@@ -290,6 +290,16 @@ void read_workload(const TomlTable& table, Specification& spec, InputFinder& fin
 
 constexpr double least_turn_s = 0.005;
 
+// Why servers cannot take turns; empty: they can.
+std::string obstacle_to_turns(const Specification& spec, bool by_schedule) {
+  if (by_schedule) return "a schedule cannot stand still between turns; leave out `turn` where there are rates";
+  if (spec.disk) return "a disk's cache holds what one server read; leave out `turn` with [disk]";
+  if (spec.hosts.any()) return "client hosts cannot take turns; leave out `turn` with client hosts";
+  if (spec.page_cache == PageCache::cold)
+    return "files stay in memory from turn to turn; leave out `turn` where page_cache is cold";
+  return {};
+}
+
 Specification read(TomlDocument document, std::string name, const std::string& scale) {
   Specification spec;
   InputFinder finder(document.name());
@@ -389,14 +399,9 @@ Specification read(TomlDocument document, std::string name, const std::string& s
   }
   if (spec.hosts.any()) spec.network.own = false;
   if (spec.turn_s > 0) {
-    const char* const obstacle = spec.load_model != "closed" || !common_load.rates.empty() || spec.keeps_log_times
-                                     ? "a schedule cannot stand still between turns; leave out `turn` where there are rates"
-                                 : spec.disk         ? "a disk's cache holds what one server read; leave out `turn` with [disk]"
-                                 : spec.hosts.any()  ? "client hosts cannot take turns; leave out `turn` with client hosts"
-                                 : spec.page_cache == PageCache::cold
-                                     ? "files stay in memory from turn to turn; leave out `turn` where page_cache is cold"
-                                     : nullptr;
-    if (obstacle != nullptr) root.table("trials")->fail("turn", obstacle);
+    const bool by_schedule = spec.load_model != "closed" || !common_load.rates.empty() || spec.keeps_log_times;
+    const std::string obstacle = obstacle_to_turns(spec, by_schedule);
+    if (!obstacle.empty()) root.table("trials")->fail("turn", obstacle);
   }
   OptionAxes common;
   if (const auto options = root.table("options")) read_options(*options, common);

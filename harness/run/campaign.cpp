@@ -23,9 +23,7 @@ std::vector<std::string> ids(const std::vector<Cell>& cells) {
   return all;
 }
 
-std::string name_of_trial(const TrialKey& key) {
-  return (key.phase == Phase::final ? "again " : "") + key.cell_id;
-}
+std::string name_of_trial(const TrialKey& key) { return (key.phase == Phase::final ? "again " : "") + key.cell_id; }
 
 // A figure of which more is better, as the tuner takes it.
 Figure as_gain(Figure figure, Metric metric) {
@@ -290,9 +288,9 @@ void Campaign::run_all(Context& context, const std::vector<TrialKey>& keys) {
 
 std::vector<Trial> Campaign::run_together(Context& context, const std::vector<TrialToRun>& trials, bool in_turns) {
   const TrialToRun& first = trials.front();
-  context.progress.begin(trials.size() > 1 ? fmt::format("block {}: {} servers in turns", first.key.block + 1,
-                                                         trials.size())
-                                           : name_of_trial(first.key));
+  context.progress.begin(trials.size() > 1
+                             ? fmt::format("block {}: {} servers in turns", first.key.block + 1, trials.size())
+                             : name_of_trial(first.key));
   if (in_turns) return run_in_turns(spec_, trials, true);
   std::vector<Trial> one;
   one.push_back(first.source->run(first.cell, first.key, first.attempt, first.warmup_s));

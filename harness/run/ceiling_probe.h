@@ -34,9 +34,8 @@ class CeilingProbe {
   // follows at once. What cannot be read is empty. BLOCKS: the reading's time.
   CeilingReading before(double body_bytes);
   CeilingReading after(double body_bytes);
-  // One that takes turns with trials of these times; nullptr: there are no readings, or it did not start. It ends before
-  // the probe does.
-  // BLOCKS: until its connections are open.
+  // One that takes turns with trials of these times; nullptr: there are no readings, or it did not start. It ends
+  // before the probe does. BLOCKS: until its connections are open.
   std::unique_ptr<CeilingInTurns> begin(double body_bytes, LoadTimes times);
 
  private:

@@ -37,7 +37,8 @@ class LoadRun {
   std::optional<SteadyTime> measured_from();
   // In turns (the command has --turns): whether all connections are open. BLOCKS: until they are.
   bool open();
-  // Lets it take its next turn; false when it ended instead, or did not rest in time. BLOCKS: the turn, at most so long.
+  // Lets it take its next turn; false when it ended instead, or did not rest in time. BLOCKS: the turn, at most so
+  // long.
   bool turn(double most_s);
 
   // A share of the measured time, 0 to 1. REQUIRES: measured_from() was not empty.

@@ -49,7 +49,6 @@ void note_ranks(const json& report, Trial& trial) {
 
 constexpr const char* no_cpu_figures = "no CPU figures: the harness got no processor while the client asked";
 
-
 // What a server of ours counts itself; empty for others.
 std::optional<std::uint64_t> user_switches(pid_t server) {
   try {
@@ -82,7 +81,8 @@ double change_of(const SideUse& from, const SideUse& to, const std::string& stat
 }
 
 // What the server used between two samples.
-void note_use(const Measurement::Sample& from, const Measurement::Sample& to, const Sampled& sampled, Trial& trial, json& evidence) {
+void note_use(const Measurement::Sample& from, const Measurement::Sample& to, const Sampled& sampled, Trial& trial,
+              json& evidence) {
   Figures& figures = trial.figures;
   const double measured_s = sampled.measured_s;
   const double cpu_s = to.server.cpu_s - from.server.cpu_s;
@@ -147,8 +147,7 @@ Measurement::Measurement(const Setting& setting, ServerProcess& server, Command 
       machine_before_(everybody_.processors()),
       own_before_s_(measurement_cpu_s()),
       begun_(std::chrono::steady_clock::now()),
-      load_(setting.reactor,
-            held(std::move(client)), setting.hosts != nullptr),
+      load_(setting.reactor, held(std::move(client)), setting.hosts != nullptr),
       client_side_(load_.child().pid(), setting.placement.client_processors) {}
 
 Measurement::Sample Measurement::sample(bool memory) {
@@ -246,8 +245,9 @@ void Measurement::conclude(const Cell& cell, std::size_t files, Trial& trial, js
   if (memory_bytes_) trial.figures[Metric::memory_bytes] = *memory_bytes_;
   if (page_cache_bytes_) trial.figures[Metric::page_cache_bytes] = *page_cache_bytes_;
   if (!load_.has_ended()) load_.release();
-  const bool in_time = !(in_turns && out_of_step_ && !load_.has_ended()) &&
-                       load_.wait_for_end(after_s(times_.warmup_s + times_.duration_s + setting_.spec.timeout_s * 2 + 30));
+  const bool in_time =
+      !(in_turns && out_of_step_ && !load_.has_ended()) &&
+      load_.wait_for_end(after_s(times_.warmup_s + times_.duration_s + setting_.spec.timeout_s * 2 + 30));
   note_others(trial, use);
   if (setting_.hosts != nullptr && !server_.has_ended() && !judge_hosts(in_time, trial)) return;
   if (!in_time) {
@@ -265,8 +265,8 @@ void Measurement::conclude(const Cell& cell, std::size_t files, Trial& trial, js
   trial.counts = counts_of_report(report);
   trial.evidence["tcp"] = tcp_between(tcp_before_, read_tcp_counters());
   // What a server that died used since the first sample is in no second one: its figures would be far too good.
-  const bool sampled = first_ && second_ && !server_.has_ended() &&
-                       (in_turns || first_->server.at < load_.at(latest_first_sample));
+  const bool sampled =
+      first_ && second_ && !server_.has_ended() && (in_turns || first_->server.at < load_.at(latest_first_sample));
   if (sampled) {
     Sampled between{};
     if (in_turns) {

@@ -70,7 +70,7 @@ class Measurement {
   std::vector<double> levels_;  // bytes/s that the server sent, in equal parts of the measured time
   // In turns:
   std::uint32_t turns_done_ = 0;
-  bool out_of_step_ = false;  // the client did not rest when it should
+  bool out_of_step_ = false;                                    // the client did not rest when it should
   ProcessorSeconds server_processors_s_, client_processors_s_;  // over the measured turns
 };
 

@@ -19,8 +19,7 @@ nlohmann::json or_null(const std::optional<double>& value) {
 // Side by side the two builds need no ceiling, unless a figure is a share of it.
 bool guards_the_ceiling(const std::vector<Guard>& guards) {
   return std::any_of(guards.begin(), guards.end(), [](const Guard& guard) {
-    return guard.metric.metric == Metric::relative_to_ceiling ||
-           guard.metric.metric == Metric::cpu_relative_to_ceiling;
+    return guard.metric.metric == Metric::relative_to_ceiling || guard.metric.metric == Metric::cpu_relative_to_ceiling;
   });
 }
 
@@ -72,9 +71,9 @@ PairComparison::Pair PairComparison::measure(const Cell& cell, bool candidate_fi
   if (takes_turns(spec_)) {
     for (std::uint32_t attempt = 0;; ++attempt) {
       progress.begin("both builds in turns: " + cell.id);
-      std::vector<Trial> both = run_in_turns(
-          spec_, {{&baseline_, cell, key, attempt, warmup_s}, {&candidate_, cell, key, attempt, warmup_s}},
-          guards_the_ceiling(guards_));
+      std::vector<Trial> both =
+          run_in_turns(spec_, {{&baseline_, cell, key, attempt, warmup_s}, {&candidate_, cell, key, attempt, warmup_s}},
+                       guards_the_ceiling(guards_));
       const bool again = (is_void(both[0]) || is_void(both[1])) && may_repeat(attempt);
       Pair pair;
       pair.baseline = keep(std::move(both[0]), "baseline", again, progress, outcome);

@@ -45,7 +45,8 @@ class PairComparison {
   PairOutcome run(double budget_s, const std::vector<WarmUp>& warm_ups, Progress& progress);
 
  private:
-  // One trial of each build, the candidate first where it is to be and they do not take turns; empty where one stayed void.
+  // One trial of each build, the candidate first where it is to be and they do not take turns; empty where one stayed
+  // void.
   struct Pair {
     std::optional<Trial> baseline, candidate;
   };

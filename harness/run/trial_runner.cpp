@@ -66,9 +66,7 @@ double TrialRunner::now_s() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-double TrialRunner::ceiling_bytes(const Cell& cell) const {
-  return file_sets_.of(cell).workload.mean_transfer_bytes();
-}
+double TrialRunner::ceiling_bytes(const Cell& cell) const { return file_sets_.of(cell).workload.mean_transfer_bytes(); }
 
 Command TrialRunner::load_command(const Cell& cell, std::uint16_t port, std::uint64_t seed, LoadTimes times) const {
   Command command = bakeoff::load_command(programs_, spec_, cell, port, seed, times);

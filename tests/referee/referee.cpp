@@ -161,7 +161,8 @@ std::map<Metric, double> truth_of(const Specification& spec, const Machine& mach
 
 void judge_runs(std::size_t runs, bool in_turns) {
   std::printf(
-      "\nA run of four servers, %s: a is 8 %% ahead of b, c equals b, d is far behind. %zu runs each; all figures in %%.\n"
+      "\nA run of four servers, %s: a is 8 %% ahead of b, c equals b, d is far behind. %zu runs each; all figures in "
+      "%%.\n"
       "Coverage of 95 %% intervals (b's), of the ratios to the first (all at once), wrong orders, pairs told apart, "
       "void trials;\n"
       "error: root mean square of b's share of the ceiling, now and as the median of survivors.\n\n",
@@ -284,8 +285,8 @@ void judge_comparisons(std::size_t runs, bool in_turns, std::size_t cell_count, 
   std::printf(
       "\nbakeoff compare, %s, %zu %s, %zu %s, margin 5 %%, budget %.0f s. %zu comparisons each, in %%; time of the "
       "budget.\n\n",
-      in_turns ? "in turns of 25 ms" : "one trial after another", cell_count, cell_count == 1 ? "cell" : "cells", guards.size(), guards.size() == 1 ? "figure" : "figures",
-      budget_s, runs);
+      in_turns ? "in turns of 25 ms" : "one trial after another", cell_count, cell_count == 1 ? "cell" : "cells",
+      guards.size(), guards.size() == 1 ? "figure" : "figures", budget_s, runs);
   std::printf("%-12s %-26s | %-9s %-7s %-9s | %s\n", "machine", "candidate", "regressed", "fine", "undecided", "time");
   std::string connections = "[";
   for (std::size_t i = 0; i < cell_count; ++i) connections += (i == 0 ? "" : ", ") + std::to_string(i + 1);

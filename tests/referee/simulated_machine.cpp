@@ -84,8 +84,7 @@ Trial SimulatedMachine::run(const Cell& cell, const TrialKey& key, std::uint32_t
   const double from_s = shared_.now_s;
   shared_.now_s += spec_.duration_s;
   const double half_s = from_s + spec_.duration_s / 2;
-  const double drift =
-      std::log(shared_.weather.speed(half_s, shared_.now_s) / shared_.weather.speed(from_s, half_s));
+  const double drift = std::log(shared_.weather.speed(half_s, shared_.now_s) / shared_.weather.speed(from_s, half_s));
   Trial trial = trial_of(cell, key, attempt, warmup_s, shared_.weather.speed(from_s, shared_.now_s), drift);
   if (reads_ceiling) set_ceilings(trial, before, read_ceiling());
   return trial;

@@ -64,16 +64,16 @@ TEST_CASE("the measured time is announced once, when all connections are open, a
   const std::atomic<bool> stop{false};
   std::vector<MeasuredTime> announced;
   const std::int64_t before_ns = monotonic_ns();
-  const LoadResult result = run_load(spec, stop, {{}, [&](const MeasuredTime& time) { announced.push_back(time); }, {}});
+  LoadWatcher watcher;
+  watcher.announce = [&](const MeasuredTime& time) { announced.push_back(time); };
+  const LoadResult result = run_load(spec, stop, watcher);
   REQUIRE(announced.size() == 1);
   CHECK(announced[0].from_ns >= before_ns + spec.warmup_ns);
   CHECK(announced[0].to_ns - announced[0].from_ns == spec.duration_ns);
   CHECK(result.recorder.end_ns() == announced[0].to_ns);
 
   announced.clear();
-  CHECK_THROWS_AS(
-      run_load(spec_for("http://127.0.0.1:1/"), stop, {{}, [&](const MeasuredTime& time) { announced.push_back(time); }, {}}),
-      StartError);
+  CHECK_THROWS_AS(run_load(spec_for("http://127.0.0.1:1/"), stop, watcher), StartError);
   CHECK(announced.empty());
 }
 

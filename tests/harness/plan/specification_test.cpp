@@ -162,7 +162,8 @@ TEST_CASE("turns are for closed loops on files in memory, and are long enough") 
   CHECK(begins(error_of(at_rates), "exp.toml:9:8: turn: a schedule cannot stand still"));
   CHECK(begins(error_of(in_turns + "page_cache = \"cold\"\n"), refused + "files stay in memory"));
   CHECK(begins(error_of(in_turns + "[disk]\nmodel = \"constant\"\n"), refused + "a disk's cache"));
-  CHECK(begins(error_of(in_turns + "[resources]\nclient_hosts = [\"a\"]\n"), refused + "client hosts cannot take turns"));
+  CHECK(
+      begins(error_of(in_turns + "[resources]\nclient_hosts = [\"a\"]\n"), refused + "client hosts cannot take turns"));
 }
 
 TEST_CASE("limits of latency and of the search for the peak") {

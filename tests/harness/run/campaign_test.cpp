@@ -355,7 +355,7 @@ TEST_CASE("in turns all trials of a block and the ceiling have one turn each in 
   CHECK(again.source.turns == run.source.turns);
 }
 
-TEST_CASE("in turns the void trials of a block are repeated together, and a resumed block takes turns with what is left") {
+TEST_CASE("in turns the void trials of a block are repeated together, and a resumed block has what is left of it") {
   const Specification spec = specification("sweep = 1\nfinal = 0\nrepeats = 2\nrepeat_share = 10\nturn = \"1s\"\n");
   const auto serve = [](const Cell& cell, const TrialKey& key, std::uint32_t attempt) {
     return cell.server == "mt" && attempt < 2 ? void_trial() : by_connections(cell, key, attempt);
@@ -366,8 +366,7 @@ TEST_CASE("in turns the void trials of a block are repeated together, and a resu
 
   const Run resumed(spec, serve, {run.kept.begin(), run.kept.begin() + 3});
   CHECK(resumed.campaign.trials().size() == run.campaign.trials().size());
-  for (const auto& asked : resumed.source.asked)
-    CHECK_FALSE((asked.key == run.kept.front().key && asked.attempt == 0));
+  for (const auto& asked : resumed.source.asked) CHECK_FALSE((asked.key == run.kept.front().key && asked.attempt == 0));
 }
 
 TEST_CASE("more cells than can stand side by side take turns in several groups") {

@@ -50,7 +50,11 @@ class MadeUpTrials : public TrialSource {
                                       double warmup_s) override {
     struct InTurns : TrialInTurns {
       InTurns(MadeUpTrials& source, Cell its_cell, TrialKey its_key, std::uint32_t its_attempt, double its_warmup_s)
-          : trials(source), cell(std::move(its_cell)), key(std::move(its_key)), attempt(its_attempt), warmup_s(its_warmup_s) {}
+          : trials(source),
+            cell(std::move(its_cell)),
+            key(std::move(its_key)),
+            attempt(its_attempt),
+            warmup_s(its_warmup_s) {}
       void turn() override { trials.turns.push_back(key.cell_id); }
       Trial finish(const CeilingReading* ceiling) override {
         Trial trial = trials.run(cell, key, attempt, warmup_s);
