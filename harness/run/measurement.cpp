@@ -217,7 +217,7 @@ void Measurement::join_turns(double measured_s) {
   move(first_->client, second_->client, client_processors_s_);
 }
 
-// Whether all hosts came to the end. A lost one voids the trial, whose figures would be of another load_.
+// Whether all hosts came to the end. A lost one voids the trial, whose figures would be of another load.
 bool Measurement::judge_hosts(bool in_time, Trial& trial) {
   trial.evidence["client_hosts"] = setting_.hosts->names();
   if (in_time && load_.child().exit_status() == 0) return true;
