@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "core/base/untrusted.h"
+
 namespace bakeoff {
 
 namespace {
@@ -58,14 +60,14 @@ Histogram Histogram::from_json(const nlohmann::ordered_json& json) {
   if (json.at("unit") != "ns" || json.at("sub_bucket_bits") != sub_bucket_bits)
     throw std::runtime_error("a histogram with other buckets cannot be merged");
   Histogram histogram;
-  histogram.count_ = json.at("count");
-  histogram.sum_ns_ = json.at("sum");
-  histogram.max_ns_ = json.at("max");
+  histogram.count_ = whole_number<std::uint64_t>(json.at("count"));
+  histogram.sum_ns_ = whole_number<std::uint64_t>(json.at("sum"));
+  histogram.max_ns_ = whole_number<std::uint64_t>(json.at("max"));
   for (const auto& bucket : json.at("buckets")) {
-    const std::size_t index = bucket.at(0);
+    const auto index = whole_number<std::size_t>(bucket.at(0));
     if (index >= most_buckets) throw std::runtime_error("a histogram's bucket lies outside its range");
     if (index >= histogram.counts_.size()) histogram.counts_.resize(index + 1);
-    histogram.counts_[index] = bucket.at(1);
+    histogram.counts_[index] = whole_number<std::uint64_t>(bucket.at(1));
   }
   return histogram;
 }

@@ -32,7 +32,7 @@ json to_json(const Figure& figure) {
 
 Figure figure_from_json(const json& object) {
   return {optional_number(object, "median"), optional_number(object, "lower"), optional_number(object, "upper"),
-          object.at("n").get<std::uint32_t>()};
+          whole_number<std::uint32_t>(object.at("n"))};
 }
 
 json& place(json& object, const MetricName& metric) {
@@ -150,13 +150,13 @@ json to_json(const Trial& trial) {
 }
 
 Trial trial_from_json(const json& object) {
-  check_version(object.at("schema_version").get<int>());
+  check_version(whole_number<int>(object.at("schema_version")));
   Trial trial;
   const auto phase = object.at("phase").get<std::string>();
   if (phase != "sweep" && phase != "final") throw UsageError("phase: expected sweep or final, got " + phase);
-  trial.key = {phase == "final" ? Phase::final : Phase::sweep, object.at("block").get<std::uint32_t>(),
+  trial.key = {phase == "final" ? Phase::final : Phase::sweep, whole_number<std::uint32_t>(object.at("block")),
                object.at("cell").get<std::string>()};
-  trial.attempt = object.at("attempt").get<std::uint32_t>();
+  trial.attempt = whole_number<std::uint32_t>(object.at("attempt"));
   trial.started = object.at("started").get<std::string>();
   trial.void_causes = object.at("void_causes").get<std::vector<std::string>>();
   trial.failures = object.at("failures").get<std::vector<std::string>>();
@@ -259,7 +259,7 @@ json to_json(const ExperimentResult& result) {
 
 ExperimentResult result_from_json(const json& object) {
   try {
-    check_version(object.at("schema_version").get<int>());
+    check_version(whole_number<int>(object.at("schema_version")));
     ExperimentResult result;
     result.name = object.at("experiment").at("name").get<std::string>();
     result.spec_sha256 = object.at("experiment").at("spec_sha256").get<std::string>();
@@ -286,12 +286,12 @@ ExperimentResult result_from_json(const json& object) {
       cell.cell.load_model = one.at("load").at("model").get<std::string>();
       cell.cell.rate = optional_number(one.at("load"), "rate");
       cell.cell.bodies_discarded = one.at("load").at("bodies") == "discarded";
-      cell.cell.connections = one.at("connections").get<std::uint32_t>();
-      cell.cell.workers = one.at("workers").get<std::uint32_t>();
+      cell.cell.connections = whole_number<std::uint32_t>(one.at("connections"));
+      cell.cell.workers = whole_number<std::uint32_t>(one.at("workers"));
       for (const json& trial : one.at("trials")) cell.trials.push_back(trial_from_json(trial));
       cell.valid = one.at("valid").get<bool>();
       cell.reasons = one.at("reasons").get<std::vector<std::string>>();
-      cell.void_trials = one.at("void_trials").get<std::uint32_t>();
+      cell.void_trials = whole_number<std::uint32_t>(one.at("void_trials"));
       cell.is_final = one.at("is_final").get<bool>();
       for (const MetricName& metric : metric_table) {
         const json figure = find(one.at("summary"), metric);
@@ -303,11 +303,11 @@ ExperimentResult result_from_json(const json& object) {
     }
     for (const json& one : object.at("best")) {
       result.best.push_back({one.at("server").get<std::string>(), one.at("cell").get<std::string>(),
-                             one.at("contest").get<std::string>(), one.at("rank_from").get<std::uint32_t>(),
-                             one.at("rank_to").get<std::uint32_t>(), figure_from_json(one.at("of_first"))});
+                             one.at("contest").get<std::string>(), whole_number<std::uint32_t>(one.at("rank_from")),
+                             whole_number<std::uint32_t>(one.at("rank_to")), figure_from_json(one.at("of_first"))});
     }
     for (const json& one : object.at("peaks")) {
-      result.peaks.push_back({one.at("cell").get<std::string>(), one.at("answers").get<std::uint32_t>(),
+      result.peaks.push_back({one.at("cell").get<std::string>(), whole_number<std::uint32_t>(one.at("answers")),
                               optional_number(one, "rate"), optional_number(one, "lower"),
                               optional_number(one, "upper"), one.at("within_tolerance").get<bool>(),
                               text_or_empty(one.at("measured_cell")), text_or_empty(one.at("overload_cell"))});

@@ -3,11 +3,10 @@
 #include <openssl/evp.h>
 
 #include <array>
-#include <fstream>
 #include <memory>
-#include <stdexcept>
 
 #include "core/base/check.h"
+#include "core/base/untrusted.h"
 
 namespace bakeoff {
 namespace {
@@ -40,15 +39,10 @@ std::string sha256(std::string_view bytes) {
 }
 
 std::string sha256_of_file(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw std::runtime_error("cannot read " + file.string());
+  UntrustedFile in(file);
   Digest digest;
   std::array<char, 64 << 10> piece;
-  do {
-    in.read(piece.data(), piece.size());
-    digest.add({piece.data(), static_cast<std::size_t>(in.gcount())});
-  } while (in);
-  if (in.bad()) throw std::runtime_error("cannot read " + file.string());
+  while (const std::size_t got = in.read(piece)) digest.add({piece.data(), got});
   return digest.digits();
 }
 

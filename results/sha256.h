@@ -9,7 +9,7 @@ namespace bakeoff {
 
 // 64 hexadecimal digits.
 std::string sha256(std::string_view bytes);
-// Of a file's content; std::runtime_error when it cannot be read. BLOCKS: disk.
+// Of the content of a file or pipe, as UntrustedFile reads it. Throws UsageError when it cannot be read. BLOCKS: disk.
 std::string sha256_of_file(const std::filesystem::path& file);
 
 }  // namespace bakeoff

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/base/untrusted.h"
+
 namespace bakeoff {
 namespace {
 
@@ -105,22 +107,23 @@ json to_json(const LoadCounts& counts) {
 
 LoadCounts counts_from_json(const json& object) {
   LoadCounts counts;
-  counts.trials = object.at("trials").get<std::uint32_t>();
+  counts.trials = whole_number<std::uint32_t>(object.at("trials"));
   counts.measured_s = object.at("measured_s").get<double>();
-  counts.replies = object.at("replies").get<std::uint64_t>();
-  counts.timeouts = object.at("timeouts").get<std::uint64_t>();
-  counts.failures = object.at("failures").get<std::uint64_t>();
+  counts.replies = whole_number<std::uint64_t>(object.at("replies"));
+  counts.timeouts = whole_number<std::uint64_t>(object.at("timeouts"));
+  counts.failures = whole_number<std::uint64_t>(object.at("failures"));
   if (object.contains("kinds")) counts.kinds = object.at("kinds").get<std::map<std::string, std::uint64_t>>();
-  counts.wrong_replies = object.at("wrong_replies").get<std::uint64_t>();
-  counts.without_port = object.at("without_port").get<std::uint64_t>();
+  counts.wrong_replies = whole_number<std::uint64_t>(object.at("wrong_replies"));
+  counts.without_port = whole_number<std::uint64_t>(object.at("without_port"));
   counts.offered = optional_of<std::uint64_t>(object.at("offered"));
-  counts.connections_asked = object.at("connections_asked").get<std::uint64_t>();
-  counts.connections_opened = object.at("connections_opened").get<std::uint64_t>();
-  counts.starved_connections = object.at("starved_connections").get<std::uint64_t>();
+  counts.connections_asked = whole_number<std::uint64_t>(object.at("connections_asked"));
+  counts.connections_opened = whole_number<std::uint64_t>(object.at("connections_opened"));
+  counts.starved_connections = whole_number<std::uint64_t>(object.at("starved_connections"));
   counts.in_flight_s = optional_of<double>(object.at("in_flight_s"));
   for (const json& one : object.at("classes")) {
-    counts.classes.push_back({one.at("size_bytes").get<std::uint64_t>(), one.at("attempts").get<std::uint64_t>(),
-                              one.at("timeouts").get<std::uint64_t>()});
+    counts.classes.push_back({whole_number<std::uint64_t>(one.at("size_bytes")),
+                              whole_number<std::uint64_t>(one.at("attempts")),
+                              whole_number<std::uint64_t>(one.at("timeouts"))});
   }
   counts.busiest_client_s = optional_of<double>(object.at("busiest_client_s"));
   counts.server_busy_s = optional_of<double>(object.at("server_busy_s"));

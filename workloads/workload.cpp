@@ -125,6 +125,7 @@ std::shared_ptr<const Popularity> Popularity::in_order(std::vector<std::uint32_t
   return popularity;
 }
 
+// Relaxed order is enough: each addition gives a place of its own, and the files do not change.
 std::uint32_t Popularity::next_in_order() const {
   return order_[cursor_.fetch_add(1, std::memory_order_relaxed) % order_.size()];
 }

@@ -2,13 +2,19 @@
 // hold bytes that a terminal obeys. All untrusted input is read through these functions.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
+
+#include "core/base/errors.h"
 
 namespace bakeoff {
 
@@ -48,6 +54,27 @@ inline constexpr int most_json_depth = 64;
 nlohmann::json parse_untrusted(std::string_view text, const std::string& where);
 // The same; discarded (is_discarded()) where the text is not JSON or too deep.
 nlohmann::json parse_untrusted_or_discard(std::string_view text);
+
+// A whole number, as a T. Throws UsageError for a fraction and for what a T cannot hold, where json.get<T>() would be
+// undefined. Throws nlohmann's exceptions for anything else than a number.
+template <class T, class Json>
+T whole_number(const Json& json) {
+  using Limits = std::numeric_limits<T>;
+  if (json.is_number_unsigned()) {
+    if (const auto value = json.template get<std::uint64_t>(); std::in_range<T>(value)) return static_cast<T>(value);
+  } else if (json.is_number_integer()) {
+    if (const auto value = json.template get<std::int64_t>(); std::in_range<T>(value)) return static_cast<T>(value);
+  } else if (json.is_number_float()) {
+    const auto value = json.template get<double>();
+    const double end = std::ldexp(1.0, Limits::digits);
+    if (value == std::trunc(value) && value < end && value >= (Limits::is_signed ? -end : 0))
+      return static_cast<T>(value);
+  } else {
+    return json.template get<T>();
+  }
+  throw UsageError("expected a whole number from " + std::to_string(Limits::min()) + " to " +
+                   std::to_string(Limits::max()) + ", got " + json.dump());
+}
 
 // JSON as text, on one line or indented. JSON is UTF-8 and names may be any bytes: what is no UTF-8 becomes U+FFFD.
 template <class Json>

@@ -45,6 +45,8 @@ class TraceRegion {
     std::atomic<std::uint32_t> claimed;
     std::atomic<std::uint32_t> connections;
   };
+  // Why `claimed` and `connections` need no lock: an addition gives each caller a number of its own, and nothing else
+  // depends on them. A reader that sees a number before its ring has begun finds zeros there, and passes over it.
   explicit TraceRegion(VisibleMemory memory);
   TraceRing* ring(std::uint32_t number) const;
 

@@ -34,13 +34,20 @@ struct TraceLane {
 // (release). A reader loads `written` (acquire), copies, and loads `written` again: an event that may have been
 // overwritten meanwhile is among those that are too old by then, and is dropped. The fences order the copies against
 // the second load, and the words of event n against the store of `written` = n.
-class TraceRing {
+//
+// What goes on is told by two words. The first is 0 while the second changes: a reader that finds the first unchanged
+// after the second has both words of one event. The fences order the second word against the 0 before it, and the
+// reader's second look against it. (Of two that begin in the same ns it may have a word each.)
+//
+// `Atomic` is std::atomic, but in the test that explores interleavings.
+template <template <class> class Atomic>
+class TraceRingOf {
  public:
   static constexpr std::size_t longest_name = 47;
 
   static constexpr std::size_t bytes_for(std::size_t events) {
     constexpr std::size_t page = 4096;
-    return (sizeof(TraceRing) + events * sizeof(TraceEvent) + page - 1) / page * page;
+    return (sizeof(TraceRingOf) + events * sizeof(TraceEvent) + page - 1) / page * page;
   }
 
   // --- its writer ---
@@ -58,7 +65,7 @@ class TraceRing {
   void add(const TraceEvent& event) {
     const std::uint64_t written = written_.load(std::memory_order_relaxed);
     const auto words = std::bit_cast<Words>(event);
-    std::atomic<std::uint64_t>* const place = slot(written % capacity_);
+    Atomic<std::uint64_t>* const place = slot(written % capacity_);
     std::atomic_thread_fence(std::memory_order_release);
     for (std::size_t i = 0; i < words.size(); ++i) place[i].store(words[i], std::memory_order_relaxed);
     written_.store(written + 1, std::memory_order_release);
@@ -67,8 +74,10 @@ class TraceRing {
   // What goes on and may never end: readers find it as an event that ends when they look.
   void set_open(const TraceEvent& event) {
     const auto words = std::bit_cast<Words>(event);
+    clear_open();
+    std::atomic_thread_fence(std::memory_order_release);
     open_[1].store(words[4], std::memory_order_relaxed);
-    open_[0].store(words[0], std::memory_order_relaxed);
+    open_[0].store(words[0], std::memory_order_release);
   }
   void clear_open() { open_[0].store(0, std::memory_order_relaxed); }
 
@@ -84,14 +93,15 @@ class TraceRing {
     lane.process = process_;
     lane.thread = thread_;
     // The writer is another process: its memory is believed no further than it can be checked.
-    const std::uint64_t capacity = std::min<std::uint64_t>(capacity_, (bytes - sizeof(TraceRing)) / sizeof(TraceEvent));
+    const std::uint64_t room = (bytes - sizeof(TraceRingOf)) / sizeof(TraceEvent);
+    const std::uint64_t capacity = std::min(capacity_, room);
     if (capacity == 0) return lane;
     const std::uint64_t end = written_.load(std::memory_order_acquire);
     const std::uint64_t first = end - std::min(end, capacity);
     lane.events.reserve(end - first);
     for (std::uint64_t n = first; n < end; ++n) {
       Words words;
-      const std::atomic<std::uint64_t>* const place = slot(n % capacity);
+      const Atomic<std::uint64_t>* const place = slot(n % capacity);
       for (std::size_t i = 0; i < words.size(); ++i) words[i] = place[i].load(std::memory_order_relaxed);
       lane.events.push_back(std::bit_cast<TraceEvent>(words));
     }
@@ -103,10 +113,11 @@ class TraceRing {
     // With nobody writing, as after its death, nothing is torn; that is not known from here, and costs one event.
     lane.events.erase(lane.events.begin(), lane.events.begin() + static_cast<std::ptrdiff_t>(torn));
     lane.lost = first + torn;
-    if (const std::uint64_t since = open_[0].load(std::memory_order_relaxed); since != 0) {
-      Words words{};
-      words[0] = since;
-      words[4] = open_[1].load(std::memory_order_relaxed);
+    Words words{};
+    words[0] = open_[0].load(std::memory_order_acquire);
+    words[4] = open_[1].load(std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (words[0] != 0 && open_[0].load(std::memory_order_relaxed) == words[0]) {
       auto open = std::bit_cast<TraceEvent>(words);
       open.end_ns = std::max(now_ns, open.begin_ns);
       if (lane.events.empty() || lane.events.back().end_ns <= open.begin_ns) lane.events.push_back(open);
@@ -117,11 +128,11 @@ class TraceRing {
  private:
   using Words = std::array<std::uint64_t, sizeof(TraceEvent) / sizeof(std::uint64_t)>;
 
-  std::atomic<std::uint64_t>* slot(std::uint64_t index) {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(this + 1) + index * Words{}.size();
+  Atomic<std::uint64_t>* slot(std::uint64_t index) {
+    return reinterpret_cast<Atomic<std::uint64_t>*>(this + 1) + index * Words{}.size();
   }
-  const std::atomic<std::uint64_t>* slot(std::uint64_t index) const {
-    return reinterpret_cast<const std::atomic<std::uint64_t>*>(this + 1) + index * Words{}.size();
+  const Atomic<std::uint64_t>* slot(std::uint64_t index) const {
+    return reinterpret_cast<const Atomic<std::uint64_t>*>(this + 1) + index * Words{}.size();
   }
 
   // Written before begun_ and never again.
@@ -130,9 +141,10 @@ class TraceRing {
   pid_t process_;
   pid_t thread_;
   std::uint64_t capacity_;
-  std::atomic<std::uint32_t> begun_;
-  alignas(64) std::atomic<std::uint64_t> written_;
-  std::array<std::atomic<std::uint64_t>, 2> open_;  // first and last word of an event
+  Atomic<std::uint32_t> begun_;
+  alignas(64) Atomic<std::uint64_t> written_;
+  std::array<Atomic<std::uint64_t>, 2> open_;  // first and last word of an event
 };
+using TraceRing = TraceRingOf<std::atomic>;
 
 }  // namespace bakeoff

@@ -41,6 +41,8 @@ double width_px(const std::string& text) {
 }
 
 void write(const fs::path& file, const std::string& text) {
+  std::error_code absent;
+  fs::remove(file, absent);  // in somebody else's folder it may be a link to anything
   std::ofstream out(file, std::ios::binary);
   out << text;
   if (!out.flush()) throw StartError("cannot write " + file.string() + ": " + std::strerror(errno));

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -49,7 +50,7 @@ bool holds_nothing(const std::filesystem::path& dir) {
 
 RunFolder::RunFolder(std::filesystem::path dir) : dir_(std::move(dir)) {
   const std::filesystem::path lock = dir_ / "lock";
-  lock_ = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  lock_ = open(lock.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (lock_ < 0) cannot("write", lock, errno);
   if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     close(lock_);
@@ -82,7 +83,7 @@ RunFolder RunFolder::create(const std::filesystem::path& dir) {
   std::filesystem::create_directories(dir, error);
   if (error) cannot("make", dir, error.value());
   RunFolder folder(dir);
-  folder.open_trials();
+  folder.open_trials(0);
   return folder;
 }
 
@@ -93,19 +94,22 @@ RunFolder RunFolder::reopen(const std::filesystem::path& dir) {
                        "); begin it with its specification");
   }
   RunFolder folder(dir);
-  folder.open_trials();
+  folder.open_trials(O_NOFOLLOW);  // the folder may be somebody else's
   return folder;
 }
 
-void RunFolder::open_trials() {
+void RunFolder::open_trials(int flags) {
   const std::filesystem::path file = dir_ / "trials.jsonl";
-  trials_ = open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  trials_ = open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | flags, 0644);
   if (trials_ < 0) cannot("write", file, errno);
+  struct stat status {};
+  if (fstat(trials_, &status) != 0 || S_ISFIFO(status.st_mode))  // while it is open here it has no end
+    throw UsageError(file.string() + " is a pipe, not a file");
 }
 
 void RunFolder::write(const std::string& name, const std::string& text) {
   const std::filesystem::path file = dir_ / name, unfinished = dir_ / (name + ".new");
-  const int fd = open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const int fd = open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0) cannot("write", file, errno);
   try {
     write_all(fd, text, file);

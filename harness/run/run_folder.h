@@ -36,7 +36,7 @@ class RunFolder {
 
  private:
   explicit RunFolder(std::filesystem::path dir);
-  void open_trials();
+  void open_trials(int flags);
 
   std::filesystem::path dir_;
   int lock_ = -1;

@@ -35,6 +35,9 @@ TEST_CASE("a result survives being written and read") {
   CHECK(line["remarks"].size() == 1);
   CHECK(line["drift"] == 0.02);
   CHECK(to_json(trial_from_json(line)) == line);
+  nlohmann::json vast = line;
+  vast["block"] = 3e28;  // converting it to an integer would be undefined
+  CHECK_THROWS_WITH(trial_from_json(vast), "expected a whole number from 0 to 4294967295, got 3e+28");
 }
 
 TEST_CASE("a result of another version, or cut in half, is refused with a sentence") {

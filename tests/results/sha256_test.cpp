@@ -13,6 +13,7 @@ TEST_CASE("SHA-256 of the standard's examples") {
   CHECK(sha256(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-TEST_CASE("a file that is not there is named") {
-  CHECK_THROWS_WITH(sha256_of_file("/nowhere/at/all"), "cannot read /nowhere/at/all");
+TEST_CASE("a file that is not there is named, and what has no end is not read") {
+  CHECK_THROWS_WITH(sha256_of_file("/nowhere/at/all"), "cannot read /nowhere/at/all: No such file or directory");
+  CHECK_THROWS_WITH(sha256_of_file("/dev/zero"), "cannot read /dev/zero: it is a device, not a file");
 }

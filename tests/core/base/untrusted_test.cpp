@@ -30,6 +30,25 @@ TEST_CASE("JSON is read as deep as results are, and no deeper") {
   CHECK_THROWS_AS(parse_untrusted(objects, "x"), UsageError);
 }
 
+TEST_CASE("a number of JSON is a whole number of its type, or an error") {
+  const auto read = [](const char* text) { return parse_untrusted(text, "x"); };
+  CHECK(whole_number<std::uint32_t>(read("0")) == 0);
+  CHECK(whole_number<std::uint32_t>(read("4294967295")) == 4'294'967'295);
+  CHECK(whole_number<std::uint32_t>(read("3.0")) == 3);
+  CHECK(whole_number<std::uint64_t>(read("18446744073709551615")) == 18'446'744'073'709'551'615u);
+  CHECK(whole_number<int>(read("-7")) == -7);
+  CHECK(whole_number<int>(read("-2147483648.0")) == -2'147'483'648);
+  for (const char* text :
+       {"4294967296", "-1", "-1.0", "1.5", "4294967296.0", "33333333333333333333333333334", "-1e300"}) {
+    INFO(text);
+    CHECK_THROWS_AS(whole_number<std::uint32_t>(read(text)), UsageError);
+  }
+  CHECK_THROWS_AS(whole_number<std::uint64_t>(read("18446744073709551616")), UsageError);
+  CHECK_THROWS_WITH(whole_number<int>(read("2147483648")),
+                    "expected a whole number from -2147483648 to 2147483647, got 2147483648");
+  CHECK_THROWS_AS(whole_number<int>(read("\"1\"")), nlohmann::json::exception);
+}
+
 TEST_CASE("what is no JSON is said in words, without the library's name") {
   try {
     parse_untrusted("{\"a\": ", "result.json");

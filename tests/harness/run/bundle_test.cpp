@@ -107,6 +107,10 @@ TEST_CASE("a bundle of a stranger's folder holds nothing but that folder, under 
   CHECK_THROWS_WITH(bundle_files(dir.path()), Catch::Contains("logs/pipe is no file"));
   std::filesystem::remove(dir.path() / "logs/pipe");
   CHECK_NOTHROW(bundle_files(dir.path()));
+  // The list of inputs names what has no end.
+  write(dir.path() / "inputs.json", R"({"inputs": [{"copy": "../../../../../../../../dev/zero", "sha256": ""}]})");
+  CHECK_THROWS_WITH(bundle_files(dir.path()), Catch::Contains("/dev/zero: it is a device, not a file"));
+  make_run(dir.path());
   // The specification names a file outside of the folder: only copies that lie in the folder are packed.
   test::TempDir other;
   other.write("private.toml", "password = \"1234\"\n");

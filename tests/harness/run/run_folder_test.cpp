@@ -1,5 +1,7 @@
 #include "harness/run/run_folder.h"
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <iterator>
 
@@ -91,16 +93,36 @@ TEST_CASE("a folder is for one run, and one bakeoff at a time") {
   CHECK_THROWS_WITH(RunFolder::create(dir.path() / "full"), Catch::Contains("is no empty folder"));
 }
 
+TEST_CASE("what lies outside of a stranger's folder is not written through its links") {
+  const test::TempDir dir;
+  dir.write("precious", "kept");
+  for (const char* name : {"lock", "trials.jsonl", "result.json.new"}) {
+    INFO(name);
+    dir.write("run/spec.toml", "x");
+    dir.write("run/plan.json", "{}");
+    std::filesystem::create_symlink(dir.path() / "precious", dir.path() / "run" / name);
+    const auto go_on = [&] {
+      RunFolder folder = RunFolder::reopen(dir.path() / "run");
+      folder.append(trial(0));
+      folder.write("result.json", "{}");
+    };
+    CHECK_THROWS_AS(go_on(), StartError);
+    CHECK(read_file(dir.path() / "precious") == "kept");
+    std::filesystem::remove_all(dir.path() / "run");
+  }
+  dir.write("run/spec.toml", "x");
+  dir.write("run/plan.json", "{}");
+  REQUIRE(::mkfifo((dir.path() / "run/trials.jsonl").c_str(), 0600) == 0);
+  CHECK_THROWS_AS(RunFolder::reopen(dir.path() / "run"), UsageError);
+}
+
 TEST_CASE("a full disk is one clear line") {
   // /dev/full is a disk without room; where it is missing there is nothing to show this with.
   if (!std::filesystem::exists("/dev/full")) return;
   const test::TempDir dir;
-  { RunFolder folder = RunFolder::create(dir.path() / "run"); }
-  std::filesystem::remove(dir.path() / "run/trials.jsonl");
+  std::filesystem::create_directory(dir.path() / "run");
   std::filesystem::create_symlink("/dev/full", dir.path() / "run/trials.jsonl");
-  dir.write("run/spec.toml", "x");
-  dir.write("run/plan.json", "{}");
-  RunFolder folder = RunFolder::reopen(dir.path() / "run");
+  RunFolder folder = RunFolder::create(dir.path() / "run");
   CHECK_THROWS_WITH(
       folder.append(trial(0)),
       Catch::Contains("No space left on device; what was measured is kept: make room, then go on with --resume"));

@@ -1,5 +1,6 @@
 #include "results/figures/chart.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -39,6 +40,23 @@ TEST_CASE("axes have round marks that hold the data") {
   const Ticks nothing = ticks_of(ScaleKind::logarithmic, 0, 0, 4);
   CHECK(nothing.low > 0);
   CHECK(nothing.high > nothing.low);
+}
+
+TEST_CASE("whatever numbers a result holds, an axis has few marks, and they are numbers") {
+  const double extremes[] = {-1.7e308, -1, 0, 5e-324, 1e-300, 1, std::nextafter(1.0, 2.0), 1e15, 1.7e308};
+  for (const ScaleKind scale : {ScaleKind::linear, ScaleKind::logarithmic, ScaleKind::percentile}) {
+    for (const double low : extremes) {
+      for (const double high : extremes) {
+        INFO(low << " to " << high);
+        const Ticks ticks = ticks_of(scale, low, std::max(low, high), 5);
+        CHECK(std::isfinite(ticks.low));
+        CHECK(std::isfinite(ticks.high));
+        CHECK(ticks.high > ticks.low);
+        CHECK(ticks.marks.size() <= 110);
+        for (const double mark : ticks.marks) CHECK(std::isfinite(mark));
+      }
+    }
+  }
 }
 
 TEST_CASE("numbers have three digits") {
