@@ -33,7 +33,7 @@ class AcceptingStage {
       worker.waited(*poller, poller->wait(-1).size());
       server_.wait_for_end_of_drain();  // then its own work is done
       for (int n = 0; options.accept_limit == 0 || n < options.accept_limit; ++n) {
-        const bool full = open_.load() >= options.connections;
+        const bool full = server_.occupancy().open() >= options.connections;
         if (full && options.admission == Admission::wait) break;
         const bool closes_idle = full && options.admission == Admission::close_idle;
         if (closes_idle && !may_close_idle()) break;
@@ -49,7 +49,6 @@ class AcceptingStage {
         }
         std::unique_ptr<Connection> connection = Connection::make(fd, worker);
         if (!connection) continue;
-        ++open_;
         freed_.fetch_add(0, std::memory_order_acquire);
         connections_[static_cast<std::size_t>(fd)] = std::move(connection);
         accepted.insert(fd);
@@ -66,8 +65,6 @@ class AcceptingStage {
     std::unique_ptr<Connection> last = std::move(connections_[static_cast<std::size_t>(fd)]);
     freed_.fetch_add(1, std::memory_order_release);
     last.reset();
-    --open_;
-    open_.notify_one();
   }
 
   // Leaves a batch to the next stage. BLOCKS: lock.
@@ -81,11 +78,11 @@ class AcceptingStage {
   // One above the bound is the newcomer in whose place another leaves.
   void wait_for_room() {
     const int most = server_.options().connections + (server_.options().admission == Admission::close_idle ? 1 : 0);
-    for (int open; (open = open_.load()) >= most;) open_.wait(open);
+    server_.occupancy().wait_below(most);
   }
   // BLOCKS: a moment, while nobody is idle.
   bool may_close_idle() {
-    if (open_.load() > server_.options().connections) return false;
+    if (server_.occupancy().open() > server_.options().connections) return false;
     if (server_.occupancy().can_make_room(false)) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(full_house_pause_ms));
     return false;
@@ -94,7 +91,6 @@ class AcceptingStage {
   Server& server_;
   StageInbox& next_;
   std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor
-  std::atomic<int> open_ = 0;
   std::atomic<unsigned> freed_ = 0;
 };
 

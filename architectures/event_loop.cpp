@@ -108,15 +108,15 @@ void EventLoop::resume(int fd) {
 void EventLoop::accept_connections() {
   const int limit = server_.options().accept_limit;
   for (int accepted = 0; limit == 0 || accepted < limit; ++accepted) {
-    const bool full = open_connections_ >= most_connections_;
+    const int open = server_.occupancy().open();
+    const bool full = open >= most_connections_;
     if (full && server_.options().admission == Admission::wait) {
       pause_accepting();
       return;
     }
     const bool closes_idle = full && server_.options().admission == Admission::close_idle;
     // One above the bound is the newcomer in whose place another leaves.
-    if (closes_idle &&
-        (open_connections_ > most_connections_ || !server_.occupancy().can_make_room(server_.options().reuseport))) {
+    if (closes_idle && (open > most_connections_ || !server_.occupancy().can_make_room(server_.options().reuseport))) {
       pause_accepting();
       accept_later(full_house_pause_ms);
       return;
@@ -137,7 +137,6 @@ void EventLoop::accept_connections() {
     auto& connection = connections_[static_cast<std::size_t>(fd)];
     connection = Connection::make(fd, worker_);
     if (!connection) continue;
-    ++open_connections_;
     settle(*connection, Want::readable);
   }
 }
@@ -156,7 +155,7 @@ void EventLoop::drain() {
   pause_accepting();
   deadlines_.clear(worker_.listener.fd());
   deadlines_.set(server_.drain_fd(), server_.drain_until_ms());
-  if (open_connections_ == 0) ending_ = true;
+  if (server_.occupancy().open() == 0) ending_ = true;
   for (const auto& connection : connections_) {
     if (connection && connection->is_drained(worker_)) end(connection->fd());
   }
@@ -177,9 +176,8 @@ void EventLoop::end(int fd) {
   deadlines_.clear(fd);
   poller_->closing(fd);
   connections_[static_cast<std::size_t>(fd)].reset();
-  --open_connections_;
   if (!accepting_) resume_accepting();
-  if (open_connections_ == 0 && server_.draining()) ending_ = true;
+  if (server_.occupancy().open() == 0 && server_.draining()) ending_ = true;
 }
 
 void EventLoop::watch(int fd, std::function<void()> readable) {

@@ -18,7 +18,7 @@ namespace bakeoff {
 
 class EventLoop {
  public:
-  // most_connections: how many this loop holds at once.
+  // most_connections: how many this loop holds at once. REQUIRES: it is the only loop of its process.
   EventLoop(Server& server, Worker& worker, int most_connections);
 
   // Waits for the disk on behalf of the connection and returns what it wants then; or lets a helper wait and returns
@@ -53,7 +53,6 @@ class EventLoop {
   Server& server_;
   Worker& worker_;
   int most_connections_;
-  int open_connections_ = 0;
   std::unique_ptr<Poller> poller_;
   DeadlineWheel deadlines_;
   std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor

@@ -20,7 +20,6 @@
 #include <chrono>
 #include <new>
 #include <thread>
-#include <vector>
 
 #include "architectures/accepting_stage.h"
 #include "architectures/waiting_stage.h"
@@ -137,25 +136,16 @@ class Seda {
   // Where connections go that wait for their client. These hand-overs never block, so that no queue waits for itself.
   class Returning {
    public:
-    explicit Returning(Seda& seda) : seda_(seda) {}
-    ~Returning() {
-      seda_.to_read_.merge(to_read_);
-      seda_.to_room_.merge(to_room_);
-    }
+    explicit Returning(Seda& seda) : seda_(seda), to_read_(seda.to_read_), to_room_(seda.to_room_) {}
     void settle(const Connection& connection, Want want) {
       if (want == Want::close) return seda_.accepting_.end(connection.fd());
-      const bool to_read = want == Want::readable;
-      try {
-        (to_read ? to_read_ : to_room_).push_back(connection.fd());
-      } catch (const std::bad_alloc&) {
-        (to_read ? seda_.to_read_ : seda_.to_room_).add(connection.fd());
-      }
+      (want == Want::readable ? to_read_ : to_room_).add(connection.fd());
     }
 
    private:
     Seda& seda_;
-    std::vector<int> to_read_;
-    std::vector<int> to_room_;
+    StageOutbox to_read_;
+    StageOutbox to_room_;
   };
 
   void let_die(WaitingStage& stage, int fd) {

@@ -39,14 +39,18 @@ void Occupancy::begin_process(int number) {
 
 void Occupancy::left(int fd) {
   own_->open.fetch_sub(1, std::memory_order_release);
-  if (!settings_.closes_idle || !idle_ends(fd)) return;
+  own_->open.notify_one();  // no system call while nobody waits
+  if (!idle_ends(fd)) return;
   const std::lock_guard lock(mutex_);
   nodes_[static_cast<std::size_t>(fd)].state = Node::State::busy;
   own_->leaving.fetch_sub(1, std::memory_order_release);
 }
 
-void Occupancy::idle_begins(int fd) {
-  if (!settings_.closes_idle) return;
+void Occupancy::wait_below(int most) const {
+  for (int open; (open = own_->open.load()) >= most;) own_->open.wait(open);
+}
+
+void Occupancy::note_idle(int fd) {
   const std::lock_guard lock(mutex_);
   Node& node = nodes_.at(static_cast<std::size_t>(fd));
   if (node.state != Node::State::busy) return;
@@ -57,8 +61,7 @@ void Occupancy::idle_begins(int fd) {
   tell_longest();
 }
 
-bool Occupancy::idle_ends(int fd) {
-  if (!settings_.closes_idle) return false;
+bool Occupancy::note_busy(int fd) {
   const std::lock_guard lock(mutex_);
   Node& node = nodes_.at(static_cast<std::size_t>(fd));
   if (node.state == Node::State::leaving) return true;

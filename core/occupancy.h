@@ -34,13 +34,18 @@ class Occupancy {
   void left(int fd);
   // Connections that this process holds.
   int open() const { return own_->open.load(std::memory_order_relaxed); }
+  // BLOCKS: until there are fewer of them. For one thread of the process.
+  void wait_below(int most) const;
 
-  // --- idle: from here on with closes_idle alone; any thread of the process may call
+  // --- idle: from here on with closes_idle alone; any thread of the process may call. The two that every request
+  // --- calls compare in the caller, because few servers close who is idle.
 
   // The connection waits for the first byte of a request, from now on.
-  void idle_begins(int fd);
+  void idle_begins(int fd) {
+    if (settings_.closes_idle) note_idle(fd);
+  }
   // A byte has come, or the end of input. True: it was told to end, and will.
-  bool idle_ends(int fd);
+  bool idle_ends(int fd) { return settings_.closes_idle && note_busy(fd); }
 
   // Whether there is a connection of this process to close for a newcomer, and no room without. `apart`: what waits at
   // this process's listening socket waits for nobody else, so that the room of other processes is no help.
@@ -77,6 +82,8 @@ class Occupancy {
     enum class State : std::uint8_t { busy, idle, leaving } state;
     std::int64_t since_ns;
   };
+  void note_idle(int fd);
+  bool note_busy(int fd);
   void unlink(int fd);
   void tell_longest();
   bool end_longest_idle_locked();

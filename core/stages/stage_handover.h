@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -68,6 +69,27 @@ class StageInbox {
   std::mutex mutex_;
   DescriptorSet set_;
   Wakeup wakeup_;
+};
+
+// Connections for an inbox, which gets them together when this ends. One that there is no memory to keep goes at once.
+class StageOutbox {
+ public:
+  explicit StageOutbox(StageInbox& to) : to_(to) {}
+  ~StageOutbox() { to_.merge(batch_); }
+  StageOutbox(const StageOutbox&) = delete;
+  StageOutbox& operator=(const StageOutbox&) = delete;
+
+  void add(int fd) {
+    try {
+      batch_.push_back(fd);
+    } catch (const std::bad_alloc&) {
+      to_.add(fd);
+    }
+  }
+
+ private:
+  StageInbox& to_;
+  std::vector<int> batch_;
 };
 
 // A pool of threads and the stage that feeds it. Only one of them is active: the stage waits while threads work.

@@ -30,6 +30,7 @@
 #include "harness/ground/programs.h"
 #include "harness/plan/outside.h"
 #include "harness/processes/server_process.h"
+#include "tests/support/server_commands.h"
 #include "tests/support/temp_dir.h"
 
 namespace bakeoff {
@@ -344,7 +345,7 @@ std::vector<Contender> start_ours(Programs& programs, const std::string& root) {
       pollers = description.at("options").at("poller").get<std::vector<std::string>>();
     if (pollers.empty()) pollers = {""};  // it has no event mechanism
     for (const std::string& poller : pollers) {
-      Command command{{programs.find(name).string(), "--root", root, "--address", "127.0.0.1", "--port", "0"}, {}};
+      Command command{test::own_server(programs, name, root), {}};
       if (!poller.empty()) command.arguments.insert(command.arguments.end(), {"--poller", poller});
       if (description.at("connections_are_workers"))
         command.arguments.insert(command.arguments.end(), {"--workers", "4"});
@@ -365,19 +366,12 @@ void add_others(Programs& programs, const std::string& root, const std::filesyst
       std::fprintf(stderr, "%s is not installed and left out; apt-get install %s\n", name, outside.package.c_str());
       continue;
     }
-    Cell cell;
-    cell.server = cell.architecture = name;
-    cell.workers = 1;
-    cell.connections = 64;
-    const std::filesystem::path dir = scratch / name;
-    std::filesystem::create_directories(dir);
-    std::filesystem::permissions(dir, std::filesystem::perms::all);
-    const std::uint16_t port = free_port();
-    all.push_back({name,
-                   false,
-                   std::make_unique<ServerProcess>(programs.reactor(), name,
-                                                   Command{prepare_outside(outside, cell, root, dir, port), {}}, port),
-                   {}});
+    const test::OutsideCommand command = test::outside_server(name, 1, 64, root, scratch / name);
+    all.push_back(
+        {name,
+         false,
+         std::make_unique<ServerProcess>(programs.reactor(), name, Command{command.arguments, {}}, command.port),
+         {}});
   }
 }
 

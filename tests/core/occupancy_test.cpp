@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <thread>
 
 #include "tests/catch.h"
 #include "tests/core/processes.h"
@@ -62,6 +63,17 @@ TEST_CASE("who has been idle longest is told to end first", "[occupancy]") {
   }
   CHECK_FALSE(occupancy.end_longest_idle());
   CHECK_FALSE(occupancy.can_make_room(false));
+}
+
+TEST_CASE("who waits for room goes on when a connection ends", "[occupancy]") {
+  Occupancy occupancy(settings(2));
+  occupancy.wait_below(1);
+  const Guest first(occupancy);
+  auto second = std::make_unique<Guest>(occupancy);
+  std::thread waiting([&] { occupancy.wait_below(2); });
+  second.reset();
+  waiting.join();
+  CHECK(occupancy.open() == 1);
 }
 
 TEST_CASE("who is busy is not told to end", "[occupancy]") {

@@ -25,9 +25,9 @@
 
 #include "core/base/errors.h"
 #include "harness/ground/programs.h"
-#include "harness/plan/outside.h"
 #include "harness/processes/descendants.h"
 #include "harness/processes/server_process.h"
+#include "tests/support/server_commands.h"
 #include "tests/support/temp_dir.h"
 
 namespace bakeoff {
@@ -518,25 +518,16 @@ std::unique_ptr<ServerProcess> start(Programs& programs, const std::string& name
   };
   const std::vector<std::string> ours = Programs::architectures();
   if (std::find(ours.begin(), ours.end(), name) != ours.end()) {
-    Command command =
-        as_that_user({programs.find(name).string(), "--root", root, "--address", "127.0.0.1", "--port", "0"});
+    Command command = as_that_user(test::own_server(programs, name, root));
     if (fault.name == needs_drain) command.arguments.insert(command.arguments.end(), {"--drain", "5s"});
     const auto& workers = programs.describe(name).at("workers");
     const bool each = programs.describe(name).at("connections_are_workers");
     if (workers.at("max") > 1) command.arguments.insert(command.arguments.end(), {"--workers", each ? "32" : "2"});
     return std::make_unique<ServerProcess>(programs.reactor(), name, command);
   }
-  Cell cell;
-  cell.server = cell.architecture = name;
-  cell.workers = name == "nginx" ? 2 : 1;
-  cell.connections = 4096;
-  const std::filesystem::path dir = site.path() / "other";
-  std::filesystem::remove_all(dir);
-  std::filesystem::create_directories(dir);
-  std::filesystem::permissions(dir, std::filesystem::perms::all);
-  const std::uint16_t port = free_port();
-  return std::make_unique<ServerProcess>(
-      programs.reactor(), name, as_that_user(prepare_outside(load_outside(name), cell, root, dir, port)), port);
+  const test::OutsideCommand command =
+      test::outside_server(name, name == "nginx" ? 2 : 1, 4096, root, site.path() / "other");
+  return std::make_unique<ServerProcess>(programs.reactor(), name, as_that_user(command.arguments), command.port);
 }
 
 // Prints the row; false when the server did not stand it.

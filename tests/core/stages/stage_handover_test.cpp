@@ -96,6 +96,21 @@ TEST_CASE("what a stage left for the next is taken once, all of it") {
   CHECK(members(mine).empty());
 }
 
+TEST_CASE("an outbox hands over when it ends, all at once") {
+  StageInbox inbox(100);
+  {
+    StageOutbox outbox(inbox);
+    outbox.add(3);
+    outbox.add(70);
+    CHECK_FALSE(is_readable(inbox.fd()));
+  }
+  { const StageOutbox nothing(inbox); }
+  DescriptorSet mine(100);
+  inbox.take(mine);
+  CHECK(members(mine) == std::vector<int>{3, 70});
+  CHECK_FALSE(is_readable(inbox.fd()));
+}
+
 TEST_CASE("nothing handed over between threads is lost") {
   constexpr int descriptors = 50;
   constexpr int rounds = 2000;
