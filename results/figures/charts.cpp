@@ -565,17 +565,17 @@ Chart time_chart(const std::vector<ChartRun>& runs, const Looks& looks) {
     panel.value.scale = ScaleKind::linear;
     panel.value.from_zero = true;
     panel.rows = rows;
-    double most = 0;
+    double greatest = 0;
     for (std::size_t i = 0; i < cells.size(); ++i) {
       auto point = point_of(*cells[i].second, figure.metric);
       if (!point) continue;
       point->place = static_cast<double>(row_of[i]);
-      most = std::max(most, point->value);
+      greatest = std::max(greatest, point->value);
       series_in(panel, series_name(*cells[i].first, cells[i].second->cell, runs.size() > 1), looks)
           .points.push_back(*point);
     }
     for (ChartSeries& series : panel.series) series.joined = false;
-    if (most > 0) chart.panels.push_back(std::move(panel));
+    if (greatest > 0) chart.panels.push_back(std::move(panel));
   }
   chart.says = "Computing, idle: shares of the time of the server's processors.";
   return chart;
