@@ -10,11 +10,11 @@ namespace {
 
 // A result that was made up may hold any number. Arithmetic with greater ones would overflow, and marks between numbers
 // that are nearer to each other would be one.
-constexpr double most = 1e100, least = 1e-100, least_share = 1e-9;
+constexpr double greatest_number = 1e100, least_number = 1e-100, least_share = 1e-9;
 
 Ticks linear_ticks(double low, double high, std::size_t count) {
-  if (!(high - low > std::max(least, least_share * std::max(std::fabs(low), std::fabs(high))))) {
-    if (std::fabs(low) < least) low = 0;
+  if (!(high - low > std::max(least_number, least_share * std::max(std::fabs(low), std::fabs(high))))) {
+    if (std::fabs(low) < least_number) low = 0;
     const double room = low == 0 ? 1 : std::fabs(low) * 0.5;
     high = low + room;
     low = low - (low == 0 ? 0 : room);
@@ -39,7 +39,7 @@ Ticks linear_ticks(double low, double high, std::size_t count) {
 // Marks at 1, 2 and 5 times powers of ten, or at powers of ten alone where these are enough.
 Ticks logarithmic_ticks(double low, double high, std::size_t count) {
   if (!(low > 0)) low = high > 0 ? high / 10 : 1;
-  low = std::max(low, least);
+  low = std::max(low, least_number);
   if (!(high > low * 1.001)) {  // one mark could stand for both ends
     low /= 2;
     high = low * 4;
@@ -123,8 +123,8 @@ std::string short_number(double value) {
 }
 
 Ticks ticks_of(ScaleKind scale, double low, double high, std::size_t count) {
-  low = std::clamp(low, -most, most);
-  high = std::clamp(high, -most, most);
+  low = std::clamp(low, -greatest_number, greatest_number);
+  high = std::clamp(high, -greatest_number, greatest_number);
   switch (scale) {
     case ScaleKind::linear: return linear_ticks(low, high, count);
     case ScaleKind::logarithmic: return logarithmic_ticks(low, high, count);
