@@ -35,9 +35,10 @@ struct TraceLane {
 // overwritten meanwhile is among those that are too old by then, and is dropped. The fences order the copies against
 // the second load, and the words of event n against the store of `written` = n.
 //
-// What goes on is told by two words. The first is 0 while the second changes: a reader that finds the first unchanged
-// after the second has both words of one event. The fences order the second word against the 0 before it, and the
-// reader's second look against it. (Of two that begin in the same ns it may have a word each.)
+// Two words hold the event that is not over yet. The writer sets the first to 0 before it changes the second. The
+// reader reads the first, the second, and the first again. If the first has not changed, both words are of one event.
+// The fences keep the writer's 0 before its second word, and the reader's last look after its second word. (If two
+// events begin in the same ns, the reader may get a word of each.)
 //
 // `Atomic` is std::atomic, but in the test that explores interleavings.
 template <template <class> class Atomic>

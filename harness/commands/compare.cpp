@@ -26,6 +26,7 @@
 #include "harness/run/soak.h"
 #include "harness/run/stored_result.h"
 #include "harness/run/trial_runner.h"
+#include "harness/run/turns.h"
 #include "harness/run/warm_up.h"
 #include "results/comparison.h"
 #include "results/stored_comparison.h"
@@ -224,7 +225,7 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   const auto block_of = [&](double trial_s) { return 2 * trial_s * static_cast<double>(cells.size()); };
   const double block_s = block_of(expected_trial_s(spec));
   // What a trial takes beside its own times depends on the machine: it is no reason to refuse.
-  if (const double least_s = first_look * block_of(spec.warmup_s + spec.duration_s + spec.ceiling_s);
+  if (const double least_s = first_look * block_of(spec.warmup_s + spec.duration_s + ceiling_time_s(spec));
       budget_s < least_s) {
     throw UsageError(fmt::format(
         "bakeoff compare: --budget {}: one look takes {} pairs of {} {}, at least {}; allow more, or give fewer cells",

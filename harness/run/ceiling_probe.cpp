@@ -16,8 +16,7 @@ namespace {
 
 constexpr std::uint32_t connections = 64;
 constexpr double warmup_s = 0.05;
-constexpr double fresh_s = 1;       // how long a reading stands for the minute it was taken in
-constexpr const char* hold = "2s";  // in turns: until the last sample is taken
+constexpr double fresh_s = 1;  // how long a reading stands for the minute it was taken in
 constexpr double longest_turn_s = 30;
 constexpr double largest_body_bytes = 1 << 20;
 
@@ -119,7 +118,7 @@ Command CeilingProbe::load_command(const Ceiling& ceiling, LoadTimes times) cons
        fmt::format("{:.3f}s", times.duration_s), "--announce", "--json", "-"},
       placement_.client_processors};
   if (times.turns != 0)
-    command.arguments.insert(command.arguments.end(), {"--turns", std::to_string(times.turns), "--hold", hold});
+    command.arguments.insert(command.arguments.end(), {"--turns", std::to_string(times.turns), "--hold", longest_hold});
   return hosts_ == nullptr ? command : hosts_->as_ranks(command);
 }
 

@@ -19,6 +19,7 @@
 #include "harness/processes/processor_lock.h"
 #include "harness/run/progress.h"
 #include "harness/run/trial_runner.h"
+#include "harness/run/turns.h"
 #include "harness/run/warm_up.h"
 #include "results/tables.h"
 
@@ -217,7 +218,7 @@ class Run {
 }  // namespace
 
 double expected_trial_s(const Specification& spec) {
-  return spec.warmup_s + spec.duration_s + spec.ceiling_s + trial_overhead_s +
+  return spec.warmup_s + spec.duration_s + ceiling_time_s(spec) + trial_overhead_s +
          (has_slow_disk(spec) ? slow_disk_overhead_s : 0);
 }
 

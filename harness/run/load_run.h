@@ -12,6 +12,10 @@
 
 namespace bakeoff {
 
+// In which a client keeps its connections after the measured time, so that the last reading of the server is not too
+// late.
+constexpr const char* longest_hold = "2s";
+
 struct LoadTimes {
   double warmup_s;
   double duration_s;

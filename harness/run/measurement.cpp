@@ -21,7 +21,6 @@ using nlohmann::json;
 constexpr int spans = 10;
 constexpr int last_sample_span = 9;
 constexpr double latest_first_sample = 0.75;  // of the measured time: later, too little of it is left
-constexpr const char* hold = "2s";            // the client keeps its connections for the sample that comes too late
 constexpr double others_least_s = 0.05;       // /proc/stat counts clock ticks: what others took below that is rounding
 constexpr double own_turn_margin_s = 30;
 
@@ -131,7 +130,7 @@ std::vector<int> used_processors(const Placement& placement) {
 }
 
 Command held(Command client) {
-  client.arguments.insert(client.arguments.end(), {"--hold", hold});
+  client.arguments.insert(client.arguments.end(), {"--hold", longest_hold});
   return client;
 }
 

@@ -15,6 +15,8 @@ namespace bakeoff {
 constexpr std::size_t most_in_turns = 24;
 
 inline bool takes_turns(const Specification& spec) { return spec.turn_s > 0; }
+// What the ceiling adds to a trial's time: nothing in turns, where one reading is for the whole block.
+inline double ceiling_time_s(const Specification& spec) { return takes_turns(spec) ? 0 : spec.ceiling_s; }
 // The parts that the measured time is cut into. REQUIRES: takes_turns(spec).
 std::uint32_t turns_of(const Specification& spec);
 

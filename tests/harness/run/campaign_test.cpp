@@ -7,6 +7,7 @@
 
 #include "core/base/errors.h"
 #include "harness/plan/plan.h"
+#include "harness/run/experiment.h"
 #include "tests/catch.h"
 #include "tests/harness/run/made_up_trials.h"
 
@@ -377,4 +378,10 @@ TEST_CASE("more cells than can stand side by side take turns in several groups")
   const Run run(spec, by_connections);
   CHECK(run.kept.size() == most_in_turns + 2);
   CHECK(run.source.turns.size() == 2 * (most_in_turns + 1 + 2 + 1));
+}
+
+TEST_CASE("in turns no trial is expected to wait for a reading of the ceiling") {
+  const std::string trials = "sweep = 1\nfinal = 0\nceiling = \"500ms\"\n";
+  CHECK(expected_trial_s(specification(trials)) - expected_trial_s(specification(trials + "turn = \"1s\"\n")) ==
+        Approx(0.5));
 }
