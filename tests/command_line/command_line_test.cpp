@@ -1358,7 +1358,7 @@ TEST_CASE("a server of others that becomes a daemon is refused, and outlives nei
   outside("leader", "setsid " + serve + " & wait");
   const auto verify = [&](const std::string& name) {
     std::vector<std::string> words = bench.command({"verify", bench.spec("[[server]]\noutside = \"" + name + "\"\n")});
-    words.insert(words.begin() + 3, "BAKEOFF_DATA=" + place + "/data");
+    words.insert(words.begin() + 3, {"BAKEOFF_DATA=" + place + "/data", "TMPDIR=" + place});
     return words;
   };
   for (const char* name : {"daemon", "leader"}) {

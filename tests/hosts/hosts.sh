@@ -180,6 +180,7 @@ none_left "runs by hand"
 
 # --- whole experiments ---
 
+# A load lasts long enough that a rank can be found and killed in it on a slow machine, too.
 specification() { # NAME SWEEP LINE...: in [resources]
   local name=$1 sweep=$2
   shift 2
@@ -190,7 +191,7 @@ name = "single-file"
 connections = 8
 warmup = "100ms"
 longest_warmup = "100ms"
-duration = "800ms"
+duration = "3s"
 timeout = "2s"
 [trials]
 sweep = $sweep

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -65,6 +66,8 @@ class ServerProcess {
     if (pid_ == 0) {
       ::dup2(out[1], STDOUT_FILENO);
       ::dup2(error[1], STDERR_FILENO);
+      // It may end without a destructor: what it writes lies where the test cleans up.
+      ::setenv("TMPDIR", directory_.path().c_str(), 1);
       // Its workers are to die with it, and no signal handler of the tests' is to meddle.
       for (const int signal : {SIGTERM, SIGINT, SIGSEGV, SIGABRT}) ::signal(signal, SIG_DFL);
       int status = 1;
@@ -114,6 +117,7 @@ class ServerProcess {
     return line;
   }
 
+  TempDir directory_;
   pid_t pid_ = -1;
   int out_ = -1;
   int error_ = -1;
