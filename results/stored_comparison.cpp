@@ -37,8 +37,8 @@ std::vector<std::string> environment_differences(const ExperimentResult& baselin
   const nlohmann::json nothing = nlohmann::json::object();
   const nlohmann::json& a = baseline.environment.is_object() ? baseline.environment : nothing;
   const nlohmann::json& b = candidate.environment.is_object() ? candidate.environment : nothing;
-  for (const char* part :
-       {"kernel", "cpu", "processors", "governor", "memory_bytes", "transparent_hugepage", "placement", "limits"}) {
+  for (const char* part : {"kernel", "cpu", "processors", "governor", "memory_bytes", "transparent_hugepage",
+                           "proactive_reclaim", "placement", "limits"}) {
     compare_part(part, a.value(part, nlohmann::json()), b.value(part, nlohmann::json()));
   }
   const nlohmann::json settings_a = a.value("sysctls", nothing), settings_b = b.value("sysctls", nothing);

@@ -207,6 +207,7 @@ Machine examine_machine() {
   machine.has_fusermount = geteuid() == 0 || is_in_path("fusermount3");
   machine.has_pressure_information = access("/proc/pressure/io", R_OK) == 0;
   machine.missing_packages = missing_packages(list_outside());
+  machine.proactive_reclaim = proactive_reclaim();
   return machine;
 }
 
@@ -318,6 +319,13 @@ std::vector<Finding> diagnose(const Machine& machine) {
         std::to_string(*machine.free_memory_bytes >> 20) +
             " MiB of memory are free: file sets will not stay in the page cache",
         "free -h; stop what holds it");
+  }
+  if (!machine.proactive_reclaim.empty()) {
+    const std::string& file = machine.proactive_reclaim.front();
+    say(Severity::limits,
+        "the kernel drops file pages that were not used for a while though memory is not short (DAMON): on a slow disk "
+        "they are read again",
+        "echo " + std::string(file.ends_with("state") ? "off" : "N") + " | sudo tee " + file);
   }
   constexpr std::uint64_t much_swapped = std::uint64_t{64} << 20;
   if (machine.swapped_bytes && *machine.swapped_bytes > much_swapped) {

@@ -37,6 +37,7 @@ struct Machine {
   std::string network_obstacle;                    // why a run can have no network of its own; empty: it can
   std::vector<std::string> misleading_interfaces;  // that MPI may choose, and that reach no other host
   std::vector<std::string> missing_packages;       // of outside servers
+  std::vector<std::string> proactive_reclaim;      // the files that switch it on
 };
 
 enum class Severity {

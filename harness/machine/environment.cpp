@@ -117,6 +117,7 @@ json capture_environment(const Specification& spec, const Programs& programs, co
           {"governor", first_line_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")},
           {"memory_bytes", static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE)},
           {"transparent_hugepage", first_line_of("/sys/kernel/mm/transparent_hugepage/enabled")},
+          {"proactive_reclaim", proactive_reclaim()},
           {"sysctls", trial_sysctls},
           {"limits",
            {{"open_files", limit(RLIMIT_NOFILE)},

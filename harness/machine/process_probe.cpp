@@ -51,4 +51,32 @@ std::optional<std::uint64_t> page_cache_bytes() {
   return (cached - std::min(cached, shared)) * 1024;
 }
 
+std::vector<std::string> proactive_reclaim(const std::filesystem::path& system) {
+  std::vector<std::string> switches;
+  const auto says = [](const std::filesystem::path& file, const char* word) {
+    return read_small_file(file.string()).value_or("").starts_with(word);
+  };
+  if (const auto module = system / "module/damon_reclaim/parameters/enabled"; says(module, "Y"))
+    switches.push_back(module.string());
+  // kdamonds/0/contexts/0/schemes/0/action: threads, what they watch, and what they do to what they find.
+  const auto numbered = [](const std::filesystem::path& parent) {
+    std::vector<std::filesystem::path> folders;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+      if (entry.is_directory(ignored)) folders.push_back(entry.path());
+    }
+    std::sort(folders.begin(), folders.end());
+    return folders;
+  };
+  for (const auto& thread : numbered(system / "kernel/mm/damon/admin/kdamonds")) {
+    if (!says(thread / "state", "on")) continue;
+    bool reclaims = false;
+    for (const auto& context : numbered(thread / "contexts")) {
+      for (const auto& scheme : numbered(context / "schemes")) reclaims |= says(scheme / "action", "pageout");
+    }
+    if (reclaims) switches.push_back((thread / "state").string());
+  }
+  return switches;
+}
+
 }  // namespace bakeoff

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "harness/processes/small_file.h"
 
@@ -25,5 +28,9 @@ class DelayAccounting {
 
 // File pages that the machine holds in memory; empty when it cannot be read.
 std::optional<std::uint64_t> page_cache_bytes();
+
+// The files that switch on what the kernel does here to reclaim pages though memory is not short (DAMON); empty: it
+// does not. `system`: where /sys is.
+std::vector<std::string> proactive_reclaim(const std::filesystem::path& system = "/sys");
 
 }  // namespace bakeoff

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "harness/machine/process_probe.h"
 #include "tests/catch.h"
 #include "tests/support/temp_dir.h"
 
@@ -57,6 +58,8 @@ TEST_CASE("what spoils a comparison is found, each with what mends it") {
   CHECK(spoilt_by([](Machine& m) { m.stolen_share = 0.1; }) == Severity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.away_share = 0.02; }) == Severity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.away_share = 0.001; }) == Severity::limits);
+  CHECK(spoilt_by([](Machine& m) { m.proactive_reclaim = {"/sys/kernel/mm/damon/admin/kdamonds/0/state"}; }) ==
+        Severity::limits);
   CHECK(spoilt_by([](Machine& m) { m.processor_quota = 1.5; }) == Severity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.governor = "powersave"; }) == Severity::spoils);
   CHECK(spoilt_by([](Machine& m) { m.clock_source = "hpet"; }) == Severity::spoils);
@@ -116,4 +119,25 @@ TEST_CASE("the least quota of all levels of control groups counts, of both versi
   CHECK(quota("3:cpu,cpuacct:/docker/abc\n0::/docker/abc\n") == 0.1);
   dir.write("cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
   CHECK(quota("3:cpu,cpuacct:/docker/abc\n1:cpuset:/\n") == std::nullopt);
+}
+
+TEST_CASE("a kernel that reclaims pages while memory is not short is noticed, and what switches it off") {
+  const test::TempDir dir;
+  CHECK(proactive_reclaim(dir.path()).empty());
+  const auto has = [&](const std::vector<std::string>& files) {
+    std::vector<std::string> expected;
+    for (const std::string& file : files) expected.push_back((dir.path() / file).string());
+    return proactive_reclaim(dir.path()) == expected;
+  };
+  const std::string thread = "kernel/mm/damon/admin/kdamonds/0/", module = "module/damon_reclaim/parameters/enabled";
+  dir.write(thread + "state", "on\n");
+  dir.write(thread + "contexts/0/schemes/0/action", "stat\n");
+  dir.write(module, "N\n");
+  CHECK(has({}));
+  dir.write(thread + "contexts/0/schemes/1/action", "pageout\n");
+  CHECK(has({thread + "state"}));
+  dir.write(module, "Y\n");
+  CHECK(has({module, thread + "state"}));
+  dir.write(thread + "state", "off\n");
+  CHECK(has({module}));
 }
