@@ -250,6 +250,7 @@ json to_json(const ExperimentResult& result) {
             {"complete", result.complete},
             {"ranked_by", path_of(name_of(result.ranked_by))},
             {"also_ranked_by", also},
+            {"turn_s", result.turn_s},
             {"warm_ups", std::move(warm_ups)}}},
           {"environment", result.environment},
           {"cells", std::move(cells)},
@@ -272,6 +273,7 @@ ExperimentResult result_from_json(const json& object) {
       if (const MetricName* const further = find_metric(one.get<std::string>()))
         result.also_ranked_by.push_back(further->metric);
     }
+    result.turn_s = object.at("experiment").value("turn_s", 0.0);
     for (const json& one : object.at("experiment").at("warm_ups")) result.warm_ups.push_back(warm_up_from_json(one));
     result.environment = object.at("environment");
     for (const json& one : object.at("cells")) {

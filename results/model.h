@@ -236,6 +236,7 @@ struct ExperimentResult {
   std::string spec_sha256;
   bool complete = true;                // every planned trial was run
   std::vector<Metric> also_ranked_by;  // further rankings of the same trials
+  double turn_s = 0;                   // of [trials] turn; 0: trials ran one after another
   Metric ranked_by = Metric::throughput_mbps;
   std::vector<WarmUp> warm_ups;
   nlohmann::json environment;

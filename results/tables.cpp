@@ -324,6 +324,11 @@ std::string plain_table(const std::vector<std::string>& heads, const std::vector
 const char* const estimator_sentence =
     "Figures are Hodges-Lehmann estimates over trials; \"95 %\" is the interval by Wilcoxon's signed-rank test.";
 
+std::string turns_sentence(const ExperimentResult& result) {
+  if (result.turn_s == 0) return "";
+  return fmt::format("The servers of a block stood side by side and took turns of {:g} ms.", result.turn_s * 1e3);
+}
+
 std::string figure_head(Metric metric) {
   switch (metric) {
     case Metric::throughput_mbps: return "Mbit/s";
@@ -386,6 +391,7 @@ std::string ranking(const ExperimentResult& result, const TableStyle& style) {
                   [](const CellResult& cell) { return cell.cell.rate.has_value(); }))
     text += "At a fixed rate all servers that keep up have the same throughput; rank_by chooses another figure.\n";
   text += estimator_sentence;
+  if (result.turn_s > 0) text += "\n" + turns_sentence(result);
   text +=
       "\n\"Of first\" compares by pairs of trials within blocks; its intervals hold together (\"all 95 %\"), and ranks "
       "follow\nfrom the pairs of servers that differ significantly (Holm's correction).\n\n";

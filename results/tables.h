@@ -16,6 +16,9 @@ struct TableStyle {
 // What every figure of the tables is, in one sentence.
 extern const char* const estimator_sentence;
 
+// How the trials of a block were run; empty: one after another.
+std::string turns_sentence(const ExperimentResult& result);
+
 // A figure as the head of a column, and in a sentence: "of ceiling", "the share of the ceiling's rate".
 std::string figure_head(Metric metric);
 std::string figure_words(Metric metric);

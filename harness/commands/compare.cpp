@@ -272,6 +272,7 @@ int compare_builds(Reactor& reactor, Specification spec, const CompareSettings& 
   progress.finish();
   for (const WarmUp& one : warm_ups) report["warm_ups"].push_back(to_json(one));
   for (const Judgement& one : outcome.judgements) report["cells"].push_back(to_json(one));
+  report["turn_s"] = spec.turn_s;
   report["blocks"] = outcome.blocks;
   report["spent_s"] = outcome.spent_s;
   report["needs_s"] = outcome.needs_s ? nlohmann::json(*outcome.needs_s) : nlohmann::json(nullptr);

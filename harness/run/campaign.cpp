@@ -318,6 +318,7 @@ ExperimentResult make_result(const Specification& spec, const std::vector<Cell>&
   result.spec_sha256 = spec.sha256;
   result.ranked_by = ranking_metric(spec);
   result.also_ranked_by = spec.also_rank_by;
+  result.turn_s = spec.turn_s;
   result.warm_ups = warm_ups;
   result.environment = environment;
   for (const Cell& cell : cells) result.cells.push_back(summarise(cell, trials, rules_of(spec)));

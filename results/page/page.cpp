@@ -396,11 +396,17 @@ std::string to_html(const std::vector<PageRun>& runs, const PageScripts& scripts
     if (!run.result.peaks.empty()) ranking += "<pre tabindex=\"0\">" + escaped(peak_table(run.result)) + "</pre>";
   }
   for (const PageRun& run : runs) ranking += too_few(run);
+  std::string turns;
+  for (const PageRun& run : runs) {
+    if (run.result.turn_s > 0)
+      turns += " " + (runs.size() > 1 ? isolated(run.label) + ": " : "") + escaped(turns_sentence(run.result));
+  }
   if (!ranking.empty())
     ranking +=
         "<p class=\"note\">" + escaped(estimator_sentence) +
         " Shaded rows: servers that may be the first. Ranks follow from the pairs of servers that differ significantly "
-        "(Holm’s correction).</p>";
+        "(Holm’s correction)." +
+        turns + "</p>";
   std::string waits = parts["waits"];
   if (!first.where_cpu_went.empty()) waits += "<pre tabindex=\"0\">" + escaped(first.where_cpu_went) + "</pre>";
   std::string about_cells, about_environment, about_repeat;

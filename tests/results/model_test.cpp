@@ -17,6 +17,7 @@ TEST_CASE("a result survives being written and read") {
   ExperimentResult result =
       sample_result({cell}, {trial, sample_trial(cell, Phase::final, 4, 97)}, Metric::latency_p99_ms);
   result.warm_ups = {{"rate=500", 0.15, "mt", {"mp", "amped"}}};
+  result.turn_s = 0.025;
   result.cells[0].summary.pooled[Metric::latency_p99_ms] = 13.5;
   const nlohmann::json written = to_json(result);
   CHECK(written["cells"][0]["load"]["bodies"] == "copied");
@@ -24,6 +25,7 @@ TEST_CASE("a result survives being written and read") {
   CHECK(written["cells"][0]["summary"]["latency_ms"]["p99"]["pooled"] == 13.5);
   CHECK(written["experiment"]["ranked_by"] == "latency_ms.p99");
   CHECK(written["experiment"]["warm_ups"][0]["unsettled"].size() == 2);
+  CHECK(written["experiment"]["turn_s"] == 0.025);
   CHECK(to_json(result_from_json(written)) == written);
   CHECK_FALSE(written["cells"][0]["trials"][0].contains("evidence"));
   CHECK_FALSE(written["cells"][0]["trials"][0].contains("counts"));

@@ -98,6 +98,14 @@ TEST_CASE("what decided the warm-up, and who did not settle, stands below the ra
         std::string::npos);
 }
 
+TEST_CASE("a table says that servers took turns") {
+  ExperimentResult result = sample_result({}, {});
+  CHECK(ranking(result).find("turns") == std::string::npos);
+  result.turn_s = 0.025;
+  CHECK(ranking(result).find("\nThe servers of a block stood side by side and took turns of 25 ms.\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("what spoils a whole run is said once, above the tables") {
   const Cell sped = sample_cell("sped", 64, 1), mt = sample_cell("mt", 64, 64);
   const auto table_of = [&](const std::function<void(Trial&)>& change) {
