@@ -191,28 +191,39 @@ bool Client::end_turn(std::int64_t now_ns) {
                                           [](const Connection& connection) { return connection.in_flight != 0; });
     if (!all_replied && now_ns < turn_patience_ns()) return true;
   }
-  for (const Paused& paused : paused_) recorder_.paused(paused.since_ns, now_ns);
-  const bool last = turn_ > options_.turns.measured;
-  if (last || stopped) recorder_.set_window(std::min(recorder_.start_ns(), now_ns), now_ns);
+  for (std::int64_t rest_ns = phases_.rest_ns; rest_ns < now_ns;) {
+    if (phases_.rest_ns.compare_exchange_weak(rest_ns, now_ns)) break;
+  }
   phases_.rested.fetch_add(1);
   wake_all(phases_.rested);
-  if (last || stopped) return false;
-  begin_turn(now_ns);
-  return true;
+  return begin_turn();
 }
 
-// The run's clock goes on at now_ns. BLOCKS: until others let it begin, or end the run.
-void Client::begin_turn(std::int64_t now_ns) {
+// The run's clock goes on where it stood when the last worker came to rest. False when the run is over.
+// BLOCKS: until others let it begin, or end the run.
+bool Client::begin_turn() {
   while (phases_.turn == turn_ && phases_.end_ns == never_ns) wait_while(phases_.turn, turn_, 500'000'000);
-  stood_still_ns_ = monotonic_ns() - now_ns;
-  turn_end_ns_ = now_ns + (turn_ == 0 ? options_.turns.first_ns : options_.turns.each_ns);
-  if (++turn_ == 2) recorder_.set_window(now_ns, never_ns);
+  const std::int64_t rest_ns = turn_ == 0 ? phases_.begin_ns : phases_.rest_ns;
   std::vector<Paused> paused;
   paused.swap(paused_);
+  if (phases_.end_ns != never_ns) {
+    for (const Paused& one : paused) recorder_.paused(one.since_ns, rest_ns);
+    recorder_.set_window(std::min(recorder_.start_ns(), rest_ns), rest_ns);
+    return false;
+  }
+  std::int64_t went_on_ns = never_ns;
+  const std::int64_t woken_ns = monotonic_ns();
+  if (phases_.went_on_ns.compare_exchange_strong(went_on_ns, woken_ns)) went_on_ns = woken_ns;
+  stood_still_ns_ = went_on_ns - rest_ns;
+  turn_end_ns_ = rest_ns + (turn_ == 0 ? options_.turns.first_ns : options_.turns.each_ns);
+  if (++turn_ == 2) recorder_.set_window(rest_ns, never_ns);
+  const std::int64_t now_ns = now();
   for (Paused& one : paused) {
+    recorder_.paused(one.since_ns, now_ns);
     one.action.at_ns = now_ns;
     perform(one.slot, one.action, now_ns);
   }
+  return true;
 }
 
 // Each with the time at which it went out, not that of the first. Returns the time.
@@ -280,7 +291,7 @@ void Client::begin() {
   }
   recorder_.set_window(phases_.start_ns.load(), phases_.end_ns.load());
   model_.begin(begin_ns);
-  if (options_.turns.measured != 0) begin_turn(now_ns);
+  if (options_.turns.measured != 0) begin_turn();
   for (std::uint32_t slot = 0; slot < options_.connections; ++slot)
     if (connections_[slot].state != State::connecting && !connections_[slot].waiting) ask_model(slot, now());
 }

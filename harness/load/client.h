@@ -30,9 +30,9 @@ namespace bakeoff {
 // are known.
 //
 // Why it needs no lock: what belongs together is stored before the one word that announces it (release), and read after
-// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns; turn and
-// rested announce nothing but themselves. The sums at the end are for a display: they may be a moment old, and are not
-// part of a result.
+// that word (acquire). settled announces opened and opening_errno; begin_ns announces start_ns and end_ns; rested
+// announces rest_ns; turn announces rest_ns and went_on_ns. The sums at the end are for a display: they may be a moment
+// old, and are not part of a result.
 struct Phases {
   std::atomic<std::uint32_t> settled{0};         // workers that have tried to open all their connections
   std::atomic<std::uint32_t> opened{0};          // connections, by the settled workers
@@ -44,6 +44,10 @@ struct Phases {
   // Where the run is cut into turns: the newest that has begun, from 1, and how many have ended, summed over workers.
   SharedWord turn{0};
   SharedWord rested{0};
+  // The workers' clocks of the run agree: all go on at rest_ns, where the last worker came to rest, and from the moment
+  // at which the first of them sees that the next turn has begun (CLOCK_MONOTONIC).
+  std::atomic<std::int64_t> rest_ns{0};
+  std::atomic<std::int64_t> went_on_ns{never_ns};
   // Where connections stay open after the end:
   std::atomic<std::uint32_t> done{0};  // workers that have measured
   std::atomic<bool> released{false};   // they may close
@@ -183,7 +187,7 @@ class Client {
   void publish();
   // Of the run's clock, which is CLOCK_MONOTONIC less the time between turns.
   std::int64_t now() const { return monotonic_ns() - stood_still_ns_; }
-  void begin_turn(std::int64_t now_ns);
+  bool begin_turn();
   bool end_turn(std::int64_t now_ns);
   std::int64_t turn_patience_ns() const;
   std::int64_t next_event_ns(std::int64_t now_ns) const;

@@ -305,11 +305,13 @@ void watch_turns(const LoadSpec& spec, Phases& phases, const Workers& workers, c
   const auto over = [&] { return stop || workers.all_ended(); };
   for (std::uint32_t done = 0;; ++done) {
     if (rests) rests(done);
-    if (done > spec.turns) return;
-    while (*spec.turns_begun == done && !over()) wait_while(*spec.turns_begun, done, look_ns);
-    if (stop) phases.end_ns = monotonic_ns();
+    const bool last = done > spec.turns;
+    while (!last && *spec.turns_begun == done && !over()) wait_while(*spec.turns_begun, done, look_ns);
+    if (last || stop) phases.end_ns = monotonic_ns();
+    phases.went_on_ns = never_ns;
     phases.turn = done + 1;
     wake_all(phases.turn);
+    if (last) return;
     const auto all = static_cast<std::uint32_t>(workers.count()) * (done + 1);
     for (std::uint32_t rested = phases.rested; rested < all && !over(); rested = phases.rested)
       wait_while(phases.rested, rested, look_ns);

@@ -77,6 +77,28 @@ TEST_CASE("in turns nothing is under way between two turns, and that time is no 
   }
 }
 
+TEST_CASE("the workers of a client have one clock, whoever comes to rest last") {
+  // A worker with this connection rests later than the other one.
+  const auto is_first = std::make_shared<std::atomic<bool>>(true);
+  ScriptedServer server([is_first](Conversation& talk) {
+    const bool slow = is_first->exchange(false);
+    while (!talk.request().empty()) {
+      if (slow) std::this_thread::sleep_for(std::chrono::milliseconds(15));
+      talk.say(reply_with("hello"));
+    }
+  });
+  Harness harness;
+  LoadSpec spec = spec_in_turns(server, 8, harness);
+  spec.threads = 2;
+  const std::atomic<bool> stop{false};
+  const LoadResult result = run_load(spec, stop, harness.watcher(server));
+  CHECK(harness.asked_at_rest == harness.asked_after_pause);
+  CHECK(result.recorder.replies() ==
+        static_cast<std::uint64_t>(harness.asked_at_rest.back() - harness.asked_at_rest[1]));
+  CHECK((result.recorder.busy_s() + result.recorder.paused_s()) / result.duration_s ==
+        Approx(spec.connections).epsilon(0.02));
+}
+
 TEST_CASE("a connection that the server leaves without a reply does not keep a turn from ending") {
   // One of four is never served, as where all of a server's threads have a connection each.
   const auto is_first = std::make_shared<std::atomic<bool>>(true);
