@@ -77,13 +77,13 @@ void Progress::finish() {
 std::string Progress::time_left() const {
   const double taken_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
   const double step_s = done_ < 3 ? expected_step_s_ : taken_s / static_cast<double>(done_);
-  return duration_words(step_s * static_cast<double>(steps_ - std::min(done_, steps_))) + " left";
+  return duration_words(step_s * static_cast<double>(steps_ - done_)) + " left";
 }
 
 void Progress::begin(const std::string& what) {
   if (!terminal_) return;
   constexpr std::size_t width = 24;
-  const std::size_t filled = steps_ == 0 ? 0 : std::min(width, done_ * width / steps_);
+  const std::size_t filled = steps_ == 0 ? 0 : done_ * width / steps_;
   const std::string line = "[" + std::string(filled, '#') + std::string(width - filled, '.') + "] " +
                            std::to_string(done_) + "/" + std::to_string(steps_) + ", " + time_left() + ": " + what;
   std::fputs(redrawn(line, table_, terminal_size().ws_col - 1).c_str(), stderr);
@@ -94,7 +94,7 @@ std::size_t Progress::table_lines() const {
 }
 
 void Progress::end(const std::string& outcome) {
-  ++done_;
+  steps_ = std::max(steps_, ++done_);  // a search may take more than was expected
   if (terminal_ || quiet_) return;
   const auto now = std::chrono::steady_clock::now();
   if (done_ < steps_ && now - shown_ < std::chrono::seconds(1)) return;
