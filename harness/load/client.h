@@ -40,7 +40,7 @@ struct Phases {
   std::atomic<std::int64_t> begin_ns{never_ns};  // first requests
   std::atomic<std::int64_t> late_ns{0};          // after begin_ns: when the last worker saw that it may begin
   std::atomic<std::int64_t> start_ns{never_ns};  // the measured window
-  std::atomic<std::int64_t> end_ns{never_ns};
+  std::atomic<std::int64_t> end_ns{never_ns};    // in turns: any time once the run is over
   // Where the run is cut into turns: the newest that has begun, from 1, and how many have ended, summed over workers.
   SharedWord turn{0};
   SharedWord rested{0};

@@ -90,12 +90,14 @@ none_left() { # WHAT
 }
 # The ranks of a measured load, not those of a pilot: numbers of their processes, without their workers'.
 ranks() {
-  local pid name parent_pid parent words
+  local pid name stat parent_pid parent words
   running | while read -r pid name; do
     case $name in bakeoff-load-ra*) ;; *) continue ;; esac
     { mapfile -d '' words <"/proc/$pid/cmdline"; } 2>/dev/null || continue
     [[ " ${words[*]} " == *' --hold '* ]] || continue
-    while IFS=$':\t ' read -r name parent_pid; do [[ $name == PPid ]] && break; done 2>/dev/null <"/proc/$pid/status"
+    # One line, read at once: read seeks back after each line, and those of "status" change their length meanwhile.
+    { read -r stat <"/proc/$pid/stat"; } 2>/dev/null || continue
+    read -r _ parent_pid _ <<<"${stat##*) }"
     { read -r parent <"/proc/$parent_pid/comm"; } 2>/dev/null || continue
     [[ $parent != orted ]] || echo "$pid"
   done
@@ -229,7 +231,7 @@ while wait_for_ranks 4; do
   wait_for_ranks 4 || break
   until [ -z "$(ranks)" ]; do sleep 0.02; done
 done
-[ $killed -gt 0 ] || fail "no rank was killed"
+[ $killed -gt 0 ] || fail "no rank was killed: $(tail -n 3 "$scratch/lost.log")"
 wait $harness || fail "a run whose ranks were killed: $(tail -n 3 "$scratch/lost.log")"
 none_left "lost ranks"
 [ "$(trials lost "sum(bool(one['void_causes']) for one in t)")" = $killed ] ||
