@@ -197,6 +197,7 @@ class Run {
 
   ExperimentResult write_result(bool complete) {
     ExperimentResult result = make_result(spec_, campaign_.cells(), campaign_.trials(), warm_ups_, environment_);
+    if (search_ == Search::peak) result.turn_s = 0;  // rates are schedules, which cannot take turns
     result.complete = complete;
     result.peaks = campaign_.peaks();
     folder_.write("result.json", json_text(to_json(result), 1) + "\n");

@@ -811,9 +811,10 @@ TEST_CASE("tune ends with a result as run does, and tells its path") {
 
 TEST_CASE("a peak is searched for from a closed loop, whose files and warm-up serve every rate") {
   const Bench bench;
-  const std::string spec =
-      changed(bench, "[peak]\nstart = 500\nanswers = 3\n" + sped,
-              {{"warmup = 0", "warmup = \"50ms\""}, {"final = 0", "final = 1"}, {"ceiling = \"50ms\"", "ceiling = 0"}});
+  const std::string spec = changed(bench, "[peak]\nstart = 500\nanswers = 3\n" + sped,
+                                   {{"warmup = 0", "warmup = \"50ms\""},
+                                    {"final = 0", "final = 1\nturn = \"20ms\""},
+                                    {"ceiling = \"50ms\"", "ceiling = 0"}});
   const test::Finished run = bench.bakeoff({"peak", spec, "--out", bench.out()});
   INFO(run.errors);
   REQUIRE(run.status == 0);
@@ -821,6 +822,7 @@ TEST_CASE("a peak is searched for from a closed loop, whose files and warm-up se
   const json result = bench.result();
   CHECK(test::ResultSchema(BAKEOFF_SCHEMA).accepts(result));
   CHECK(result.at("peaks").size() == 1);
+  CHECK(result.at("experiment").at("turn_s") == 0);  // of a closed loop alone
   CHECK(result.at("cells").at(0).at("id") == "sped/connections=4/workers=1/rate=500");
   CHECK(bench.bakeoff({"peak", "--resume", "--out", bench.out()}).output == run.output);
 }

@@ -197,9 +197,9 @@ TEST_CASE("files have their bytes, cost the disk once, and the mount ends clean"
   CHECK(mounted.slowdisk->end(SIGTERM) == 0);
   CHECK_FALSE(mounted.is_mounted());
   const nlohmann::json statistics = mounted.slowdisk->line();
-  // The kernel may have reclaimed a page between the rounds, and asked again. The second round as a whole cost nothing.
+  // The kernel may have reclaimed a few pages between the rounds, and asked for those again.
   CHECK(statistics.value("read_bytes", 0) >= 40 * 65536);
-  CHECK(statistics.value("read_bytes", 0) < 60 * 65536);
+  CHECK(statistics.value("read_bytes", 0) < 44 * 65536);
   CHECK(statistics.value("resident_bytes", 0) == 40 * 65536);
   CHECK(statistics.value("dropped_bytes", -1) == 0);
   CHECK(statistics.value("mean_service_ms", 0.0) == Approx(1.0));
