@@ -278,6 +278,9 @@ bool Server::asked_to_end() const {
 }
 
 void Server::announce_ready() {
+  if (listeners_.front().is_at_every_address())
+    std::cerr << architecture_.name << ": it listens at every address of this machine: whoever reaches one of them can "
+              << "read " << visible(options_.root) << "; --address=IP names one" << std::endl;
   nlohmann::ordered_json ready;
   ready["event"] = "ready";
   ready["server"] = architecture_.name;

@@ -84,8 +84,16 @@ Listener::Listener(const Settings& settings)
     sockaddr_storage bound{};
     socklen_t bytes = sizeof bound;
     ::getsockname(fd_, reinterpret_cast<sockaddr*>(&bound), &bytes);
-    port_ = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&bound)->sin6_port
-                                              : reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
+    if (bound.ss_family == AF_INET6) {
+      const auto& v6 = reinterpret_cast<const sockaddr_in6&>(bound);
+      port_ = ntohs(v6.sin6_port);
+      const in6_addr& at = v6.sin6_addr;
+      every_address_ = IN6_IS_ADDR_UNSPECIFIED(&at) || (IN6_IS_ADDR_V4MAPPED(&at) && at.s6_addr32[3] == 0);
+    } else {
+      const auto& v4 = reinterpret_cast<const sockaddr_in&>(bound);
+      port_ = ntohs(v4.sin_port);
+      every_address_ = v4.sin_addr.s_addr == INADDR_ANY;
+    }
   } catch (...) {
     ::close(fd_);
     throw;
@@ -97,7 +105,10 @@ Listener::~Listener() {
 }
 
 Listener::Listener(Listener&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), accept_flags_(other.accept_flags_), port_(other.port_) {}
+    : fd_(std::exchange(other.fd_, -1)),
+      accept_flags_(other.accept_flags_),
+      port_(other.port_),
+      every_address_(other.every_address_) {}
 
 std::vector<Listener> Listener::open_all(const Settings& settings, int workers) {
   std::vector<Listener> listeners;

@@ -49,6 +49,8 @@ class Listener {
 
   int fd() const { return fd_; }
   std::uint16_t port() const { return port_; }
+  // It listens at all addresses of this machine, as 0.0.0.0 and :: ask for, and not at one of them.
+  bool is_at_every_address() const { return every_address_; }
 
   // One for all workers; or with Settings::reuseport one for each, at the same port: the kernel then chooses among the
   // sockets by the client's address, and what waits at one is nobody else's. Throws StartError, UsageError.
@@ -58,6 +60,7 @@ class Listener {
   int fd_ = -1;
   int accept_flags_;
   std::uint16_t port_ = 0;
+  bool every_address_ = false;
 };
 
 }  // namespace bakeoff

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <sstream>
 
+#include <boost/asio/ip/address.hpp>
+
 #include "core/base/errors.h"
 #include "core/base/untrusted.h"
 
@@ -38,6 +40,17 @@ std::vector<std::string> words_of(const std::string& text) {
 std::vector<std::string> default_agent(const std::string& launcher) {
   if (launcher == "srun") return {"srun", "--overlap", "--quiet", "--nodes=1", "--ntasks=1", "-w"};
   return {"ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"};
+}
+
+// Throws UsageError for anything but the address of one interface.
+void check_address(const TomlTable& table, const char* key, const std::string& text) {
+  namespace ip = boost::asio::ip;
+  boost::system::error_code bad;
+  ip::address address = ip::make_address(text, bad);
+  if (bad) table.fail(key, "expected an IP address, got \"" + visible(text) + "\"");
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = ip::make_address_v4(ip::v4_mapped, address.to_v6());
+  if (address.is_unspecified())
+    table.fail(key, "a server would listen to the world; give the address of one interface");
 }
 
 std::vector<ClientHost> read_clients(const TomlTable& table, InputFinder& finder) {
@@ -116,8 +129,7 @@ HostsSpec read_hosts(const TomlTable& table, InputFinder& finder) {
   if (!hosts.server_host.empty() && !is_host_name(hosts.server_host))
     table.fail("server_host", "expected a host's name, got \"" + visible(hosts.server_host) + "\"");
   hosts.server_address = table.string("server_address", "");
-  if (hosts.server_address == "0.0.0.0" || hosts.server_address == "::")
-    table.fail("server_address", "a server would listen to the world; give the address of one interface");
+  if (!hosts.server_address.empty()) check_address(table, "server_address", hosts.server_address);
   hosts.lost =
       table.one_of("lost_host", {"repeat", "continue"}, "repeat") == "repeat" ? LostHost::repeat : LostHost::go_on;
   if (hosts.any()) return hosts;

@@ -199,6 +199,16 @@ TEST_CASE("a port in use is refused with status 4", "[once]") {
   finish(server);
 }
 
+TEST_CASE("a server that listens to the world says so in one line", "[once]") {
+  Server server = serve({{"address", "0.0.0.0"}});
+  CHECK(server.get("/index.html").status == 200);
+  const Server::Stopped stopped = server.stop();
+  INFO(stopped.errors);
+  CHECK(stopped.status == 0);
+  CHECK(std::count(stopped.errors.begin(), stopped.errors.end(), '\n') == 1);
+  CHECK(stopped.errors.rfind(suite().architecture + ": it listens at every address", 0) == 0);
+}
+
 TEST_CASE("the port is free again at once after the end", "[once]") {
   Server first = serve();
   const int port = first.port();

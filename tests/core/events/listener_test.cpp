@@ -153,6 +153,24 @@ TEST_CASE("a listener whose worker waits in the call blocks, yet not for ever") 
   CHECK(listener.accept().outcome == Listener::Outcome::none);
 }
 
+TEST_CASE("a listener knows whether it listens at every address") {
+  const auto listens_everywhere = [](const char* address) {
+    Listener::Settings settings = any_port();
+    settings.address = address;
+    const Listener opened(settings);
+    Listener moved = Listener(settings);
+    CHECK(moved.is_at_every_address() == opened.is_at_every_address());
+    return opened.is_at_every_address();
+  };
+  CHECK_FALSE(listens_everywhere("127.0.0.1"));
+  CHECK(listens_everywhere("0.0.0.0"));
+  const Socket ipv6(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (ipv6.fd < 0) return;  // a kernel without IPv6
+  CHECK(listens_everywhere("::"));
+  CHECK(listens_everywhere("::ffff:0.0.0.0"));
+  CHECK_FALSE(listens_everywhere("::ffff:127.0.0.1"));
+}
+
 TEST_CASE("running out of descriptors is told from having nobody to accept") {
   const Listener listener(any_port());
   const Socket client(connect_to(listener.port()));

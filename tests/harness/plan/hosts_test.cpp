@@ -50,7 +50,9 @@ TEST_CASE("what cannot be client hosts is refused with its place") {
   refuses("client_hosts = [\"c1\", \"c1\"]", "c1 is named twice; for two ranks on it, say \"c1:2\"");
   refuses("client_hosts = [\"c1\"]\nhostfile = \"h\"", "give it or client_hosts, not both");
   refuses("hostfile = \"/nowhere/hosts\"", "hostfile");
-  refuses("client_hosts = [\"c1\"]\nserver_address = \"0.0.0.0\"", "a server would listen to the world");
+  for (const std::string every : {"0.0.0.0", "::", "0:0::0", "::ffff:0.0.0.0"})
+    refuses("client_hosts = [\"c1\"]\nserver_address = \"" + every + "\"", "a server would listen to the world");
+  refuses("server_address = \"localhost\"", "expected an IP address, got \"localhost\"");
   refuses("client_hosts = [\"c1\"]\nlauncher = \"rsh\"", "launcher");
   refuses("client_hosts = [\"c1\"]\nagent = \"./agent\"", "expected a whole path or a word that $PATH finds");
   refuses("interface = \"eth1\"", "it applies to client hosts");
