@@ -18,6 +18,9 @@ namespace bakeoff {
 
 namespace {
 constexpr std::size_t most_file_bytes = 16 << 20;  // no TOML file that a person wrote has more
+// toml++ ends tables by recursion. It bounds how deep values nest, and not how many names a dotted key has: some
+// 30,000 overflow the stack.
+constexpr int most_names_in_key = 32;
 }  // namespace
 
 struct TomlTable::State {
@@ -169,12 +172,69 @@ void merge(toml::table& into, toml::table&& from) {
   }
 }
 
+// What stands at the front, which begins with a quotation mark: how many bytes a TOML string has there.
+std::size_t string_bytes(std::string_view text) {
+  const char quote = text[0];
+  const std::string three(3, quote);
+  const bool many_lines = text.starts_with(three);
+  for (std::size_t i = many_lines ? 3 : 1; i < text.size(); ++i) {
+    if (text[i] == '\\' && quote == '"') {
+      ++i;
+    } else if (text[i] == '\n' && !many_lines) {
+      return i;  // not TOML
+    } else if (many_lines && text.substr(i).starts_with(three)) {
+      i += 3;
+      for (int own = 0; own < 2 && i < text.size() && text[i] == quote; ++own) ++i;  // the last two may be its own
+      return i;
+    } else if (text[i] == quote && !many_lines) {
+      return i + 1;
+    }
+  }
+  return text.size();
+}
+
+// The first line that has a key of too many names; 0: no line has.
+std::size_t line_of_too_deep_key(std::string_view text) {
+  std::size_t line = 1;
+  int names = 1;
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (c == '"' || c == '\'') {
+      const std::string_view quoted = text.substr(i, string_bytes(text.substr(i)));
+      line += static_cast<std::size_t>(std::count(quoted.begin(), quoted.end(), '\n'));
+      i += quoted.size();
+      continue;
+    }
+    if (c == '#') {
+      i = std::min(text.find('\n', i), text.size());
+      continue;
+    }
+    if (c == '\n') ++line;
+    if (c == '.') {
+      if (++names > most_names_in_key) return line;
+    } else if (std::string_view("\n=,[]{}").find(c) != std::string_view::npos) {
+      names = 1;
+    }
+    ++i;
+  }
+  return 0;
+}
+
+// Throws toml::parse_error, and UsageError.
+toml::table parse_toml(std::string_view text, const std::string& name) {
+  if (const std::size_t line = line_of_too_deep_key(text); line != 0)
+    throw UsageError(name + ":" + std::to_string(line) + ": a key has at most " + std::to_string(most_names_in_key) +
+                     " names with dots between them");
+  return toml::parse(text, name);
+}
+
 }  // namespace
 
 std::string nearest_word(std::string_view typed, const std::vector<std::string>& known) {
   std::string best;
   std::size_t best_edits = typed.size() < 3 ? 0 : typed.size() / 3 + 1;  // too short a word is near to everything
   for (const std::string& word : known) {
+    if (std::max(word.size(), typed.size()) - std::min(word.size(), typed.size()) >= best_edits) continue;
     const std::size_t needed = edits(typed, word);
     if (needed < best_edits) {
       best_edits = needed;
@@ -423,7 +483,7 @@ TomlDocument TomlDocument::parse(std::string_view text, std::string name) {
   state->name = std::move(name);
   state->text = text;
   try {
-    state->root = toml::parse(state->text, state->name);
+    state->root = parse_toml(state->text, state->name);
   } catch (const toml::parse_error& error) {
     throw UsageError(place(state->name, error.source()) + ": not TOML: " + std::string(error.description()));
   }
@@ -442,11 +502,11 @@ void TomlDocument::set(std::string_view assignment) {
   toml::table override;
   try {
     if (!one_line) throw toml::parse_error("more than a value", toml::source_position{});
-    override = toml::parse(key + " = " + std::string(value), typed);
+    override = parse_toml(key + " = " + std::string(value), typed);
   } catch (const toml::parse_error&) {
     // A plain string, of any bytes: TOML itself takes UTF-8 alone, and a file may have any name.
     try {
-      override = toml::parse(key + " = ''", typed);
+      override = parse_toml(key + " = ''", typed);
     } catch (const toml::parse_error&) {
       throw UsageError(backticked(typed) +
                        ": expected key=value, the key made of letters, digits, \"_\", \"-\" and dots");

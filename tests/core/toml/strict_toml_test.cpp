@@ -142,6 +142,40 @@ TEST_CASE("overrides replace, add, and take unquoted words as strings") {
   document.finish();
 }
 
+TEST_CASE("a key of very many names is refused, wherever it stands") {
+  std::string key = "a";
+  for (int i = 0; i < 200'000; ++i) key += ".a";
+  const std::string refusal = "a key has at most 32 names with dots between them";
+  for (const std::string before : {"", "[", "[[", "x = {", "x = \"\"\"a\"\"\"\"\ny = {", "x = ['''a''''', {",
+                                   "\"\".'='.\"\\\"\".", "x = '\\'\ny = \"'\"\n", "# '\"\n", "x = \"#\"\n"}) {
+    INFO(before);
+    const std::size_t line = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n')) + 1;
+    try {
+      TomlDocument::parse(before + key, "a.toml");
+      FAIL("it was read");
+    } catch (const UsageError& error) {
+      CHECK(error.what() == "a.toml:" + std::to_string(line) + ": " + refusal);
+    }
+  }
+  TomlDocument document = TomlDocument::parse("x = 1", "a.toml");
+  CHECK_THROWS_WITH(document.set(key + "=1"), Catch::Contains(refusal));
+  // Dots of texts, comments and numbers are none of keys.
+  std::string dots(100, '.'), numbers = "0.5";
+  for (int i = 0; i < 100; ++i) numbers += ", 0.5";
+  document = TomlDocument::parse("a.b = \"" + dots + "\" # " + dots + "\nc = \'" + dots + "\'\nd = \"\"\"\n" + dots +
+                                     "\"\"\"\ne = [" + numbers + "]\nf.g.h = 1.5 # " + dots,
+                                 "a.toml");
+  CHECK(document.root().string("c") == dots);
+  CHECK(document.root().numbers("e", {}).size() == 101);
+}
+
+TEST_CASE("a key of millions of bytes has no neighbours") {
+  const std::string key(8'000'000, 'k');
+  const TomlDocument document = TomlDocument::parse(key + " = 1", "a.toml");
+  document.root().has("workload");
+  CHECK_THROWS_WITH(document.finish(), Catch::Contains("unknown key `kkk"));
+}
+
 TEST_CASE("what is typed where a string is expected is one, whatever it would be in TOML") {
   for (const std::string typed :
        {"20251010", "1e5", "true", "2025-10-10", "0x10", "nan", "[1, 2]", "1_0", "a b", "\xff\xfe.log", "'", "\xc3"}) {
