@@ -14,6 +14,14 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
 constexpr double patience_s = 15;  // for one answer: the papers' clients wait as long
+// What may wait to be parsed: a head, or the line before a chunk, or the trailers. Without a bound a server that never
+// ends one of them fills the memory.
+constexpr std::size_t most_buffered_bytes = 64 << 10;
+
+std::string words_for(const boost::system::error_code& error) {
+  if (error == http::error::buffer_overflow) return "a line before a chunk, or trailers, of more than 64 KiB";
+  return error.message();
+}
 
 class Verifier {
  public:
@@ -41,7 +49,7 @@ class Verifier {
       }
       if (!error) break;
       // Between two replies a server may close.
-      if (fresh || parser->got_some()) fail(file, error.message() + " " + when);
+      if (fresh || parser->got_some()) fail(file, words_for(error) + " " + when);
       socket_.close();
       ++kept_.closed;
     }
@@ -104,7 +112,7 @@ class Verifier {
   asio::ip::tcp::endpoint endpoint_;
   const std::function<bool()>& alive_;
   asio::ip::tcp::socket socket_;
-  boost::beast::flat_buffer buffer_;
+  boost::beast::flat_buffer buffer_{most_buffered_bytes};
   KeptConnections kept_;
 };
 

@@ -136,6 +136,17 @@ TEST_CASE("what is wrong is named with the server and the file") {
   CHECK(when_b("") == "fake: /b: end of stream while it answered");
 }
 
+TEST_CASE("a reply that never comes to its end takes little memory") {
+  const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", much(1'000'000, 'x');
+  const auto when = [](const std::string& reply) { return verdict([&](const std::string&) { return reply; }); };
+  CHECK(when("HTTP/1.1 200 " + much) == "fake: /a: header limit exceeded while it answered");
+  const std::string refusal = "fake: /a: a line before a chunk, or trailers, of more than 64 KiB while it answered";
+  CHECK(when(chunked + "5;" + much) == refusal);
+  std::string trailers = "0\r\n";
+  for (int i = 0; i < 100'000; ++i) trailers += "A: b\r\n";
+  CHECK(when(chunked + trailers) == refusal);
+}
+
 TEST_CASE("a server that ends while it is asked is not waited for") {
   Reactor reactor;
   const FakeServer server(reactor, [](const std::string&) { return std::string("HTTP/1.1 200 OK\r\n"); });
