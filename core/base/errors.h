@@ -24,4 +24,13 @@ struct NoEventMemory : std::bad_alloc {
   }
 };
 
+// std::bad_alloc in words for whoever started the program.
+struct OutOfMemory : std::bad_alloc {
+  const char* what() const noexcept override { return "out of memory"; }
+};
+// From here on operator new throws OutOfMemory. For the beginning of a main() that prints what it catches.
+inline void name_lack_of_memory() {
+  std::set_new_handler([] { throw OutOfMemory(); });
+}
+
 }  // namespace bakeoff

@@ -295,7 +295,7 @@ void run_threads(Server& server, int count, const WorkerBody& body) {
       start_thread(server, number, body);
     } catch (const std::exception& error) {
       std::cerr << server.architecture().name << ": only " << number << " of " << count
-                << " threads could be started: " << error.what() << std::endl;
+                << " threads could be started: " << what_ended_it(error) << std::endl;
       std::_Exit(4);
     }
   }

@@ -96,9 +96,9 @@ int main(int argc, char** argv) {
     return bakeoff::run(argc, argv);
   } catch (const bakeoff::UsageError& error) {
     return fail(error.what(), 2);
-  } catch (const bakeoff::StartError& error) {
-    return fail(error.what(), 4);
   } catch (const std::bad_alloc&) {
     return fail("out of memory; use fewer --tasks", 4);
+  } catch (const std::exception& error) {
+    return fail(error.what(), 4);
   }
 }

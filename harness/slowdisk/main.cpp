@@ -123,6 +123,7 @@ void run(int count, char** words) {
 }  // namespace
 
 int main(int count, char** words) {
+  name_lack_of_memory();
   try {
     if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
     run(count, words);
@@ -130,7 +131,7 @@ int main(int count, char** words) {
   } catch (const UsageError& error) {
     std::cerr << "bakeoff-slowdisk: " << error.what() << "\n";
     return 2;
-  } catch (const StartError& error) {
+  } catch (const std::exception& error) {
     std::cerr << "bakeoff-slowdisk: " << error.what() << "\n";
     return 4;
   }

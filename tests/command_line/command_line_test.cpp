@@ -1342,6 +1342,18 @@ TEST_CASE("a stranger's result crashes, hangs and colours nothing") {
   CHECK(escaped.errors.find('\x1b') == std::string::npos);
 }
 
+TEST_CASE("a file that memory does not hold ends in words, not in the name of a class") {
+  if (test::sanitized) return;  // they take address space as they like
+  const Bench bench;
+  std::string many = "[1";
+  for (int i = 0; i < 20'000'000; ++i) many += ",1";
+  bench.dir.write("large/result.json", many + "]");
+  std::vector<std::string> limited = {"/usr/bin/prlimit", "--as=300000000"};
+  const std::vector<std::string> command = bench.command({"report", "large"});
+  limited.insert(limited.end(), command.begin(), command.end());
+  CHECK(one_line(test::run(limited, long_ms), 4, "bakeoff: out of memory\n"));
+}
+
 TEST_CASE("a server of others that becomes a daemon is refused, and outlives neither the run nor a killed bakeoff") {
   const Bench bench;
   const std::filesystem::path shipped = BAKEOFF_SOURCE;
