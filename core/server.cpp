@@ -340,7 +340,7 @@ int server_main(int argc, char** argv, const Architecture& architecture, Sharing
     server.print_statistics();
     return 0;
   } catch (const UsageError& error) {
-    return fail(error.what(), 2);
+    return fail(visible(error.what(), "\n\t").c_str(), 2);
   } catch (const std::exception& error) {
     return fail(what_ended_it(error), 4);
   }

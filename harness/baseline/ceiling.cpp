@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "core/base/signals.h"
+#include "core/base/untrusted.h"
 #include "core/base/version.h"
 namespace {
 
@@ -263,10 +264,10 @@ int main(int argc, char** argv) {
     run(options);
     return 0;
   } catch (const po::error& error) {
-    std::cerr << "bakeoff-ceiling: " << error.what() << "; see --help\n";
+    std::cerr << "bakeoff-ceiling: " << bakeoff::visible(error.what(), "\n\t") << "; see --help\n";
     return 2;
   } catch (const std::exception& error) {
-    std::cerr << "bakeoff-ceiling: " << error.what() << "\n";
+    std::cerr << "bakeoff-ceiling: " << bakeoff::visible(error.what(), "\n\t") << "\n";
     return 4;
   }
 }

@@ -18,6 +18,7 @@
 #include "core/base/errors.h"
 #include "core/base/signals.h"
 #include "core/base/standard_output.h"
+#include "core/base/untrusted.h"
 #include "core/base/version.h"
 #include "harness/load/duration.h"
 #include "harness/load/load.h"
@@ -84,7 +85,7 @@ Distribution read_distribution(const std::string& option, const std::string& tex
 }
 
 void tell(LoadSpec& spec, bool leads, const std::string& note) {
-  if (leads) std::cerr << "bakeoff-load: " << note << "\n";
+  if (leads) std::cerr << "bakeoff-load: " << visible(note) << "\n";
   spec.notes.push_back(note);
 }
 
@@ -420,7 +421,7 @@ int run(const CommandLine& line, Ranks* ranks) {
     try {
       output.file.write([&](std::ostream& out) { output.put(out, result); });
     } catch (const StartError& error) {
-      std::cerr << "bakeoff-load: " << error.what() << "\n";
+      std::cerr << "bakeoff-load: " << visible(error.what(), "\n\t") << "\n";
       all_written = false;
     }
   }
@@ -436,7 +437,7 @@ int load_main(int argc, char** argv, Ranks* ranks) {
   name_lack_of_memory();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an output that cannot be written, and the others can
   const auto failed = [&](const std::exception& error, int status) {
-    if (leads) std::cerr << "bakeoff-load: " << error.what() << "\n";
+    if (leads) std::cerr << "bakeoff-load: " << visible(error.what(), "\n\t") << "\n";
     return status;
   };
   try {

@@ -9,6 +9,7 @@
 #include "core/base/errors.h"
 #include "core/base/standard_output.h"
 #include "core/base/units.h"
+#include "core/base/untrusted.h"
 #include "core/base/version.h"
 #include "harness/micro/systems.h"
 #include "harness/micro/toy_orders.h"
@@ -88,7 +89,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const auto fail = [](const char* what, int status) {
-    std::fprintf(stderr, "bakeoff-micro: %s\n", what);
+    std::fprintf(stderr, "bakeoff-micro: %s\n", bakeoff::visible(what, "\n\t").c_str());
     return status;
   };
   try {

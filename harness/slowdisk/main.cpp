@@ -129,10 +129,10 @@ int main(int count, char** words) {
     run(count, words);
     return 0;
   } catch (const UsageError& error) {
-    std::cerr << "bakeoff-slowdisk: " << error.what() << "\n";
+    std::cerr << "bakeoff-slowdisk: " << visible(error.what(), "\n\t") << "\n";
     return 2;
   } catch (const std::exception& error) {
-    std::cerr << "bakeoff-slowdisk: " << error.what() << "\n";
+    std::cerr << "bakeoff-slowdisk: " << visible(error.what(), "\n\t") << "\n";
     return 4;
   }
 }

@@ -1340,6 +1340,21 @@ TEST_CASE("a stranger's result crashes, hangs and colours nothing") {
   const test::Finished escaped = bench.bakeoff({"report", "no\x1b[31msuch"});
   CHECK(one_line(escaped, 2, "no\\x1b[31msuch"));
   CHECK(escaped.errors.find('\x1b') == std::string::npos);
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"bakeoff-load", "http://127.0.0.1:1/", "--wsesslog", "1,1,no\x1b[31msuch"},
+           {"bakeoff-load", "http://127.0.0.1:1/", "--arrivals", "\x1b[31m"},
+           {"bakeoff-slowdisk", "/nowhere", "--workload", "\x1b[31m"},
+           {"bakeoff-ceiling", "--port", "\x1b[31m"},
+           {"bakeoff-micro", "\x1b[31m"}}) {
+    if (!std::filesystem::exists(std::filesystem::path(BAKEOFF_BIN_DIR) / words[0])) continue;  // one without libfuse
+    std::vector<std::string> command = words;
+    command[0] = BAKEOFF_BIN_DIR "/" + words[0];
+    const test::Finished refused = test::run(command);
+    INFO(words[0] << ": " << refused.errors);
+    CHECK(refused.status != 0);
+    CHECK(refused.errors.find("\\x1b") != std::string::npos);
+    CHECK(refused.errors.find('\x1b') == std::string::npos);
+  }
 }
 
 TEST_CASE("a file that memory does not hold ends in words, not in the name of a class") {

@@ -29,6 +29,7 @@ void check_refused(const std::vector<std::string>& arguments, int status) {
   CHECK(finished.output == "");
   CHECK(std::count(finished.errors.begin(), finished.errors.end(), '\n') == 1);
   CHECK(finished.errors.rfind(suite().architecture + ": ", 0) == 0);
+  CHECK(finished.errors.find('\x1b') == std::string::npos);  // no terminal obeys it
 }
 
 Options with_connections(int connections) {
@@ -64,6 +65,7 @@ TEST_CASE("a command line that means nothing is refused in one line", "[once]") 
   check_refused({}, 2);
   check_refused({"--root"}, 2);
   check_refused({"--root", "/no/such/directory"}, 2);
+  check_refused({"--root", "/no/\x1b[31msuch"}, 2);
   check_refused({"--root", root + "/index.html"}, 2);
   check_refused({"--root", ""}, 2);
   check_refused({"--root", root, "--no-such-option"}, 2);
@@ -73,6 +75,7 @@ TEST_CASE("a command line that means nothing is refused in one line", "[once]") 
       {"port", "70000"},
       {"port", "-1"},
       {"port", "http"},
+      {"port", "\x1b[31m"},
       {"workers", "0"},
       {"workers", "-1"},
       {"workers", "1e3"},
