@@ -30,10 +30,13 @@
 #include "core/base/version.h"
 namespace {
 
+constexpr std::int64_t most_body_bytes = 1 << 30;
+
 struct Options {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;
-  std::size_t body_bytes = 1024;
+  // Signed: Boost would take "-1" for the largest number of an unsigned type.
+  std::int32_t port = 0;
+  std::int64_t body_bytes = 1024;
   std::string congestion = "cubic";
   std::string poller = "epoll";
 };
@@ -73,10 +76,10 @@ int listen_on(const Options& options, std::uint16_t& port) {
   auto* ipv6 = reinterpret_cast<sockaddr_in6*>(&storage);
   if (inet_pton(AF_INET, options.address.c_str(), &ipv4->sin_addr) == 1) {
     storage.ss_family = AF_INET;
-    ipv4->sin_port = htons(options.port);
+    ipv4->sin_port = htons(static_cast<std::uint16_t>(options.port));
   } else if (inet_pton(AF_INET6, options.address.c_str(), &ipv6->sin6_addr) == 1) {
     storage.ss_family = AF_INET6;
-    ipv6->sin6_port = htons(options.port);
+    ipv6->sin6_port = htons(static_cast<std::uint16_t>(options.port));
   } else {
     throw CannotStart("not an IP address: " + options.address);
   }
@@ -217,7 +220,7 @@ void run(const Options& options) {
   if (signals < 0) cannot("signalfd");
 
   std::uint16_t port = 0;
-  const std::string reply = canned_reply(options.body_bytes);
+  const std::string reply = canned_reply(static_cast<std::size_t>(options.body_bytes));
   Ceiling ceiling(listen_on(options, port), signals, reply);
   say({{"event", "ready"},
        {"server", "ceiling"},
@@ -259,6 +262,9 @@ int main(int argc, char** argv) {
       if (!std::cout) cannot("cannot write to standard output");
       return 0;
     }
+    if (options.port < 0 || options.port > 65'535) throw po::error("--port: expected a number from 0 to 65535");
+    if (options.body_bytes < 0 || options.body_bytes > most_body_bytes)
+      throw po::error("--body-bytes: expected a number from 0 to " + std::to_string(most_body_bytes));
     if (options.poller != "epoll")
       throw po::error("--poller " + options.poller + " is not there; the ceiling has only epoll");
     run(options);

@@ -26,9 +26,10 @@ namespace {
 
 struct Options {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;
+  // Signed: Boost would take "-1" for the largest number of an unsigned type.
+  std::int32_t port = 0;
   std::string path = "/";
-  std::uint32_t connections = 64;
+  std::int32_t connections = 64;
   double duration_s = 1;
   double warmup_s = 0.2;
 };
@@ -52,7 +53,7 @@ int connect_to(const Options& options) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(options.port);
+  address.sin_port = htons(static_cast<std::uint16_t>(options.port));
   if (inet_pton(AF_INET, options.address.c_str(), &address.sin_addr) != 1)
     throw CannotRun("not an IPv4 address: " + options.address);
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) cannot("connect");
@@ -94,7 +95,7 @@ void run(const Options& options) {
   if (epoll < 0) cannot("epoll_create1");
   std::size_t reply_bytes = 0;
   std::vector<std::size_t> missing;  // by descriptor: bytes of the reply that have not come yet
-  for (std::uint32_t i = 0; i < options.connections; ++i) {
+  for (std::int32_t i = 0; i < options.connections; ++i) {
     const int fd = connect_to(options);
     if (i == 0) reply_bytes = measure_reply(fd, request);
     if (missing.size() <= static_cast<std::size_t>(fd)) missing.resize(static_cast<std::size_t>(fd) + 1);
@@ -171,6 +172,10 @@ int main(int argc, char** argv) {
       return 0;
     }
     po::notify(given);
+    if (options.port < 1 || options.port > 65'535) throw po::error("--port: expected a number from 1 to 65535");
+    if (options.connections < 1) throw po::error("--connections: expected at least 1");
+    if (!(options.duration_s > 0 && options.warmup_s >= 0))
+      throw po::error("--duration, --warmup: expected seconds, the duration more than 0");
     run(options);
     return 0;
   } catch (const po::error& error) {

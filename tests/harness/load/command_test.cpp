@@ -279,6 +279,25 @@ TEST_CASE("the baseline's programs need their standard output as well") {
   }
 }
 
+TEST_CASE("numbers that mean nothing to the baseline's programs are refused in a line") {
+  const std::filesystem::path bin = std::filesystem::path(program()).parent_path();
+  const std::string client = (bin / "bakeoff-minimal-client").string(), ceiling = (bin / "bakeoff-ceiling").string();
+  for (const auto& argv : std::vector<std::vector<std::string>>{{client, "--port", "0"},
+                                                                {client, "--port", "1", "--connections", "-1"},
+                                                                {client, "--port", "1", "--duration", "nan"},
+                                                                {client, "--port", "1", "--warmup", "-1"},
+                                                                {ceiling, "--port", "-1"},
+                                                                {ceiling, "--port", "65536"},
+                                                                {ceiling, "--body-bytes", "-1"},
+                                                                {ceiling, "--body-bytes", "9223372036854775807"}}) {
+    const test::Finished refused = test::run(argv);
+    INFO(refused.errors);
+    CHECK(refused.status == 2);
+    CHECK(contains(refused.errors, argv[argv.size() - 2]));
+    CHECK(std::count(refused.errors.begin(), refused.errors.end(), '\n') == 1);
+  }
+}
+
 TEST_CASE("any bytes are a name") {
   const TempDir dir;
   const ScriptedServer server(polite);
