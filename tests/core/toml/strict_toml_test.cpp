@@ -169,6 +169,19 @@ TEST_CASE("a key of very many names is refused, wherever it stands") {
   CHECK(document.root().numbers("e", {}).size() == 101);
 }
 
+TEST_CASE("the deepest tables that are read overflow no stack") {
+  std::string key = "a";
+  for (int names = 1; names < 32; ++names) key += ".a";
+  std::string text = key + " = ", end;
+  for (int i = 0; i < 250; ++i) {  // toml++ takes 256 values in each other
+    text += "{ " + key + " = ";
+    end += " }";
+  }
+  TomlDocument document = TomlDocument::parse(text + "1" + end, "a.toml");
+  document.set(key + " = " + text.substr(text.find('{')) + "2" + end);
+  CHECK(document.root().is_table("a"));
+}
+
 TEST_CASE("a key of millions of bytes has no neighbours") {
   const std::string key(8'000'000, 'k');
   const TomlDocument document = TomlDocument::parse(key + " = 1", "a.toml");
