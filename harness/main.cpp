@@ -75,7 +75,7 @@ bool all_was_written() {
 int main(int argc, char** argv) {
   using namespace bakeoff;
   std::signal(SIGPIPE, SIG_IGN);
-  name_lack_of_memory();
+  make_new_throw_out_of_memory();
   try {
     const int status = dispatch({argv + 1, argv + argc});
     return all_was_written() ? status : complain("cannot write to standard output", exit_status::not_started);

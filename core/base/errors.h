@@ -28,8 +28,8 @@ struct NoEventMemory : std::bad_alloc {
 struct OutOfMemory : std::bad_alloc {
   const char* what() const noexcept override { return "out of memory"; }
 };
-// From here on operator new throws OutOfMemory. For the beginning of a main() that prints what it catches.
-inline void name_lack_of_memory() {
+// For the beginning of a main() that prints what it catches.
+inline void make_new_throw_out_of_memory() {
   std::set_new_handler([] { throw OutOfMemory(); });
 }
 

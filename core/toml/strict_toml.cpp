@@ -172,7 +172,7 @@ void merge(toml::table& into, toml::table&& from) {
   }
 }
 
-// What stands at the front, which begins with a quotation mark: how many bytes a TOML string has there.
+// The length of the TOML string that `text` begins with, its quotation marks included.
 std::size_t string_bytes(std::string_view text) {
   const char quote = text[0];
   const std::string three(3, quote);
@@ -184,7 +184,7 @@ std::size_t string_bytes(std::string_view text) {
       return i;  // not TOML
     } else if (many_lines && text.substr(i).starts_with(three)) {
       i += 3;
-      for (int own = 0; own < 2 && i < text.size() && text[i] == quote; ++own) ++i;  // the last two may be its own
+      for (int own = 0; own < 2 && i < text.size() && text[i] == quote; ++own) ++i;  // it may end in two of its own
       return i;
     } else if (text[i] == quote && !many_lines) {
       return i + 1;

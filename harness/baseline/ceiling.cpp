@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/errors.h"
 #include "core/base/signals.h"
 #include "core/base/untrusted.h"
 #include "core/base/version.h"
@@ -243,6 +244,7 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
+  bakeoff::make_new_throw_out_of_memory();
   Options options;
   po::options_description description("bakeoff-ceiling: answers everything that arrives with one canned reply");
   description.add_options()("help,h", "this text")                                                               //

@@ -21,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/errors.h"
+#include "core/base/untrusted.h"
 #include "core/base/version.h"
 namespace {
 
@@ -153,6 +155,7 @@ void run(const Options& options) {
 
 int main(int argc, char** argv) {
   namespace po = boost::program_options;
+  bakeoff::make_new_throw_out_of_memory();
   Options options;
   po::options_description description("bakeoff-minimal-client: a closed loop that looks at nothing");
   description.add_options()("help,h", "this text")                                                               //
@@ -179,10 +182,10 @@ int main(int argc, char** argv) {
     run(options);
     return 0;
   } catch (const po::error& error) {
-    std::cerr << "bakeoff-minimal-client: " << error.what() << "; see --help\n";
+    std::cerr << "bakeoff-minimal-client: " << bakeoff::visible(error.what(), "\n\t") << "; see --help\n";
     return 2;
   } catch (const std::exception& error) {
-    std::cerr << "bakeoff-minimal-client: " << error.what() << "\n";
+    std::cerr << "bakeoff-minimal-client: " << bakeoff::visible(error.what(), "\n\t") << "\n";
     return 4;
   }
 }

@@ -434,7 +434,7 @@ int run(const CommandLine& line, Ranks* ranks) {
 
 int load_main(int argc, char** argv, Ranks* ranks) {
   const bool leads = is_leader(ranks);
-  name_lack_of_memory();
+  make_new_throw_out_of_memory();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an output that cannot be written, and the others can
   const auto failed = [&](const std::exception& error, int status) {
     if (leads) std::cerr << "bakeoff-load: " << visible(error.what(), "\n\t") << "\n";

@@ -123,7 +123,7 @@ void run(int count, char** words) {
 }  // namespace
 
 int main(int count, char** words) {
-  name_lack_of_memory();
+  make_new_throw_out_of_memory();
   try {
     if (answered_version(count, words, "bakeoff-slowdisk")) return 0;
     run(count, words);
