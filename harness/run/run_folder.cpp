@@ -19,7 +19,10 @@ constexpr std::size_t most_trials_bytes = std::size_t{4} << 30;
 
 [[noreturn]] void cannot(const std::string& what, const std::filesystem::path& path, int error) {
   std::string message = "cannot " + what + " " + path.string() + ": " + std::strerror(error);
-  if (error == ENOSPC || error == EDQUOT) message += "; what was measured is kept: make room, then go on with --resume";
+  if (error == ENOSPC || error == EDQUOT)
+    message += RunFolder::has_begun(path.parent_path())
+                   ? "; what was measured is kept: make room, then go on with --resume"
+                   : "; nothing was measured yet: make room, then give the command again";
   throw StartError(message);
 }
 

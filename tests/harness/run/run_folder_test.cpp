@@ -125,5 +125,9 @@ TEST_CASE("a full disk is one clear line") {
   RunFolder folder = RunFolder::create(dir.path() / "run");
   CHECK_THROWS_WITH(
       folder.append(trial(0)),
+      Catch::Contains("No space left on device; nothing was measured yet: make room, then give the command again"));
+  dir.write("run/plan.json", "{}");
+  CHECK_THROWS_WITH(
+      folder.append(trial(0)),
       Catch::Contains("No space left on device; what was measured is kept: make room, then go on with --resume"));
 }
