@@ -75,6 +75,7 @@ bool all_was_written() {
 int main(int argc, char** argv) {
   using namespace bakeoff;
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more (ulimit -f) is an error of the write
   make_new_throw_out_of_memory();
   try {
     const int status = dispatch({argv + 1, argv + argc});

@@ -436,6 +436,7 @@ int load_main(int argc, char** argv, Ranks* ranks) {
   const bool leads = is_leader(ranks);
   make_new_throw_out_of_memory();
   std::signal(SIGPIPE, SIG_IGN);  // a reader that has gone is an output that cannot be written, and the others can
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a file that may not grow any more
   const auto failed = [&](const std::exception& error, int status) {
     if (leads) std::cerr << "bakeoff-load: " << visible(error.what(), "\n\t") << "\n";
     return status;
