@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/errors.h"
 #include "harness/load/report.h"
 #include "tests/harness/load/runs.h"
 
