@@ -207,8 +207,8 @@ TEST_CASE("an output that fails leaves the others and its old file alone") {
 
   // A file that may not grow: what was there stays, and nothing unfinished lies about.
   const std::string old = (dir.path() / "old.json").string();
-  const test::Finished limited = test::run(
-      by_shell("ulimit -f 1; exec \"$@\"", short_run(server.url(), {"--json", old, "--hgrm", good})));
+  const test::Finished limited =
+      test::run(by_shell("ulimit -f 1; exec \"$@\"", short_run(server.url(), {"--json", old, "--hgrm", good})));
   CHECK(limited.status == 4);
   CHECK(contains(limited.errors, "cannot write " + old + ": File too large"));
   CHECK(content_of(old) == "old");
