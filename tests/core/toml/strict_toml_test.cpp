@@ -159,7 +159,7 @@ TEST_CASE("a key of very many names is refused, wherever it stands") {
   }
   TomlDocument document = TomlDocument::parse("x = 1", "a.toml");
   CHECK_THROWS_WITH(document.set(key + "=1"), Catch::Contains(refusal));
-  // Dots of texts, comments and numbers are none of keys.
+  // Dots in strings, comments and numbers do not count.
   std::string dots(100, '.'), numbers = "0.5";
   for (int i = 0; i < 100; ++i) numbers += ", 0.5";
   document = TomlDocument::parse("a.b = \"" + dots + "\" # " + dots + "\nc = \'" + dots + "\'\nd = \"\"\"\n" + dots +
